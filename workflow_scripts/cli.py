@@ -1,0 +1,29 @@
+"""What every stage's command line shares: one clear line instead of a traceback for what the user can mend."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+NO_SPACE = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "the file system is read-only"}
+
+
+class UserError(Exception):
+    """Something the user can mend; the message is one line: what, where, remedy."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command line; end with one line and exit code 1 on `UserError`, a missing file, no memory or a disk that takes no more."""
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except FileNotFoundError as error:
+        sys.exit(f"error: no such file or folder: {error.filename or error}")
+    except PermissionError as error:
+        sys.exit(f"error: no permission: {error.filename or error}; change its owner or mode")
+    except MemoryError:
+        sys.exit("error: out of memory; lower batch_size or shard_size, or give the job more memory")
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            sys.exit(f"error: {NO_SPACE[error.errno]} ({error.filename or 'while writing a result'}); make room and start again, finished files are kept")
+        raise

@@ -1,0 +1,244 @@
+"""The one typed source of every configuration key.
+
+The JSON schema (`docs/config.schema.json`) and the reference page (`docs/config.md`) are generated from these models by
+`make docs`; a test fails when they drift. Only light modules are imported here: the Snakefile loads it at every start.
+
+A system adds its own keys in `systems/{name}/config.py`, as a class `Experiment` derived from `BaseExperiment`.
+"""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Annotated, Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+PACKAGE = Path(__file__).parent
+NAME = r"^[a-z][a-z0-9_]*$"  # sources and experiments become folder names
+
+
+class Model(BaseModel):
+    """A group of keys: unknown keys are refused, values never change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def canonical(self) -> str:
+        """Return the values, defaults included, as one canonical JSON string: equal settings give equal text."""
+        import json
+
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+class Split(Model):
+    """How the items of a source are divided. A known person (or block of a video) is never divided."""
+
+    train: float = Field(0.8, ge=0, le=1, description="fraction of groups trained on")
+    val: float = Field(0.1, ge=0, le=1, description="fraction of groups watched during training")
+    test: float = Field(0.1, ge=0, le=1, description="fraction of groups that only the evaluation sees")
+
+    @model_validator(mode="after")
+    def _sums_to_one(self):
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            raise ValueError("train + val + test must be 1; write for example `split: {train: 0.8, val: 0.1, test: 0.1}`")
+        return self
+
+
+class Faces(Model):
+    """How faces are found."""
+
+    detector: Literal["dlib_hog"] = Field("dlib_hog", description="dlib's histogram-of-gradients frontal detector")
+    choose: Literal["largest", "central", "score"] = Field(
+        "largest", description="which of several faces an item stands for; ties go to the higher score, then to the left"
+    )
+    min_size: int = Field(24, ge=8, description="pixels; a narrower face box counts as no face")
+    pad_retry: float = Field(
+        0.4, ge=0, le=1, description="when no face is found, try again with this fraction of the size added on every side (tight crops); 0: do not"
+    )
+    on_no_face: Literal["quarantine", "whole"] = Field(
+        "quarantine", description="`whole`: take the whole picture for the face, as in folders of face crops that no detector finds"
+    )
+
+
+class Crop(Model):
+    """The square picture of a face that everything later works on."""
+
+    size: int = Field(128, ge=32, le=1024, description="pixels; a multiple of 32")
+    frame: Literal["celeba", "whole"] = Field(
+        "celeba",
+        description="`celeba`: turned, moved and scaled so that eyes, nose and mouth lie where they lie in aligned CelebA; `whole`: the picture as it is, resized",
+    )
+
+    @field_validator("size")
+    @classmethod
+    def _multiple_of_32(cls, size: int) -> int:
+        if size % 32:
+            raise ValueError(f"must be a multiple of 32; write `size: {round(size / 32) * 32 or 32}`")
+        return size
+
+
+class BaseSource(Model):
+    """Keys that every source has."""
+
+    split: Split = Split()
+    faces: Faces = Faces()
+    crop: Crop = Crop()
+    max_pixels: int = Field(100_000_000, ge=1, description="a larger picture is refused before it is decoded")
+
+
+class SampleSource(BaseSource):
+    """Real photographs and video frames from small pinned packages, downloaded and checked by the workflow."""
+
+    type: Literal["sample"]
+
+
+class CelebaSource(BaseSource):
+    """CelebA, unpacked or as the official zip; the partition, landmark, attribute and identity files are used where present."""
+
+    type: Literal["celeba"]
+    path: str = Field(description="the data set's folder, the folder `img_align_celeba` itself, or `img_align_celeba.zip`")
+
+
+class FolderSource(BaseSource):
+    """Any pictures, searched recursively."""
+
+    type: Literal["folder"]
+    path: str = Field(description="the folder")
+    identity: str | None = Field(
+        None, description="regular expression on the path below the folder; its first group is the person's name, which keeps a person in one split"
+    )
+
+    @field_validator("identity")
+    @classmethod
+    def _has_group(cls, pattern: str | None) -> str | None:
+        import re
+
+        if pattern is not None:
+            try:
+                groups = re.compile(pattern).groups
+            except re.error as error:
+                raise ValueError(f"is not a regular expression: {error}; write for example `identity: '^([a-z]+)_'`") from error
+            if not groups:
+                raise ValueError("needs one group around the person's name; write for example `identity: '^([a-z]+)_'`")
+        return pattern
+
+
+class PairsSource(BaseSource):
+    """Two folders, the same faces bare and occluded, matched by the number in the file name: test data without synthesis."""
+
+    type: Literal["pairs"]
+    clean: str = Field(description="folder of bare faces")
+    occluded: str = Field(description="folder of the same faces with an occluder")
+    split: Split = Split(train=0, val=0, test=1)
+
+
+Source = Annotated[Union[SampleSource, CelebaSource, FolderSource, PairsSource], Field(discriminator="type")]
+
+
+class Training(Model):
+    """One network's training: the keys of the loop that all systems share."""
+
+    epochs: int = Field(20, ge=1, description="passes over the training items; raising it later continues the training")
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(2e-4, gt=0)
+    betas: tuple[float, float] = Field((0.5, 0.999), description="of Adam")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="of the learning rate; `cosine` falls to 1 % at the end")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="`auto`: bf16 where the device computes it natively, else fp32")
+    channels_last: bool = Field(True, description="memory layout in which convolutions are fastest")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights, which is then what is saved and tested; 0: none")
+    clip: float = Field(0.0, ge=0, description="largest norm of the generator's gradient; 0: unlimited")
+    flip: bool = Field(False, description="mirror half of the training items")
+    jitter: float = Field(0.0, ge=0, le=1, description="largest relative change of brightness, contrast and colour of a training item")
+    preview_items: int = Field(6, ge=0, description="validation items drawn after epochs")
+    preview_every: int = Field(1, ge=1, description="epochs between previews")
+    save_every: int = Field(500, ge=1, description="steps between resume states")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: CUDA when the job was given a GPU, else CPU, and the log says which")
+
+
+class Fit(Model):
+    """When a drawn occluder counts as badly placed and its item goes to quarantine."""
+
+    min_area: float = Field(0.04, ge=0, le=1, description="smallest fraction of the crop that it covers")
+    max_area: float = Field(0.6, ge=0, le=1, description="largest fraction of the crop that it covers")
+    min_mouth: float = Field(0.95, ge=0, le=1, description="smallest fraction of the mouth's outline that it covers")
+    max_eyes: float = Field(0.02, ge=0, le=1, description="largest fraction of the eyes that it covers")
+
+
+class Occluders(Model):
+    """What is put on the faces."""
+
+    mix: dict[str, float] = Field(
+        {"surgical": 0.5, "cloth": 0.25, "kn95": 0.25}, description="share of each kind; a kind is a file of `workflow_scripts/occluders/`"
+    )
+    variants: int = Field(1, ge=1, description="different occluders drawn for each training item; a test item has one")
+    style: Literal["plain", "varied"] = Field(
+        "varied", description="`plain`: few colours and shapes, flat light, as the published tool; `varied`: all colours, fabrics, folds, wear and light"
+    )
+    fit: Fit = Fit()
+
+    @field_validator("mix")
+    @classmethod
+    def _known_kinds(cls, mix: dict[str, float]) -> dict[str, float]:
+        known = occluder_kinds()
+        for kind in mix:
+            if kind not in known:
+                raise ValueError(f"unknown kind {kind!r}; known: {', '.join(known)}")
+        if not mix or min(mix.values()) < 0 or abs(sum(mix.values()) - 1) > 1e-6:
+            raise ValueError("shares must not be negative and must add up to 1; write for example `mix: {surgical: 0.5, cloth: 0.25, kn95: 0.25}`")
+        return mix
+
+
+class Difference(Model):
+    """How a map is made: absolute difference, threshold, morphological opening; a predicted map is cleaned by the same opening."""
+
+    threshold: int = Field(6, ge=0, le=255, description="a grey difference above this, of 255, belongs to the occluder")
+    opening: int = Field(3, ge=0, description="side of the square structuring element in pixels; 0: no opening")
+
+
+class Evaluation(Model):
+    """How outputs are scored."""
+
+    features: Literal["none", "efficientnet_lite0", "inception"] = Field(
+        "efficientnet_lite0", description="network whose features give the Fréchet distance; only `inception` may be called FID"
+    )
+    min_images: int = Field(2048, ge=2, description="with fewer pictures the Fréchet distance carries a warning")
+    gallery: int = Field(12, ge=1, description="items shown in the report's galleries")
+
+
+class Presence(Model):
+    """A score of the map network as a detector: area under ROC of the predicted area, occluded against bare faces."""
+
+    occluded: str = Field(description="an applied source of occluded faces")
+    bare: str = Field(description="an applied source of bare faces")
+
+
+class BaseExperiment(Model):
+    """Keys that every experiment has."""
+
+    system: str
+    train: list[str] = Field(min_length=1, description="sources whose `train` items are trained on and `val` items watched")
+    test: list[str] = Field(min_length=1, description="sources whose `test` items are scored; their pictures and people never enter training")
+    apply: list[str] = Field([], description="sources without truth that the trained networks are applied to")
+    score_train: int = Field(64, ge=0, description="training items scored too, to show the gap between training and test")
+    evaluation: Evaluation = Evaluation()
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the networks, in the order in which they are trained."""
+        raise NotImplementedError
+
+
+def occluder_kinds() -> list[str]:
+    """Return the kinds of occluder: the files of `occluders/` that define one (a name with `_` in front is shared code)."""
+    return sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE / "occluders")]) if not m.name.startswith("_"))
+
+
+def _experiment_types() -> tuple[type[BaseExperiment], ...]:
+    names = sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE / "systems")]) if m.ispkg)
+    return tuple(importlib.import_module(f"workflow_scripts.systems.{name}.config").Experiment for name in names)
+
+
+class Weights(Model):
+    """Paths of weights that the user has; a file is used only when its SHA-256 is the published one."""
+
+    vgg19: str | None = Field(None, description="torchvision's `vgg19-dcbb9e9d.pth`")
+    inception: str | None = Field(None, description="`pt_inception-2015-12-05-6726825d.pth`")

@@ -1,0 +1,1 @@
+"""Detection, landmarks and alignment of faces."""

@@ -1,0 +1,1 @@
+"""Scores of pictures, maps and faces."""

@@ -1,0 +1,1 @@
+"""Occluders: one file per kind, found by its name."""

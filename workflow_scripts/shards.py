@@ -1,0 +1,100 @@
+"""Tensor shards: Arrow IPC files, uncompressed and memory-mapped, read without decoding or copying."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from workflow_scripts.files import atomic_path
+
+BATCH_ROWS = 256  # rows per record batch: bounds the writer's memory
+
+
+def write_shard(path: str | Path, rows, columns: dict[str, pa.DataType | tuple[np.dtype, tuple[int, ...]]]) -> int:
+    """Write rows to a shard, atomically, holding at most `BATCH_ROWS` rows in memory.
+
+    Args:
+        path: the file.
+        rows: an iterable of dictionaries with exactly the keys of `columns`.
+        columns: name -> Arrow type for a scalar column, or (dtype, shape) for a tensor column.
+
+    Returns:
+        The number of rows written.
+
+    Raises:
+        ValueError: a tensor has not the declared dtype or shape.
+    """
+    schema = pa.schema([(name, _arrow_type(kind)) for name, kind in columns.items()])
+    count = 0
+    with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        batch: list[dict] = []
+        for row in rows:
+            batch.append(row)
+            count += 1
+            if len(batch) == BATCH_ROWS:
+                writer.write_batch(_record_batch(batch, columns, schema))
+                batch = []
+        if batch:
+            writer.write_batch(_record_batch(batch, columns, schema))
+    return count
+
+
+class Shard:
+    """A shard opened by memory map.
+
+    Attributes:
+        columns: the column names.
+        items: the `item` column as a list of strings.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        self._batches = [self._reader.get_batch(i) for i in range(self._reader.num_record_batches)]
+        self._starts = np.cumsum([0] + [batch.num_rows for batch in self._batches])
+        self._views: dict[str, list[np.ndarray]] = {}
+        self.columns = self._reader.schema.names
+        self.items: list[str] = self.scalars("item")
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def scalars(self, name: str) -> list:
+        """Return a scalar column as Python values."""
+        return [value for batch in self._batches for value in batch.column(name).to_pylist()]
+
+    def tensor(self, name: str, row: int) -> np.ndarray:
+        """Return one row of a tensor column as a read-only view of the file."""
+        batch = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return self._column(name)[batch][row - self._starts[batch]]
+
+    def tensors(self, name: str, rows: Sequence[int]) -> np.ndarray:
+        """Return rows of a tensor column stacked in a new array (n, *shape), in the order asked for."""
+        return np.stack([self.tensor(name, int(row)) for row in rows])
+
+    def _column(self, name: str) -> list[np.ndarray]:
+        if name not in self._views:
+            self._views[name] = [batch.column(name).to_numpy_ndarray() for batch in self._batches]
+        return self._views[name]
+
+
+def _arrow_type(kind) -> pa.DataType:
+    if isinstance(kind, pa.DataType):
+        return kind
+    dtype, shape = kind
+    return pa.fixed_shape_tensor(pa.from_numpy_dtype(dtype), shape)
+
+
+def _record_batch(rows: list[dict], columns: dict, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = []
+    for name, kind in columns.items():
+        if isinstance(kind, pa.DataType):
+            arrays.append(pa.array([row[name] for row in rows], kind))
+            continue
+        dtype, shape = kind
+        stacked = np.stack([row[name] for row in rows])
+        if stacked.dtype != dtype or stacked.shape[1:] != tuple(shape):
+            raise ValueError(f"column {name}: expected {dtype} {shape}, got {stacked.dtype} {stacked.shape[1:]}")
+        arrays.append(pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(stacked)))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

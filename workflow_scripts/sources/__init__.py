@@ -1,0 +1,1 @@
+"""Adapters of inputs, one file per kind of source."""

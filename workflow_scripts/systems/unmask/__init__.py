@@ -1,0 +1,1 @@
+"""Taking face masks off."""
