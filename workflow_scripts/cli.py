@@ -4,7 +4,11 @@ import errno
 import sys
 from collections.abc import Callable
 
-NO_SPACE = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EROFS: "the file system is read-only"}
+NO_SPACE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+}
 
 
 class UserError(Exception):
@@ -12,7 +16,7 @@ class UserError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command line; end with one line and exit code 1 on `UserError`, a missing file, no memory or a disk that takes no more."""
+    """Run a command line; what the user can mend (`UserError`, no file, a full disk) ends with one line and code 1."""
     try:
         main()
     except UserError as error:
@@ -25,5 +29,8 @@ def run(main: Callable[[], None]) -> None:
         sys.exit("error: out of memory; lower batch_size or shard_size, or give the job more memory")
     except OSError as error:
         if error.errno in NO_SPACE:
-            sys.exit(f"error: {NO_SPACE[error.errno]} ({error.filename or 'while writing a result'}); make room and start again, finished files are kept")
+            sys.exit(
+                f"error: {NO_SPACE[error.errno]} ({error.filename or 'while writing a result'}); "
+                "make room and start again, finished files are kept"
+            )
         raise

@@ -12,7 +12,7 @@ UNTRACKED = ("workflow_scripts.config",)
 
 @cache
 def code_digest(*modules: str) -> str:
-    """Return a short digest of the syntax trees, without docstrings, of `modules` and all that they import from this project.
+    """Return a digest of the syntax trees, without docstrings, of `modules` and all that they import from this project.
 
     Args:
         modules: names below `workflow_scripts`, as `find_landmarks` or `systems.unmask.training`.
@@ -44,7 +44,10 @@ def _read(name: str) -> tuple[str, list[str]]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             imports.add(node.module)
             imports |= {f"{node.module}.{alias.name}" for alias in node.names}
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             node.body = node.body[1:]
     found = {module for module in imports if module.startswith("workflow_scripts.") and _exists(module)}
     found |= {parent for module in found | {name} if (parent := module.rpartition(".")[0]) != "workflow_scripts"}

@@ -7,11 +7,13 @@ A system adds its own keys in `systems/{name}/config.py`, as a class `Experiment
 """
 
 import importlib
+import json
 import pkgutil
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 PACKAGE = Path(__file__).parent
 NAME = r"^[a-z][a-z0-9_]*$"  # sources and experiments become folder names
@@ -22,11 +24,30 @@ class Model(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _complete_from_the_default_of_this_place(cls, value: object, info: ValidationInfo) -> object:
+        """Let a group that is given in part keep the rest of this key's default, which can differ from its class's."""
+        default = cls.model_fields[info.field_name].default
+        return _completed(default, value) if isinstance(default, Model) and isinstance(value, dict) else value
+
     def canonical(self) -> str:
         """Return the values, defaults included, as one canonical JSON string: equal settings give equal text."""
-        import json
+        return _canonical(self)
 
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+def _completed(default: Model, given: dict) -> dict:
+    whole = {name: getattr(default, name) for name in type(default).model_fields}
+    groups = {
+        name: _completed(whole[name], value)
+        for name, value in given.items()
+        if isinstance(whole.get(name), Model) and isinstance(value, dict)
+    }
+    return whole | given | groups
+
+
+def _canonical(model: Model, keys: set[str] | None = None) -> str:
+    return json.dumps(model.model_dump(mode="json", include=keys), sort_keys=True, separators=(",", ":"))
 
 
 class Split(Model):
@@ -39,23 +60,35 @@ class Split(Model):
     @model_validator(mode="after")
     def _sums_to_one(self):
         if abs(self.train + self.val + self.test - 1) > 1e-6:
-            raise ValueError("train + val + test must be 1; write for example `split: {train: 0.8, val: 0.1, test: 0.1}`")
+            raise ValueError(
+                "train + val + test must be 1; write for example `split: {train: 0.8, val: 0.1, test: 0.1}`"
+            )
         return self
 
 
 class Faces(Model):
     """How faces are found."""
 
-    detector: Literal["dlib_hog"] = Field("dlib_hog", description="dlib's histogram-of-gradients frontal detector")
+    detector: Literal["dlib_hog", "dlib_hog_cnn"] = Field(
+        "dlib_hog_cnn",
+        description="`dlib_hog`: dlib's histogram-of-gradients frontal detector; `dlib_hog_cnn`: then, where that finds "
+        "no face, dlib's convolutional one, which also finds turned and partly hidden faces, at some 100 ms a picture",
+    )
     choose: Literal["largest", "central", "score"] = Field(
-        "largest", description="which of several faces an item stands for; ties go to the higher score, then to the left"
+        "largest",
+        description="which of several faces an item stands for; ties go to the higher score, then to the left",
     )
     min_size: int = Field(24, ge=8, description="pixels; a narrower face box counts as no face")
     pad_retry: float = Field(
-        0.4, ge=0, le=1, description="when no face is found, try again with this fraction of the size added on every side (tight crops); 0: do not"
+        0.4,
+        ge=0,
+        le=1,
+        description="when no face is found, try again with this fraction of the size added on every side "
+        "(tight crops); 0: do not",
     )
     on_no_face: Literal["quarantine", "whole"] = Field(
-        "quarantine", description="`whole`: take the whole picture for the face, as in folders of face crops that no detector finds"
+        "quarantine",
+        description="`whole`: take the whole picture for the face, as in folders of face crops that no detector finds",
     )
 
 
@@ -65,7 +98,8 @@ class Crop(Model):
     size: int = Field(128, ge=32, le=1024, description="pixels; a multiple of 32")
     frame: Literal["celeba", "whole"] = Field(
         "celeba",
-        description="`celeba`: turned, moved and scaled so that eyes, nose and mouth lie where they lie in aligned CelebA; `whole`: the picture as it is, resized",
+        description="`celeba`: turned, moved and scaled so that eyes, nose and mouth lie where they lie in "
+        "aligned CelebA; `whole`: the picture as it is, resized",
     )
 
     @field_validator("size")
@@ -84,6 +118,10 @@ class BaseSource(Model):
     crop: Crop = Crop()
     max_pixels: int = Field(100_000_000, ge=1, description="a larger picture is refused before it is decoded")
 
+    def slice(self, *keys: str) -> str:
+        """Return where the source lies and only `keys` as canonical JSON: what one stage depends on."""
+        return _canonical(self, {"type", "path", "clean", "occluded", *keys})
+
 
 class SampleSource(BaseSource):
     """Real photographs and video frames from small pinned packages, downloaded and checked by the workflow."""
@@ -92,10 +130,12 @@ class SampleSource(BaseSource):
 
 
 class CelebaSource(BaseSource):
-    """CelebA, unpacked or as the official zip; the partition, landmark, attribute and identity files are used where present."""
+    """CelebA, unpacked or as the official zip; its partition, landmark, attribute and identity files are used if present."""
 
     type: Literal["celeba"]
-    path: str = Field(description="the data set's folder, the folder `img_align_celeba` itself, or `img_align_celeba.zip`")
+    path: str = Field(
+        description="the data set's folder, the folder `img_align_celeba` itself, or `img_align_celeba.zip`"
+    )
 
 
 class FolderSource(BaseSource):
@@ -104,26 +144,28 @@ class FolderSource(BaseSource):
     type: Literal["folder"]
     path: str = Field(description="the folder")
     identity: str | None = Field(
-        None, description="regular expression on the path below the folder; its first group is the person's name, which keeps a person in one split"
+        None,
+        description="regular expression on the path below the folder; its first group is the person's "
+        "name, which keeps a person in one split",
     )
 
     @field_validator("identity")
     @classmethod
     def _has_group(cls, pattern: str | None) -> str | None:
-        import re
-
         if pattern is not None:
             try:
                 groups = re.compile(pattern).groups
             except re.error as error:
-                raise ValueError(f"is not a regular expression: {error}; write for example `identity: '^([a-z]+)_'`") from error
+                raise ValueError(
+                    f"is not a regular expression: {error}; write for example `identity: '^([a-z]+)_'`"
+                ) from error
             if not groups:
                 raise ValueError("needs one group around the person's name; write for example `identity: '^([a-z]+)_'`")
         return pattern
 
 
 class PairsSource(BaseSource):
-    """Two folders, the same faces bare and occluded, matched by the number in the file name: test data without synthesis."""
+    """Two folders, the same faces bare and occluded, matched by the number in the file name: test data, nothing drawn."""
 
     type: Literal["pairs"]
     clean: str = Field(description="folder of bare faces")
@@ -131,27 +173,40 @@ class PairsSource(BaseSource):
     split: Split = Split(train=0, val=0, test=1)
 
 
-Source = Annotated[Union[SampleSource, CelebaSource, FolderSource, PairsSource], Field(discriminator="type")]
+Source = Annotated[SampleSource | CelebaSource | FolderSource | PairsSource, Field(discriminator="type")]
 
 
 class Training(Model):
     """One network's training: the keys of the loop that all systems share."""
 
     epochs: int = Field(20, ge=1, description="passes over the training items; raising it later continues the training")
-    batch_size: int = Field(16, ge=1)
-    learning_rate: float = Field(2e-4, gt=0)
+    batch_size: int = Field(16, ge=1, description="items of a step")
+    learning_rate: float = Field(2e-4, gt=0, description="of Adam")
     betas: tuple[float, float] = Field((0.5, 0.999), description="of Adam")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="of the learning rate; `cosine` falls to 1 % at the end")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="`auto`: bf16 where the device computes it natively, else fp32")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="of the learning rate; `cosine` falls to 1 % at the end"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="`auto`: bf16 where the device computes it natively, else fp32"
+    )
     channels_last: bool = Field(True, description="memory layout in which convolutions are fastest")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights, which is then what is saved and tested; 0: none")
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of the weights, which is then what is saved and tested; 0: none",
+    )
     clip: float = Field(0.0, ge=0, description="largest norm of the generator's gradient; 0: unlimited")
     flip: bool = Field(False, description="mirror half of the training items")
-    jitter: float = Field(0.0, ge=0, le=1, description="largest relative change of brightness, contrast and colour of a training item")
+    jitter: float = Field(
+        0.0, ge=0, le=1, description="largest relative change of brightness, contrast and colour of a training item"
+    )
     preview_items: int = Field(6, ge=0, description="validation items drawn after epochs")
     preview_every: int = Field(1, ge=1, description="epochs between previews")
     save_every: int = Field(500, ge=1, description="steps between resume states")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: CUDA when the job was given a GPU, else CPU, and the log says which")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="`auto`: CUDA when the job was given a GPU, else CPU, and the log says which"
+    )
 
 
 class Fit(Model):
@@ -161,17 +216,30 @@ class Fit(Model):
     max_area: float = Field(0.6, ge=0, le=1, description="largest fraction of the crop that it covers")
     min_mouth: float = Field(0.95, ge=0, le=1, description="smallest fraction of the mouth's outline that it covers")
     max_eyes: float = Field(0.02, ge=0, le=1, description="largest fraction of the eyes that it covers")
+    min_face: float = Field(0.2, ge=0, le=1, description="smallest width of the face, as a fraction of the crop's")
+    max_outside: float = Field(
+        0.2, ge=0, le=1, description="largest fraction of the lower face's landmarks that lie outside the crop"
+    )
+    max_turn: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="largest difference between the widths of the face's sides, as a fraction of their sum",
+    )
 
 
 class Occluders(Model):
     """What is put on the faces."""
 
     mix: dict[str, float] = Field(
-        {"surgical": 0.5, "cloth": 0.25, "kn95": 0.25}, description="share of each kind; a kind is a file of `workflow_scripts/occluders/`"
+        {"surgical": 0.5, "cloth": 0.25, "kn95": 0.25},
+        description="share of each kind; a kind is a file of `workflow_scripts/occluders/`",
     )
     variants: int = Field(1, ge=1, description="different occluders drawn for each training item; a test item has one")
     style: Literal["plain", "varied"] = Field(
-        "varied", description="`plain`: few colours and shapes, flat light, as the published tool; `varied`: all colours, fabrics, folds, wear and light"
+        "varied",
+        description="`plain`: few colours and shapes, flat light, as the published tool; `varied`: all "
+        "colours, fabrics, folds, wear and light",
     )
     fit: Fit = Fit()
 
@@ -183,12 +251,15 @@ class Occluders(Model):
             if kind not in known:
                 raise ValueError(f"unknown kind {kind!r}; known: {', '.join(known)}")
         if not mix or min(mix.values()) < 0 or abs(sum(mix.values()) - 1) > 1e-6:
-            raise ValueError("shares must not be negative and must add up to 1; write for example `mix: {surgical: 0.5, cloth: 0.25, kn95: 0.25}`")
+            raise ValueError(
+                "shares must not be negative and must add up to 1; "
+                "write for example `mix: {surgical: 0.5, cloth: 0.25, kn95: 0.25}`"
+            )
         return mix
 
 
 class Difference(Model):
-    """How a map is made: absolute difference, threshold, morphological opening; a predicted map is cleaned by the same opening."""
+    """How a map is made: absolute difference, threshold, opening; a predicted map is cleaned by the same opening."""
 
     threshold: int = Field(6, ge=0, le=255, description="a grey difference above this, of 255, belongs to the occluder")
     opening: int = Field(3, ge=0, description="side of the square structuring element in pixels; 0: no opening")
@@ -197,8 +268,9 @@ class Difference(Model):
 class Evaluation(Model):
     """How outputs are scored."""
 
-    features: Literal["none", "efficientnet_lite0", "inception"] = Field(
-        "efficientnet_lite0", description="network whose features give the Fréchet distance; only `inception` may be called FID"
+    features: Literal["none", "efficientnet_lite0"] = Field(
+        "efficientnet_lite0",
+        description="network whose features give the Fréchet distance, which bears its name: it is not FID",
     )
     min_images: int = Field(2048, ge=2, description="with fewer pictures the Fréchet distance carries a warning")
     gallery: int = Field(12, ge=1, description="items shown in the report's galleries")
@@ -215,10 +287,17 @@ class BaseExperiment(Model):
     """Keys that every experiment has."""
 
     system: str
-    train: list[str] = Field(min_length=1, description="sources whose `train` items are trained on and `val` items watched")
-    test: list[str] = Field(min_length=1, description="sources whose `test` items are scored; their pictures and people never enter training")
+    train: list[str] = Field(
+        min_length=1, description="sources whose `train` items are trained on and `val` items watched"
+    )
+    test: list[str] = Field(
+        min_length=1,
+        description="sources whose `test` items are scored; their pictures and people never enter training",
+    )
     apply: list[str] = Field([], description="sources without truth that the trained networks are applied to")
-    score_train: int = Field(64, ge=0, description="training items scored too, to show the gap between training and test")
+    score_train: int = Field(
+        64, ge=0, description="training items scored too, to show the gap between training and test"
+    )
     evaluation: Evaluation = Evaluation()
 
     @property
@@ -226,13 +305,21 @@ class BaseExperiment(Model):
         """Names of the networks, in the order in which they are trained."""
         raise NotImplementedError
 
+    def check(self, where: str, weights: "Weights") -> None:
+        """Raise `ValueError` for keys that are each valid but impossible together; `where` names the experiment."""
+
+    def slice(self, *keys: str) -> str:
+        """Return only `keys` as canonical JSON: what one stage depends on; everything else is left at its default."""
+        return _canonical(self, {"system", "train", "test", *keys})
+
 
 def occluder_kinds() -> list[str]:
-    """Return the kinds of occluder: the files of `occluders/` that define one (a name with `_` in front is shared code)."""
+    """Return the kinds of occluder: the files of `occluders/` (a name with `_` in front is shared code)."""
     return sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE / "occluders")]) if not m.name.startswith("_"))
 
 
-def _experiment_types() -> tuple[type[BaseExperiment], ...]:
+def experiment_types() -> tuple[type[BaseExperiment], ...]:
+    """Return the experiment models of all systems: the class `Experiment` of each `systems/{name}/config.py`."""
     names = sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE / "systems")]) if m.ispkg)
     return tuple(importlib.import_module(f"workflow_scripts.systems.{name}.config").Experiment for name in names)
 

@@ -27,7 +27,11 @@ def write_shard(path: str | Path, rows, columns: dict[str, pa.DataType | tuple[n
     """
     schema = pa.schema([(name, _arrow_type(kind)) for name, kind in columns.items()])
     count = 0
-    with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    with (
+        atomic_path(path) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
         batch: list[dict] = []
         for row in rows:
             batch.append(row)
@@ -63,6 +67,10 @@ class Shard:
     def scalars(self, name: str) -> list:
         """Return a scalar column as Python values."""
         return [value for batch in self._batches for value in batch.column(name).to_pylist()]
+
+    def row_numbers(self) -> dict[tuple[str, int], int]:
+        """Return (item, variant) -> row, in the order of the rows."""
+        return {key: row for row, key in enumerate(zip(self.items, self.scalars("variant"), strict=True))}
 
     def tensor(self, name: str, row: int) -> np.ndarray:
         """Return one row of a tensor column as a read-only view of the file."""

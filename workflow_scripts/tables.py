@@ -43,9 +43,19 @@ LANDMARKS = pa.schema(
     ]
 )
 
-QUARANTINE = pa.schema([("item", pa.string()), ("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+QUARANTINE = pa.schema(
+    [("item", pa.string()), ("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
+)
 
-SPLITS = pa.schema([("source", pa.string()), ("item", pa.string()), ("split", pa.string()), ("seen", pa.bool_())])
+SPLITS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("item", pa.string()),
+        ("split", pa.string()),
+        ("seen", pa.bool_()),
+        ("scored", pa.bool_()),
+    ]
+)
 
 
 def write_table(path: str | Path, rows: pd.DataFrame | Sequence[dict], schema: pa.Schema | None = None) -> None:
@@ -88,7 +98,7 @@ class Quarantine:
         self.rows: list[dict] = []
 
     def add(self, item: str, reason: str, detail: str) -> None:
-        """Record an item: `reason` is a short fixed phrase to count by, `detail` says what, where and the remedy in one line."""
+        """Record an item: `reason` is a short fixed phrase to count by, `detail` one line: what, where, remedy."""
         self.rows.append({"item": item, "stage": self.stage, "reason": reason, "detail": " ".join(detail.split())})
 
     def write(self, path: str | Path) -> None:

@@ -1,0 +1,141 @@
+"""The configuration: what is wrong is named at start, with the line to write instead; docs are what the models say."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow_scripts import write_docs
+from workflow_scripts.cli import UserError
+from workflow_scripts.load_config import load_config
+
+ROOT = Path(__file__).parent.parent
+FOLDER = {"type": "folder", "path": "photos"}
+
+
+@pytest.fixture
+def values() -> dict:
+    """The real configuration."""
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def put(values: dict, path: str, value: object) -> dict:
+    """Return a copy of `values` with the key at a dotted `path` set."""
+    changed = copy.deepcopy(values)
+    *parents, key = path.split(".")
+    place = changed
+    for parent in parents:
+        place = place.setdefault(parent, {})
+    place[key] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    "file", ["config.yaml", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("presets/*.yaml"))]
+)
+def test_every_shipped_configuration_is_valid(file):
+    assert load_config(yaml.safe_load((ROOT / file).read_text())).experiments
+
+
+BAD = {
+    "unknown key at the root": ("experimants", {}, ["experimants", "did you mean `experiments:`"]),
+    "unknown key deep down": (
+        "experiments.unmask.edit.training.epoch",
+        3,
+        ["experiments.unmask.edit.training.epoch", "`epochs:`"],
+    ),
+    "unknown key of a source": ("sources.sample.crop.sise", 64, ["sources.sample.crop.sise", "`size:`"]),
+    "wrong type": (
+        "experiments.unmask.map.training.epochs",
+        "many",
+        ["map.training.epochs", "write for example `epochs: 20`"],
+    ),
+    "out of range": ("experiments.unmask.difference.threshold", 300, ["difference.threshold", "255", "`threshold: 6`"]),
+    "not a choice": ("sources.sample.crop.frame", "round", ["sources.sample.crop.frame", "celeba", "whole"]),
+    "no such type of source": (
+        "sources.sample.type",
+        "samples",
+        ["sources.sample", "sample", "celeba", "folder", "pairs"],
+    ),
+    "no such system": ("experiments.unmask.system", "unmsk", ["experiments.unmask", "`system: unmask`"]),
+    "missing path": ("sources.mine", {"type": "folder"}, ["sources.mine.path", "write `path:"]),
+    "shares that do not add up": (
+        "experiments.unmask.occluders.mix",
+        {"surgical": 0.5},
+        ["occluders.mix", "add up to 1"],
+    ),
+    "no such kind": ("experiments.unmask.occluders.mix", {"balaclava": 1.0}, ["balaclava", "surgical"]),
+    "split that does not add up": ("sources.sample.split", {"train": 0.9}, ["sources.sample.split", "must be 1"]),
+    "size not a multiple of 32": ("sources.sample.crop.size", 100, ["sources.sample.crop.size", "`size: 96`"]),
+    "no such source": ("experiments.unmask.train", ["celeb"], ["experiments.unmask.train", "'celeb'", "sample"]),
+    "trained and applied": ("experiments.unmask.apply", ["sample"], ["experiments.unmask.apply", "second source"]),
+    "reserved name": ("sources.logs", FOLDER, ["'logs'"]),
+    "name that is no folder": ("sources.My photos", FOLDER, ["sources.My photos"]),
+    "expression without a group": ("sources.mine", FOLDER | {"identity": "a+"}, ["sources.mine.identity", "group"]),
+    "weights that are not there": (
+        "experiments.unmask.edit.perceptual",
+        "vgg19",
+        ["edit.perceptual", "weights: {vgg19:"],
+    ),
+    "presence of an unapplied source": (
+        "experiments.unmask.presence",
+        {"occluded": "sample", "bare": "sample"},
+        ["presence.occluded", "apply: [sample]"],
+    ),
+    "block that is not there": (
+        "experiments.unmask.edit.unet",
+        {"blocks": 5, "squeeze_excitation": [3]},
+        ["experiments.unmask", "squeeze_excitation: [1, 2]"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_wrong_configuration_is_refused_with_the_key_and_the_remedy(values, case):
+    path, value, expected = BAD[case]
+    with pytest.raises(UserError) as refused:
+        load_config(put(values, path, value))
+    message = str(refused.value)
+    for text in expected:
+        assert text in message, message
+    assert "pydantic" not in message and len(message.splitlines()) == 2, message
+
+
+def test_all_wrong_keys_are_named_at_once(values):
+    with pytest.raises(UserError) as refused:
+        load_config(put(put(values, "sed", 2), "experiments.unmask.edit.training.epochs", 0))
+    assert "sed: unknown key" in str(refused.value) and "edit.training.epochs" in str(refused.value)
+
+
+def test_sources_of_different_sizes_are_refused(values):
+    changed = put(put(values, "sources.mine", FOLDER | {"crop": {"size": 64}}), "experiments.unmask.test", ["mine"])
+    with pytest.raises(UserError, match=r"experiments\.unmask.*different sizes"):
+        load_config(changed)
+
+
+def test_a_slice_holds_what_its_stage_depends_on_and_nothing_else(values):
+    def map_slice(changed):
+        experiment = load_config(changed).experiments["unmask"]
+        return experiment.slice(*experiment.keys_of("map"))
+
+    assert map_slice(put(values, "experiments.unmask.edit.training.epochs", 99)) == map_slice(values)
+    assert map_slice(put(values, "experiments.unmask.map.training.epochs", 99)) != map_slice(values)
+
+
+def test_the_same_value_written_differently_is_the_same(values):
+    other = put(values, "experiments.unmask.map.training.learning_rate", 0.001)
+    assert load_config(other).experiments["unmask"].canonical() == load_config(values).experiments["unmask"].canonical()
+
+
+def test_generated_documents_are_up_to_date():
+    assert (write_docs.DOCS / "config.schema.json").read_text() == write_docs.schema(), "run `make docs`"
+    assert (write_docs.DOCS / "config.md").read_text() == write_docs.reference(), "run `make docs`"
+
+
+def test_every_key_is_described():
+    for model in write_docs.models():
+        for key, field in model.model_fields.items():
+            assert field.description or hasattr(field.annotation, "model_fields") or key in ("type", "system"), (
+                f"{model.__name__}.{key}"
+            )

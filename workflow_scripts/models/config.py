@@ -1,0 +1,34 @@
+"""Shapes of the networks, as configuration: no torch here, the Snakefile loads it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workflow_scripts.config import Model
+
+
+class UNetConfig(Model):
+    """A U-Net: `blocks // 2` encoder blocks, a bottleneck, as many decoder blocks, skip connections between equals."""
+
+    blocks: Literal[3, 5, 7, 9, 11] = Field(9, description="blocks in all: encoder, bottleneck and decoder")
+    channels: int = Field(64, ge=1, description="channels of the first block; each deeper block has twice as many")
+    max_channels: int = Field(1024, ge=1, description="channels of a block at most")
+    convolutions: int = Field(2, ge=1, le=4, description="3x3 convolutions of a block")
+    down: Literal["max_pool", "strided_conv"] = Field("max_pool", description="how an encoder block halves its size")
+    up: Literal["transposed_conv", "nearest", "bilinear"] = Field(
+        "nearest",
+        description="how a decoder block doubles its size; `transposed_conv` as published, others: no checkerboard",
+    )
+    norm: Literal["batch", "instance", "group", "none"] = Field(
+        "batch", description="normalisation after a convolution"
+    )
+    plain_first: bool = Field(True, description="as published: the first block has ReLU and no normalisation")
+    dropout: list[Annotated[float, Field(ge=0, lt=1)]] = Field(
+        [0.0],
+        min_length=1,
+        description="rate after each encoder block, from the first on; the last one holds for all deeper",
+    )
+    squeeze_excitation: list[Annotated[int, Field(ge=1)]] = Field(
+        [], description="encoder blocks, counted from 1, followed by squeeze-and-excitation (reduction 16)"
+    )
+    atrous: bool = Field(False, description="bottleneck of four 3x3 convolutions with rates 2, 4, 8, 16")

@@ -1,0 +1,120 @@
+"""Configuration of `unmask`: take the mask off a face (after Din et al. 2020, IEEE Access 8:44276)."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from workflow_scripts.config import BaseExperiment, Difference, Model, Occluders, Presence, Training, Weights
+from workflow_scripts.models.config import UNetConfig
+
+
+class MapNetwork(Model):
+    """The network that finds the occluder."""
+
+    channels: Literal["grey", "rgb"] = Field("rgb", description="what it sees; published: `grey`")
+    unet: UNetConfig = UNetConfig(channels=32, max_channels=512)
+    dice: float = Field(0.0, ge=0, description="weight of a Dice loss beside the binary cross entropy; published: 0")
+    training: Training = Training(
+        epochs=20, learning_rate=1e-3, betas=(0.9, 0.999), schedule="cosine", flip=True, jitter=0.2, clip=1.0
+    )
+
+
+class EditLosses(Model):
+    """What the editing network minimises: the weighted sum of these."""
+
+    reconstruction: float = Field(100.0, ge=0, description="weight of l1, ssim and perceptual together")
+    l1: float = Field(1.0, ge=0, description="share of the mean absolute difference (pictures in -1..1)")
+    ssim: float = Field(1.0, ge=0, description="share of one minus structural similarity")
+    perceptual: float = Field(
+        1.0,
+        ge=0,
+        description="share of the mean absolute difference of features; those of EfficientNet-Lite0 differ by about 1, ten "
+        "times as much as pictures",
+    )
+    whole: float = Field(0.3, ge=0, description="weight of the discriminator of the whole picture; 0: none")
+    mask: float = Field(0.7, ge=0, description="weight of the discriminator of the mask region; 0: none")
+    hole: float = Field(
+        1.0, ge=1, description="weight of a pixel inside the map in l1 and ssim, beside 1 outside; published: 1"
+    )
+    composite: bool = Field(
+        False,
+        description="`true`: perceptual network and whole discriminator see the output inside the map and the input "
+        "outside it, which is what the result will be; published: the output",
+    )
+    adversarial: Literal["non_saturating", "minimax"] = Field(
+        "non_saturating", description="the generator's side of the game; the discriminators play minimax"
+    )
+
+
+class EditNetwork(Model):
+    """The network that paints the face below the occluder."""
+
+    unet: UNetConfig = UNetConfig(max_channels=512, squeeze_excitation=[1, 2, 3], atrous=True)
+    residual: bool = Field(
+        False, description="the network adds to its input instead of painting all anew; published: `false`"
+    )
+    perceptual: Literal["none", "efficientnet_lite0", "vgg19"] = Field(
+        "efficientnet_lite0", description="network whose features are compared; published: `vgg19`"
+    )
+    discriminator_channels: int = Field(64, ge=1, description="channels of the discriminators' first layer")
+    mask_start: float = Field(
+        0.5, ge=0, le=1, description="fraction of the training after which the mask discriminator joins"
+    )
+    losses: EditLosses = EditLosses(perceptual=0.1, hole=6, composite=True)
+    training: Training = Training(
+        epochs=100, learning_rate=2e-4, betas=(0.5, 0.999), schedule="cosine", ema=0.999, clip=100.0, flip=True
+    )
+
+
+class Experiment(BaseExperiment):
+    """Put masks on faces, learn to find them and to take them off; score on faces never seen."""
+
+    system: Literal["unmask"]
+    occluders: Occluders = Occluders()
+    difference: Difference = Difference()
+    presence: Presence | None = Field(None, description="score the map network as a detector of masks")
+    map: MapNetwork = MapNetwork()
+    edit: EditNetwork = EditNetwork()
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Return the networks' names in the order of training."""
+        return ("map", "edit")
+
+    @property
+    def on_predicted_maps(self) -> tuple[str, ...]:
+        """Return the networks that are trained on the maps that `map` predicts."""
+        return ("edit",)
+
+    def keys_of(self, network: str) -> tuple[str, ...]:
+        """Return the keys that a network's training depends on."""
+        return (network,)
+
+    def weights_of(self, network: str) -> tuple[str, ...]:
+        """Return the pretrained networks that a network's training needs."""
+        if network == "map" or self.edit.perceptual == "none" or not self.edit.losses.perceptual:
+            return ()
+        return (self.edit.perceptual,)
+
+    def check(self, where: str, weights: Weights) -> None:
+        """Refuse a perceptual network without weights, and a score of sources that are not applied."""
+        if "vgg19" in self.weights_of("edit") and weights.vgg19 is None:
+            raise ValueError(
+                f"{where}.edit.perceptual: vgg19 needs its weights; add `weights: {{vgg19: PATH/vgg19-dcbb9e9d.pth}}` "
+                "or write `perceptual: efficientnet_lite0`"
+            )
+        if self.presence is not None:
+            for key, source in (("occluded", self.presence.occluded), ("bare", self.presence.bare)):
+                if source not in self.apply:
+                    raise ValueError(f"{where}.presence.{key}: {source!r} is not applied; add it: `apply: [{source}]`")
+
+    @model_validator(mode="after")
+    def _squeeze_excitation_has_its_block(self):
+        for network in (self.map, self.edit):
+            halves = network.unet.blocks // 2
+            if max(network.unet.squeeze_excitation, default=0) > halves:
+                raise ValueError(
+                    f"unet.squeeze_excitation: {network.unet.blocks} blocks have {halves} encoder blocks; "
+                    f"write for example `squeeze_excitation: {list(range(1, halves + 1))}`"
+                )
+        return self

@@ -1,0 +1,176 @@
+"""How the two networks of `unmask` learn."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workflow_scripts.models.efficientnet_lite import load_efficientnet_lite0
+from workflow_scripts.models.patch_discriminator import PatchDiscriminator
+from workflow_scripts.models.vgg19 import load_vgg19
+from workflow_scripts.systems.unmask.config import EditNetwork, Experiment, MapNetwork
+from workflow_scripts.systems.unmask.networks import build_network
+from workflow_scripts.training.losses import (
+    dice_loss,
+    discriminator_loss,
+    generator_loss,
+    inner,
+    perceptual_loss,
+    ssim_map,
+    weighted_mean,
+)
+from workflow_scripts.training.system import Batch, System, Update
+
+PERCEPTUAL = {"efficientnet_lite0": load_efficientnet_lite0, "vgg19": load_vgg19}
+
+
+def build_system(network: str, experiment: Experiment, weights: Mapping[str, Path]) -> System:
+    """Return what the training loop needs to train `network`.
+
+    Args:
+        network: `map` or `edit`.
+        experiment: its configuration.
+        weights: name -> file of the pretrained networks that `experiment.weights_of(network)` names.
+
+    Raises:
+        UserError: weights are absent or damaged.
+    """
+    module = build_network(network, experiment)
+    if network == "map":
+        return MapTraining(experiment.map, module)
+    names = experiment.weights_of(network)
+    return EditTraining(experiment.edit, module, PERCEPTUAL[names[0]](weights[names[0]]) if names else None)
+
+
+class MapTraining(System):
+    """Binary cross entropy, and Dice if wanted, against the map of the difference."""
+
+    saved = "map"
+    columns: Mapping[str, str] = {"input": "pairs", "map": "pairs"}
+
+    def __init__(self, config: MapNetwork, module: nn.Module):
+        self.config = config
+        self.networks = nn.ModuleDict({"map": module})
+
+    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+        """Yield the one update."""
+        logits = self.networks["map"](batch["input"])
+        values = {"cross_entropy": F.binary_cross_entropy_with_logits(logits, batch["map"])}
+        loss = values["cross_entropy"]
+        if self.config.dice:
+            values["dice"] = dice_loss(logits, batch["map"])
+            loss = loss + self.config.dice * values["dice"]
+        yield Update("map", loss, _detached(values))
+
+    def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """Return cross entropy and intersection over union (binarised at one half) of each item."""
+        logits = network(batch["input"])
+        found, wanted = logits > 0, batch["map"] > 0.5
+        overlap, union = (found & wanted).sum(dim=(1, 2, 3)), (found | wanted).sum(dim=(1, 2, 3))
+        return {
+            "cross_entropy": F.binary_cross_entropy_with_logits(logits, batch["map"], reduction="none").mean((1, 2, 3)),
+            "iou": torch.where(union > 0, overlap / union.clamp(min=1), 1.0),
+        }
+
+    def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
+        """Return input, predicted probability, true map."""
+        found = torch.sigmoid(network(batch["input"]))
+        return [batch["input"], *((plane * 2 - 1).expand(-1, 3, -1, -1) for plane in (found, batch["map"]))]
+
+
+class EditTraining(System):
+    """L = w_rc (L_ssim + L_1 + L_perc) + w_whole (L_D + L_adv) + w_mask (L_D + L_adv), Din et al. 2020.
+
+    The maps are predicted ones. The whole discriminator's real sample is the bare face; the mask discriminator's
+    pictures are the input outside the map, and the output or the bare face inside it.
+    """
+
+    saved = "edit"
+    columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "maps"}
+
+    def __init__(self, config: EditNetwork, module: nn.Module, perceptual: nn.Module | None):
+        self.config = config
+        self.losses = config.losses
+        self.perceptual = perceptual
+        self.networks = nn.ModuleDict({"edit": module})
+        for name, weight in (("whole", self.losses.whole), ("mask", self.losses.mask)):
+            if weight:
+                self.networks[name] = PatchDiscriminator(channels=config.discriminator_channels)
+
+    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+        """Yield an update of each discriminator that has joined, then the editor's."""
+        edited = self.networks["edit"](batch["input"], batch["map"])
+        composite = _composite(edited, batch)
+        fakes = {"whole": composite if self.losses.composite else edited, "mask": composite}
+        reals = {"whole": batch["target"], "mask": _composite(batch["target"], batch)}
+        joined = [
+            name for name in fakes if name in self.networks and (name == "whole" or progress >= self.config.mask_start)
+        ]
+        for name in joined:
+            judge = self.networks[name]
+            loss = discriminator_loss(judge(reals[name]), judge(fakes[name].detach()))
+            yield Update(name, getattr(self.losses, name) * loss, {"loss": loss.detach()})
+
+        values = self._reconstruction(edited, fakes["whole"], batch)
+        loss = self.losses.reconstruction * sum(getattr(self.losses, name) * value for name, value in values.items())
+        for name in joined:
+            with _frozen(self.networks[name]) as judge:
+                values[name] = generator_loss(judge(fakes[name]), self.losses.adversarial)
+            loss = loss + getattr(self.losses, name) * values[name]
+        yield Update("edit", loss, _detached(values))
+
+    def _reconstruction(self, edited: Tensor, seen: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return the parts of the reconstruction loss; `seen` is what the perceptual network is shown."""
+        target, weight = batch["target"], 1 + (self.losses.hole - 1) * batch["map"]
+        values = {}
+        if self.losses.l1:
+            values["l1"] = weighted_mean((edited - target).abs(), weight)
+        if self.losses.ssim:
+            values["ssim"] = 1 - weighted_mean(ssim_map(edited, target), inner(weight))
+        if self.perceptual is not None:
+            values["perceptual"] = perceptual_loss(self.perceptual, seen, target)
+        return values
+
+    def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """Return L1 of the output, PSNR and SSIM of the composite (8-bit range) and PSNR of the untouched input."""
+        edited = network(batch["input"], batch["map"])
+        composite, target = _composite(edited, batch), batch["target"]
+        return {
+            "l1": (edited - target).abs().mean(dim=(1, 2, 3)),
+            "psnr_composite": _psnr(composite, target),
+            "psnr_copy": _psnr(batch["input"], target),
+            "ssim_composite": ssim_map(composite, target).mean(dim=(1, 2, 3)),
+        }
+
+    def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
+        """Return input, map, output, composite, truth."""
+        edited = network(batch["input"], batch["map"])
+        plane = (batch["map"] * 2 - 1).expand(-1, 3, -1, -1)
+        return [batch["input"], plane, edited, _composite(edited, batch), batch["target"]]
+
+
+def _composite(picture: Tensor, batch: Batch) -> Tensor:
+    """Return the picture inside the map, the input outside it."""
+    return batch["input"] + (picture - batch["input"]) * batch["map"]
+
+
+def _psnr(picture: Tensor, target: Tensor) -> Tensor:
+    """Return the peak signal-to-noise ratio of each item in dB, for pictures in -1..1."""
+    return 10 * torch.log10(4 / (picture - target).square().mean(dim=(1, 2, 3)).clamp(min=1e-10))
+
+
+def _detached(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in values.items()}
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the network without gradients of its weights: it judges, it does not learn."""
+    network.requires_grad_(False)
+    try:
+        yield network
+    finally:
+        network.requires_grad_(True)
