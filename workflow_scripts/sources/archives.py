@@ -1,0 +1,115 @@
+"""Zip archives read in place: nothing is ever unpacked, so no member can leave its folder."""
+
+import os
+import stat
+import struct
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from workflow_scripts.cli import UserError
+from workflow_scripts.sources.listing import File, Listing, Problem, is_clutter, name_problem
+
+END, END_64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"  # records that close an archive (PKWARE APPNOTE, 4.3.15 and 4.3.16)
+LONGEST_END = 66_000  # bytes: both records and the longest comment
+
+
+def list_members(path: str | Path) -> Listing:
+    """List the files in an archive; a member with an unsafe name, a link, or an encrypted one is a problem.
+
+    Raises:
+        UserError: the file is no whole zip archive.
+    """
+    listing = Listing()
+    seen = set()
+    with open_archive(path) as archive:
+        for member in archive.infolist():
+            name = member.filename
+            if member.is_dir():
+                continue
+            problem = _member_problem(member, seen)
+            if problem is None and any(is_clutter(part) for part in PurePosixPath(name).parts):
+                continue
+            problem = problem or name_problem(name)
+            if problem:
+                listing.problems.append(problem)
+            else:
+                listing.files.append(File(name, member.file_size, member.CRC, name))
+            seen.add(name)
+    listing.files.sort()
+    return listing
+
+
+def count_members(path: str | Path) -> int:
+    """Return the number of members, folders included, from the archive's last bytes: fast, however many there are.
+
+    Raises:
+        UserError: the file is no whole zip archive.
+    """
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - LONGEST_END))
+        tail = file.read()
+        end = tail.rfind(END)
+        if end < 0 or len(tail) < end + 22:
+            raise UserError(f"{path} is no whole zip archive; download it again and compare its size")
+        (count,) = struct.unpack_from("<H", tail, end + 10)
+        locator = tail.rfind(END_64_LOCATOR, 0, end)
+        if locator < 0:
+            return count
+        file.seek(struct.unpack_from("<Q", tail, locator + 8)[0] + 32)  # archives of 65,536 members and more
+        return struct.unpack("<Q", file.read(8))[0]
+
+
+def open_archive(path: str | Path) -> zipfile.ZipFile:
+    """Open a zip archive for reading.
+
+    Raises:
+        UserError: the file is no whole zip archive.
+    """
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise UserError(f"{path} is no whole zip archive ({error}); download it again and compare its size") from error
+
+
+class ZipStore:
+    """Members of an archive."""
+
+    def __init__(self, path: str | Path):
+        self._archive = open_archive(path)
+
+    def read(self, file: str, max_bytes: int) -> bytes:
+        """See `Store.read`. The size that the archive states is checked first, and never more than that is unpacked."""
+        from workflow_scripts.sources.pictures import BadPicture
+        from workflow_scripts.sources.stores import check_bytes
+
+        try:
+            check_bytes(self._archive.getinfo(file).file_size, max_bytes)
+            return self._archive.read(file)
+        except (BadPicture, MemoryError):
+            raise
+        except Exception as error:  # zipfile and the decompressors raise nearly anything on damaged data
+            raise BadPicture("damaged archive member", f"{error}; download the archive again") from error
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._archive.close()
+
+
+def _member_problem(member: zipfile.ZipInfo, seen: set[str]) -> Problem | None:
+    name = member.filename
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if name.startswith(("/", "\\")) or ".." in parts or ":" in name[:2]:
+        return Problem(
+            name,
+            "unsafe name in archive",
+            f"{name}: leads out of the archive; it was not read, make the archive anew without it",
+        )
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return Problem(
+            name, "link in archive", f"{name}: is a link, which is never followed; put the file itself into the archive"
+        )
+    if member.flag_bits & 1:
+        return Problem(name, "encrypted archive member", f"{name}: needs a password; put it into the archive without")
+    if name in seen:
+        return Problem(name, "name used twice", f"{name}: the archive has two members of this name; the first is used")
+    return None

@@ -1,0 +1,142 @@
+"""Source `celeba`: CelebA's aligned pictures, unpacked or in the official zip, with the text files beside them.
+
+Layouts, tried in this order below `path`: Kaggle (`img_align_celeba/img_align_celeba/`), flat (`img_align_celeba/`),
+official (`Img/img_align_celeba/`, text files in `Anno/` and `Eval/`), torchvision (`celeba/img_align_celeba/`), the
+pictures' folder itself, and the same with `img_align_celeba.zip`. The item is the picture's path below its folder, as
+`000001.jpg`; in an archive it is the name alone, because the folders differ between copies.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from workflow_scripts.cli import UserError
+from workflow_scripts.config import CelebaSource
+from workflow_scripts.sources import celeba_texts
+from workflow_scripts.sources.archives import ZipStore, count_members, list_members
+from workflow_scripts.sources.listing import SUFFIXES, File, Listing, Problem, stamp, walk
+
+FOLDERS = (
+    "img_align_celeba/img_align_celeba",
+    "img_align_celeba",
+    "Img/img_align_celeba",
+    "celeba/img_align_celeba",
+    ".",
+)
+ARCHIVES = ("img_align_celeba.zip", "Img/img_align_celeba.zip", "celeba/img_align_celeba.zip")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the pictures are, and their text files.
+
+    Attributes:
+        pictures: the pictures' folder, or the archive.
+        prefix: what stands before an item in its path below the source's root; empty in an archive.
+        archive: the archive, or None.
+        texts: the text files found beside the pictures or the archive.
+    """
+
+    pictures: Path
+    prefix: str
+    archive: Path | None
+    texts: list[celeba_texts.Text]
+
+    def item(self, file: str) -> str:
+        """Return the item of a file."""
+        return PurePosixPath(file).name if self.archive else file.removeprefix(self.prefix)
+
+
+def find_layout(path: str) -> Layout:
+    """Find the pictures and text files below `path`.
+
+    Raises:
+        UserError: there are no pictures.
+    """
+    root = Path(path)
+    if root.is_file():
+        return _layout(root, root, archive=True)
+    if not root.is_dir():
+        raise UserError(
+            f"path: {path} does not exist; write CelebA's folder, or its img_align_celeba.zip, in the configuration"
+        )
+    for name in FOLDERS:
+        if _has_picture(root / name):
+            return _layout(root, root / name, archive=False)
+    for name in ARCHIVES:
+        if (root / name).is_file():
+            return _layout(root, root / name, archive=True)
+    expected = "img_align_celeba/, Img/img_align_celeba/ or img_align_celeba.zip"
+    raise UserError(f"path: no CelebA pictures in {path}; expected {expected} in it")
+
+
+def list_files(source: CelebaSource) -> Listing:
+    """List the pictures, and the text files as shared by all."""
+    layout = find_layout(source.path)
+    if layout.archive:
+        listing = list_members(layout.archive)
+        _set_repeated_items_aside(layout, listing)
+        if not listing.files:
+            raise UserError(f"path: no picture in {layout.archive}; pictures end in {' '.join(SUFFIXES)}")
+    else:
+        listing = walk(layout.pictures, "path", layout.prefix)
+    listing.problems = [p for p in listing.problems if PurePosixPath(p.path).name not in celeba_texts.NAMES]
+    listing.shared = [stamp(text.path, text.path.name) for text in layout.texts]
+    return listing
+
+
+def survey(source: CelebaSource) -> Listing:
+    """Return what tells whether the source changed, without reading the directory of an archive."""
+    layout = find_layout(source.path)
+    if not layout.archive:
+        return list_files(source)
+    changing = [layout.archive, *(text.path for text in layout.texts)]
+    return Listing(shared=[stamp(path, path.name) for path in changing], more=count_members(layout.archive))
+
+
+def describe(source: CelebaSource, files: Sequence[File]) -> list[dict]:
+    """Return a row for each file, with what CelebA's text files say about it; what they do not say is null.
+
+    Raises:
+        UserError: a text file is malformed.
+    """
+    layout = find_layout(source.path)
+    names = {file.path: PurePosixPath(file.path).stem for file in files}
+    inside = celeba_texts.find_members(layout.archive) if layout.archive else []
+    said = celeba_texts.read([*inside, *layout.texts], set(names.values()))
+    return [{"item": layout.item(file.path), "file": file.path, **said[names[file.path]]} for file in files]
+
+
+def open_store(source: CelebaSource):
+    """Return what reads the pictures, from the folder or in the archive."""
+    from workflow_scripts.sources.stores import FolderStore
+
+    layout = find_layout(source.path)
+    return ZipStore(layout.archive) if layout.archive else FolderStore(source.path)
+
+
+def _layout(root: Path, pictures: Path, *, archive: bool) -> Layout:
+    """Return the layout with the text files that lie in or beside the pictures' folder, in `Anno/` or in `Eval/`.
+
+    Nothing above the source's root is looked at, but when the pictures' folder or the archive itself is the root.
+    """
+    own = root == pictures
+    bases = [folder for folder in (pictures, *pictures.parents[:2]) if own or folder.is_relative_to(root)]
+    places = [base / name for base in bases for name in (".", "Anno", "Eval")]
+    prefix = "" if own or archive else f"{pictures.relative_to(root).as_posix()}/"
+    return Layout(pictures, prefix, pictures if archive else None, celeba_texts.find(places))
+
+
+def _has_picture(folder: Path) -> bool:
+    return folder.is_dir() and any(path.name.lower().endswith(SUFFIXES) for path in folder.iterdir())
+
+
+def _set_repeated_items_aside(layout: Layout, listing: Listing) -> None:
+    """Keep the first by path of several files that would be the same item; the others become problems."""
+    first: dict[str, str] = {}
+    for file in listing.files:
+        kept = first.setdefault(layout.item(file.path), file.path)
+        if kept != file.path:
+            detail = f"{file.path}: {kept} has the same name; remove one from the archive"
+            listing.problems.append(Problem(file.path, "name used twice", detail))
+    listing.files = [file for file in listing.files if first[layout.item(file.path)] == file.path]
