@@ -1,0 +1,168 @@
+"""Put an occluder on a face: draw it on the mean face, fit it by the landmarks, light it, and blend it in."""
+
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from workflow_scripts.config import occluder_kinds
+from workflow_scripts.occluders._canvas import HEIGHT, LEFT, TOP, WIDTH, Canvas, Drawing, Wear, canvas_for
+from workflow_scripts.occluders._fit import fit_reason
+from workflow_scripts.occluders._light import Light, measure_light
+from workflow_scripts.occluders._placement import Pose, project, solve_pose, unproject
+
+__all__ = ["Occluded", "apply_occluder", "fit_reason", "load_kind"]
+
+Style = Literal["plain", "varied"]
+Window = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+_SHEEN = np.float32(0.035)
+_SUPERSAMPLING = 2
+_DETAIL = 0.75  # canvas pixels per supersampled one: more would not be seen
+_MAX_SAMPLES = 1024  # supersampled pixels per side; larger pictures are sampled once
+
+
+@dataclass(frozen=True)
+class Occluded:
+    """A face with an occluder.
+
+    Attributes:
+        image: uint8 (h, w, 3) RGB.
+        coverage: uint8 (h, w), the occluder's alpha, 0..255; all zero when degenerate landmarks give it no place.
+    """
+
+    image: np.ndarray
+    coverage: np.ndarray
+
+
+@cache
+def load_kind(kind: str) -> ModuleType:
+    """Return the module of a kind of occluder.
+
+    Raises:
+        ValueError: no such kind.
+    """
+    if kind not in occluder_kinds():
+        raise ValueError(f"unknown kind of occluder {kind!r}; known: {', '.join(occluder_kinds())}")
+    return importlib.import_module(f"workflow_scripts.occluders.{kind}")
+
+
+def apply_occluder(
+    image: np.ndarray, landmarks: np.ndarray, kind: str, style: Style, rng: np.random.Generator
+) -> Occluded:
+    """Put one occluder on a face.
+
+    Args:
+        image: uint8 (h, w, 3) RGB, a bare face.
+        landmarks: (68, 2) x, y in pixels of `image`, in the iBUG 300-W order.
+        kind: a file of this package, as `surgical`.
+        style: `plain`: few colours and shapes, flat light; `varied`: many, with folds, wear and the face's light.
+        rng: the only source of randomness; the same state gives the same bytes.
+
+    Raises:
+        ValueError: no such kind, or an array of another shape or type.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"expected a uint8 RGB picture (h, w, 3), got {image.dtype} {image.shape}")
+    if np.shape(landmarks) != (68, 2):
+        raise ValueError(f"expected landmarks (68, 2), got {np.shape(landmarks)}")
+    module = load_kind(kind)
+    pose = solve_pose(landmarks, module.PLACEMENT)
+    window = _window(image.shape, pose) if pose else None
+    if window is None:
+        return Occluded(image.copy(), np.zeros(image.shape[:2], np.uint8))
+    factor = _SUPERSAMPLING if max(image.shape[:2]) * _SUPERSAMPLING <= _MAX_SAMPLES else 1
+    canvas = canvas_for(_DETAIL * factor * pose.unit)
+    drawing = module.draw(canvas, style, pose.turn, rng)
+    light = measure_light(image, pose)
+    layer = _lit(canvas, drawing, light if style == "varied" else light.flat(), rng)
+    warped = _warp(layer, canvas, drawing.wear, pose, window, factor)
+    if style == "varied":
+        warped, image = (
+            _taken_alike(warped, window, light, rng),
+            _shaded(image, warped[..., 3], window, light, pose, rng),
+        )
+    return _blend(image, warped, window)
+
+
+def _window(shape: tuple[int, ...], pose: Pose) -> Window | None:
+    """Return left, top, right, bottom of the part of the picture that the canvas reaches; None when there is none."""
+    corners = np.array([(x, y) for x in (LEFT, -1e-9, LEFT + WIDTH) for y in (TOP, TOP + HEIGHT)])
+    points = project(pose, corners)
+    points = points[np.isfinite(points).all(1)]
+    if len(points) < 3:
+        return None
+    height, width = shape[:2]
+    left, top = np.floor(np.clip(points.min(0), 0, (width, height))).astype(int)
+    right, bottom = np.ceil(np.clip(points.max(0) + 1, 0, (width, height))).astype(int)
+    return (left, top, right, bottom) if right - left >= 4 and bottom - top >= 4 else None
+
+
+def _lit(canvas: Canvas, drawing: Drawing, light: Light, rng: np.random.Generator) -> np.ndarray:
+    """Return the drawing under the face's light, premultiplied RGBA float32 (h, w, 4) in 0..255.
+
+    Lambert's law on the relief's normals, with the light from above and from the side that the face's skin shows, and
+    a little sheen, which is what shows the folds of black cloth.
+    """
+    slope_y, slope_x = np.gradient(drawing.relief, np.float32(1 / canvas.scale))
+    direction = np.array([0.9 * light.slope[0], 0.5 * light.slope[1] - 0.35, 1], np.float32)
+    cosine = (1 - slope_x * direction[0] - slope_y * direction[1]) / np.sqrt(1 + slope_x**2 + slope_y**2)
+    diffuse = np.maximum(cosine, 0)
+    ambient = rng.uniform(0.35, 0.6)
+    falloff = light.slope[0] * canvas.x[:1] + light.slope[1] * (canvas.y[:, :1] - 0.5)
+    shade = drawing.shade * (ambient + (1 - ambient) * diffuse) * np.exp(np.clip(0.8 * falloff, -0.7, 0.5))
+    white = 255 * light.level * rng.uniform(0.88, 1.08) * light.tint
+    color = (drawing.color + _SHEEN * np.square(np.square(diffuse))[..., None]) * (shade[..., None] * white)
+    return np.dstack([np.clip(color, 0, 255) * drawing.alpha[..., None], 255 * drawing.alpha]).astype(np.float32)
+
+
+def _warp(layer: np.ndarray, canvas: Canvas, wear: Wear, pose: Pose, window: Window, factor: int) -> np.ndarray:
+    """Return the layer as it lies in the picture's window, float32 (bottom - top, right - left, 4)."""
+    left, top, right, bottom = window
+    offset = 0.5 / factor - 0.5
+    x, y = unproject(
+        pose,
+        np.arange(left * factor, right * factor) / factor + offset,
+        np.arange(top * factor, bottom * factor) / factor + offset,
+    )
+    cosine, sine = np.float32(np.cos(wear.turn)), np.float32(np.sin(wear.turn))
+    x, y = x - np.float32(wear.right), y - np.float32(wear.down + 0.5)  # turned about the middle of the canvas
+    x, y = x * cosine + y * sine, y * cosine - x * sine + np.float32(0.5)
+    columns, rows = (x - LEFT) * canvas.scale - 0.5, (y - TOP) * canvas.scale - 0.5
+    warped = cv2.remap(layer, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    return warped if factor == 1 else cv2.resize(warped, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+
+
+def _taken_alike(warped: np.ndarray, window: Window, light: Light, rng: np.random.Generator) -> np.ndarray:
+    """Give the occluder the picture's own blur and grain."""
+    warped = cv2.GaussianBlur(warped, (0, 0), np.hypot(light.blur, rng.uniform(0.2, 0.5)))
+    grain = rng.standard_normal(warped.shape[:2], dtype=np.float32) * np.float32(light.noise * rng.uniform(0.4, 0.9))
+    warped[..., :3] += (grain * warped[..., 3] / 255)[..., None]
+    return warped
+
+
+def _shaded(
+    image: np.ndarray, alpha: np.ndarray, window: Window, light: Light, pose: Pose, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the picture with the narrow, faint shadow that the occluder throws on the skin, away from the light."""
+    left, top, right, bottom = window
+    reach = max(0.8, 0.025 * pose.unit)
+    shift = np.float32([[1, 0, -0.3 * reach * np.sign(light.slope[0])], [0, 1, 0.8 * reach]])
+    shadow = cv2.warpAffine(cv2.GaussianBlur(alpha, (0, 0), reach), shift, alpha.shape[::-1])
+    image = image.copy()
+    part = image[top:bottom, left:right]
+    part[:] = part * (1 - rng.uniform(0.04, 0.11) / 255 * shadow[..., None]) + 0.5
+    return image
+
+
+def _blend(image: np.ndarray, warped: np.ndarray, window: Window) -> Occluded:
+    """Lay the warped occluder over the picture."""
+    left, top, right, bottom = window
+    result, coverage = image.copy(), np.zeros(image.shape[:2], np.uint8)
+    mixed = image[top:bottom, left:right] * (1 - warped[..., 3:] / 255) + warped[..., :3]
+    result[top:bottom, left:right] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+    coverage[top:bottom, left:right] = np.clip(warped[..., 3] + 0.5, 0, 255).astype(np.uint8)
+    return Occluded(result, coverage)

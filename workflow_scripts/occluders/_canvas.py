@@ -1,0 +1,145 @@
+"""What the kinds draw on: the mean frontal face as a grid, and the shapes, noise and fabrics that they share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+LEFT, TOP, WIDTH, HEIGHT = -1.0, -0.15, 2.0, 1.35  # the canvas in units of the mean face (bridge to chin = 1)
+_SCALES = (32, 48, 64, 80, 96, 112, 128, 160, 192, 256, 320, 384, 512)  # pixels per unit; few, so that grids are cached
+_SUBPIXEL = 4  # fractional bits of OpenCV's drawing coordinates
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The mean frontal face as a pixel grid.
+
+    Attributes:
+        scale: pixels per unit.
+        x, y: float32 (h, w), coordinates of the pixels' centres: (0, 0) nose bridge, (0, 1) chin, x to the right.
+    """
+
+    scale: int
+    x: np.ndarray
+    y: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.x.shape
+
+    def to_pixels(self, points: np.ndarray) -> np.ndarray:
+        """Return canvas pixel coordinates of points (n, 2)."""
+        return (np.asarray(points, np.float64) - (LEFT, TOP)) * self.scale - 0.5
+
+    def fill(self, outline: np.ndarray) -> np.ndarray:
+        """Return the antialiased inside of a closed outline (n, 2) as float32 (h, w) in 0..1."""
+        alpha = np.zeros(self.shape, np.uint8)
+        cv2.fillPoly(alpha, [self._fixed_point(outline)], 255, cv2.LINE_AA, _SUBPIXEL)
+        return alpha * np.float32(1 / 255)
+
+    def stroke(self, lines: Sequence[np.ndarray], width: float) -> np.ndarray:
+        """Return antialiased open lines, each (n, 2), of a width in units, as float32 (h, w) in 0..1."""
+        alpha = np.zeros(self.shape, np.uint8)
+        cv2.polylines(
+            alpha,
+            [self._fixed_point(line) for line in lines],
+            False,
+            255,
+            max(1, round(width * self.scale)),
+            cv2.LINE_AA,
+            _SUBPIXEL,
+        )
+        return alpha * np.float32(1 / 255)
+
+    def inset(self, alpha: np.ndarray) -> np.ndarray:
+        """Return each pixel's distance in units from the edge of what `alpha` covers; 0 outside."""
+        return cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 3) * np.float32(1 / self.scale)
+
+    def noise(self, rng: np.random.Generator, cell: float) -> np.ndarray:
+        """Return smooth noise of unit variance whose bumps are about `cell` units wide, float32 (h, w).
+
+        The random numbers do not depend on the canvas's scale.
+        """
+        rows, columns = int(HEIGHT / cell) + 2, int(WIDTH / cell) + 2
+        coarse = rng.standard_normal((rows, columns), dtype=np.float32)
+        return cv2.resize(coarse, self.shape[::-1], interpolation=cv2.INTER_CUBIC)
+
+    def _fixed_point(self, points: np.ndarray) -> np.ndarray:
+        return np.round(self.to_pixels(points) * 2**_SUBPIXEL).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Wear:
+    """How an occluder is out of place: moved right and down, in units, and turned clockwise, in radians."""
+
+    right: float = 0.0
+    down: float = 0.0
+    turn: float = 0.0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """An occluder on the mean face, before light.
+
+    Attributes:
+        color: float32 (h, w, 3), 0..1, the surface's own colour.
+        alpha: float32 (h, w), 0..1.
+        relief: float32 (h, w), height of the surface in units; its slope is what the light shows.
+        shade: float32 (h, w), factor for what relief does not show: folds that hide light, thin cloth.
+        wear: how it sits.
+    """
+
+    color: np.ndarray
+    alpha: np.ndarray
+    relief: np.ndarray
+    shade: np.ndarray
+    wear: Wear = Wear()
+
+
+def canvas_for(pixels_per_unit: float) -> Canvas:
+    """Return the coarsest of a few cached canvases that is at least as fine as asked."""
+    return _canvas(next((s for s in _SCALES if s >= pixels_per_unit), _SCALES[-1]))
+
+
+@lru_cache(maxsize=len(_SCALES))
+def _canvas(scale: int) -> Canvas:
+    x = (np.arange(round(WIDTH * scale), dtype=np.float32) + 0.5) / scale + LEFT
+    y = (np.arange(round(HEIGHT * scale), dtype=np.float32) + 0.5) / scale + TOP
+    grid = np.meshgrid(x, y)
+    for axis in grid:
+        axis.setflags(write=False)
+    return Canvas(scale, *grid)
+
+
+def smooth(points: np.ndarray, steps: int = 8, closed: bool = True) -> np.ndarray:
+    """Return a Catmull-Rom curve through points (n, 2), `steps` segments between each two."""
+    points = np.asarray(points, np.float64)
+    if closed:
+        before, after, last = np.roll(points, 1, 0), np.roll(points, -1, 0), np.roll(points, -2, 0)
+    else:
+        padded = np.concatenate([points[:1], points, points[-1:]])
+        before, points, after, last = padded[:-3], padded[1:-2], padded[2:-1], padded[3:]
+    t = (np.arange(steps) / steps)[:, None, None]
+    curve = 0.5 * (
+        2 * points
+        + t * (after - before)
+        + t**2 * (2 * before - 5 * points + 4 * after - last)
+        + t**3 * (3 * points - 3 * after + last - before)
+    )
+    curve = curve.swapaxes(0, 1).reshape(-1, 2)
+    return curve if closed else np.concatenate([curve, after[-1:]])
+
+
+def mirrored_outline(half: Sequence[tuple[float, float]], corners: Sequence[int] = ()) -> np.ndarray:
+    """Return the closed outline of a symmetric shape from its right half, listed from top middle to bottom middle.
+
+    Args:
+        half: points with x >= 0, the first and the last at x = 0.
+        corners: positions in `half` that stay sharp.
+    """
+    points = np.asarray(half, np.float64)
+    doubled = np.repeat(points, [3 if i in corners else 1 for i in range(len(points))], axis=0)
+    return smooth(np.concatenate([doubled, (doubled * (-1, 1))[-2:0:-1]]))

@@ -1,0 +1,104 @@
+"""The light, sharpness and noise of a face, measured on its bare skin, so that what is drawn on it looks as lit."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from workflow_scripts.occluders._placement import Pose, project
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+# Cheeks, nose and chin sides of the mean face, without eyes, mouth and outline.
+_SKIN = np.array(
+    [
+        (sign * x, y)
+        for sign in (-1, 1)
+        for x in (0.06, 0.18, 0.3, 0.42)
+        for y in (0.04, 0.14, 0.24, 0.36, 0.78)
+        if x + y < 1.1
+    ]
+)
+_TYPICAL_SKIN = 0.66  # luma of well exposed skin
+
+
+@dataclass(frozen=True)
+class Light:
+    """How a face is lit and taken.
+
+    Attributes:
+        level: brightness of a white surface, about 0.35..1.1.
+        tint: float32 (3,), colour of the light, mean 1.
+        slope: float32 (2,), growth of log luminance per unit to the face's right and down.
+        blur: standard deviation in pixels of the picture's own blur beyond that of a sharp one.
+        noise: standard deviation of the picture's grain, in 0..255.
+    """
+
+    level: float
+    tint: np.ndarray
+    slope: np.ndarray
+    blur: float
+    noise: float
+
+    def flat(self) -> "Light":
+        """Return white light of the same brightness from the front, in a sharp picture without grain."""
+        return Light(self.level, np.ones(3, np.float32), np.zeros(2, np.float32), 0.0, 0.0)
+
+
+def measure_light(image: np.ndarray, pose: Pose) -> Light:
+    """Measure the light on a bare face.
+
+    Args:
+        image: uint8 (h, w, 3) RGB.
+        pose: where its face is.
+    """
+    height, width = image.shape[:2]
+    window = max(3, round(0.08 * pose.unit))
+    smooth = cv2.blur(image, (window, window))
+    points = project(pose, _SKIN)
+    inside = np.isfinite(points).all(1) & (points >= 0).all(1) & (points < (width, height)).all(1)
+    columns, rows = points[inside].astype(int).T
+    scene = smooth[::4, ::4].reshape(-1, 3).astype(np.float32) / 255
+    skin = smooth[rows, columns].astype(np.float32) / 255 if inside.sum() >= 8 else scene
+    luma = skin @ _LUMA + 0.02
+    slope = _slope(_SKIN[inside], np.log(luma)) if inside.sum() >= 8 else np.zeros(2)
+
+    # Dark skin and dim light look alike; the whole picture's highlights help to tell them apart.
+    exposure = 0.65 * np.percentile(luma, 60) / _TYPICAL_SKIN + 0.35 * np.percentile(scene @ _LUMA, 90) / 0.9
+    white = scene.mean(0) + 0.1
+    tint = (white / white.mean()) ** 0.5
+    blur, noise = _grain(image, pose)
+    return Light(
+        float(np.clip(exposure, 0.2, 1.1) ** 0.7),
+        (tint / tint.mean()).astype(np.float32),
+        slope.astype(np.float32),
+        blur,
+        noise,
+    )
+
+
+def _slope(points: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the plane's slope through values at points, by ridge regression with outliers clipped."""
+    values = np.clip(values, *np.percentile(values, (10, 90)))
+    centred = points - points.mean(0)
+    return np.clip(
+        np.linalg.solve(centred.T @ centred + 0.15 * np.eye(2), centred.T @ (values - values.mean())), -1.2, 1.2
+    )
+
+
+def _grain(image: np.ndarray, pose: Pose) -> tuple[float, float]:
+    """Return blur (how little fine detail the eyes show beside coarser) and noise (what flat skin shows)."""
+    height, width = image.shape[:2]
+    (x, y), reach = pose.seam[0], 0.6 * pose.unit
+    left, right = np.clip([x - reach, x + reach], 0, width).astype(int)
+    upper, lower = np.clip([y - 0.7 * reach, y + 0.7 * reach], 0, height).astype(int)
+    if right - left < 8 or lower - upper < 8:
+        return 0.0, 1.0
+    grey = cv2.cvtColor(image[upper:lower, left:right], cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine = cv2.Laplacian(grey, cv2.CV_32F, ksize=1)
+    soft = cv2.GaussianBlur(grey, (0, 0), 1)
+    coarse = cv2.Laplacian(soft, cv2.CV_32F, ksize=1)
+    ratio = float(fine.std() / (coarse.std() + 1e-3))
+    # The quieter quarter of the face is skin without texture; 0.319 is that quantile of |N(0, 1)|, and the
+    # Laplacian's squared weights add up to 20.
+    noise = float(np.quantile(np.abs(fine), 0.25)) / 0.319 / np.sqrt(20)
+    return float(np.clip((2.6 - ratio) * 1.2, 0, 1.6)), min(noise, 4.0)

@@ -1,0 +1,64 @@
+"""Surgical mask: pleated non-woven cloth with a nose wire and ear loops."""
+
+import numpy as np
+
+from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, mirrored_outline
+from workflow_scripts.occluders._fabric import pick_color
+from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
+from workflow_scripts.occluders._mask import add_straps, creases, line_at, wear
+
+_PLAIN = ((4, (0.53, 0.72, 0.96)), (1, (0.90, 0.92, 0.94)), (1, (0.56, 0.78, 0.70)))
+_VARIED = (
+    (4, (0.60, 0.77, 0.90)),
+    (3, (0.50, 0.70, 0.95)),
+    (4, (0.90, 0.91, 0.92)),
+    (2, (0.66, 0.84, 0.83)),
+    (3, (0.11, 0.11, 0.12)),
+    (1.5, (0.90, 0.60, 0.68)),
+    (1, (0.35, 0.62, 0.50)),
+    (0.7, (0.74, 0.68, 0.86)),
+    (0.7, (0.90, 0.82, 0.66)),
+    (0.7, (0.30, 0.33, 0.40)),
+)
+_PLEATS = (0.36, 0.53, 0.70)  # heights on the mean face
+
+
+def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> Drawing:
+    """Draw a surgical mask on the mean face."""
+    varied = style == "varied"
+    wide, long, high = rng.normal(0, (0.03, 0.03, 0.015) if varied else (0.01, 0.01, 0.01)).tolist()
+    side = 0.555 + wide
+    alpha = canvas.fill(
+        mirrored_outline(
+            [
+                (0, 0.05 - high), (0.13, 0.065 - high), (0.30, 0.125), (side, 0.25), (side + 0.005, 0.40),
+                (side - 0.03, 0.58), (0.38 + wide / 2, 0.77 + long), (0.19, 0.915 + long), (0, 0.965 + long),
+            ],
+            corners=(3,),
+        )
+    )  # fmt: skip
+    color = pick_color(rng, _VARIED if varied else _PLAIN, 0.03 if varied else 0.01)
+    relief, shade = _pleats(canvas, rng, 0.015 if varied else 0.003)
+    relief -= 0.45 * canvas.x**2 + 0.15 * (canvas.y - 0.4) ** 2
+    wire = np.exp(-(((canvas.y - 0.105 - 0.9 * canvas.x**2) / 0.018) ** 2) - (canvas.x / 0.22) ** 4)
+    relief += 0.006 * wire
+    inset = canvas.inset(alpha)
+    shade *= (1 - 0.08 * line_at(canvas, inset - 0.035)) * (0.92 + 0.08 * np.clip(inset / 0.012, 0, 1))
+    if varied:
+        relief += creases(canvas, rng, 5, 0.012)
+    body = Drawing(np.broadcast_to(color, (*canvas.shape, 3)), alpha, relief, shade, wear(rng) if varied else Wear())
+    loops = color if rng.random() < 0.5 and color.mean() < 0.4 else np.float32([0.93, 0.93, 0.93])
+    ends = [((side - 0.01, 0.275), (0, 0)), ((side - 0.04, 0.55), (0, 0.05))]
+    return add_straps(canvas, body, turn, style, ends, 0.018, loops)
+
+
+def _pleats(canvas: Canvas, rng: np.random.Generator, spread: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return relief and shade of three pleats: each overhangs the cloth below, and they draw together sideways."""
+    relief, shade = np.zeros(canvas.shape, np.float32), np.ones(canvas.shape, np.float32)
+    outward = np.square(canvas.x / 0.5)
+    for height in _PLEATS:
+        depth, height = rng.uniform(0.7, 1.2), height + rng.normal(0, spread)
+        below = canvas.y - height - (0.03 - 0.24 * (height - 0.40)) * outward
+        relief += (0.014 * depth) * np.clip(1 + below / 0.06, 0, 1) * (below < 0)
+        shade *= 1 - (0.2 * depth) * np.exp(-np.maximum(below, 0) / 0.03) * (below >= 0)
+    return relief, shade
