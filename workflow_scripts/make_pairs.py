@@ -1,0 +1,145 @@
+"""Stage: make the pictures a network learns from and is tested on: occluded input, bare target, map of the difference.
+
+Three roles. `draw`: an occluder is drawn on each crop. `given`: the source holds both pictures. `apply`: there is no
+truth, the crop is the input.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from workflow_scripts import cli
+from workflow_scripts.config import Difference, Occluders
+from workflow_scripts.maps import difference_map
+from workflow_scripts.occluders._apply import apply_occluder, fit_reason
+from workflow_scripts.randomness import item_rng
+from workflow_scripts.shards import Shard, write_shard
+from workflow_scripts.tables import Quarantine, read_table
+
+DRAWS = 3  # tries at a fitting occluder before an item is given up
+
+
+def make_pairs(
+    occluders: Occluders,
+    difference: Difference,
+    role: str,
+    seed: int,
+    index: Path,
+    crops: Path,
+    output: Path,
+    quarantine: Path,
+) -> None:
+    """Write one `pairs` shard.
+
+    Args:
+        occluders: kinds, variants and fit of drawn occluders.
+        difference: how maps are made.
+        role: `draw`, `given` or `apply`.
+        seed: of the configuration.
+        index: the source's index of the same shard: its `split` decides the variants, its `kind` names given occluders.
+        crops: the crops.
+        output: the shard; columns as in docs/architecture.md.
+        quarantine: items on which no occluder sits right, or whose two given pictures do not differ.
+    """
+    shard = Shard(crops)
+    rows = read_table(index, ["item", "split", "kind"]).set_index("item")
+    size = shard.tensor("image", 0).shape[0] if len(shard) else 1
+    picture, plane = (np.uint8, (size, size, 3)), (np.uint8, (size, size))
+    columns = {"item": pa.string(), "variant": pa.int32(), "kind": pa.string(), "input": picture}
+    if role != "apply":
+        columns |= {"target": picture, "map": plane}
+    if role == "draw":
+        columns |= {"coverage": plane}
+    rejected = Quarantine("make_pairs")
+
+    def pairs() -> Iterator[dict]:
+        for row, item in enumerate(shard.items):
+            image = shard.tensor("image", row)
+            if role == "apply":
+                yield {"item": item, "variant": 0, "kind": None, "input": image}
+            elif role == "given":
+                yield from _given(
+                    item, rows.at[item, "kind"], image, shard.tensor("occluded", row), difference, rejected
+                )
+            else:
+                variants = occluders.variants if rows.at[item, "split"] == "train" else 1
+                yield from _drawn(
+                    item, image, shard.tensor("landmarks", row), variants, occluders, difference, seed, rejected
+                )
+
+    write_shard(output, pairs(), columns)
+    rejected.write(quarantine)
+
+
+def _given(
+    item: str, kind: str | None, image: np.ndarray, occluded: np.ndarray, difference: Difference, rejected: Quarantine
+) -> Iterator[dict]:
+    found = difference_map(occluded, image, difference.threshold, difference.opening)
+    if not found.any():
+        rejected.add(
+            item,
+            "pictures do not differ",
+            f"{item}: the bare and the occluded picture show the same; check that the folders are not the same",
+        )
+        return
+    yield {"item": item, "variant": 0, "kind": kind, "input": occluded, "target": image, "map": found}
+
+
+def _drawn(
+    item: str,
+    image: np.ndarray,
+    landmarks: np.ndarray,
+    variants: int,
+    occluders: Occluders,
+    difference: Difference,
+    seed: int,
+    rejected: Quarantine,
+) -> Iterator[dict]:
+    """Yield every variant of an item, or none: where one does not fit, the landmarks are not to be trusted."""
+    drawn = []
+    for variant in range(variants):
+        rng = item_rng(seed, item, f"occluder {variant}")
+        kind = str(rng.choice(list(occluders.mix), p=list(occluders.mix.values())))
+        for _ in range(DRAWS):
+            occluded = apply_occluder(image, landmarks, kind, occluders.style, rng)
+            misfit = fit_reason(occluded.coverage, landmarks, occluders.fit)
+            if misfit is None:
+                break
+        else:
+            reason, detail = misfit
+            rejected.add(item, reason, f"{item}: {detail}")
+            return
+        drawn.append(
+            {
+                "item": item,
+                "variant": variant,
+                "kind": kind,
+                "input": occluded.image,
+                "target": image,
+                "map": difference_map(occluded.image, image, difference.threshold, difference.opening),
+                "coverage": occluded.coverage,
+            }
+        )
+    yield from drawn
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--occluders", required=True, help="JSON")
+    parser.add_argument("--difference", required=True, help="JSON")
+    parser.add_argument("--role", choices=["draw", "given", "apply"], required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    for name in ("index", "crops", "output", "quarantine"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    args = parser.parse_args(argv)
+    occluders = Occluders.model_validate_json(args.occluders)
+    difference = Difference.model_validate_json(args.difference)
+    make_pairs(occluders, difference, args.role, args.seed, args.index, args.crops, args.output, args.quarantine)
+
+
+if __name__ == "__main__":
+    cli.run(main)
