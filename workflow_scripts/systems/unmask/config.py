@@ -28,8 +28,8 @@ class EditLosses(Model):
     perceptual: float = Field(
         1.0,
         ge=0,
-        description="share of the mean absolute difference of features; those of EfficientNet-Lite0 differ by about 1, ten "
-        "times as much as pictures",
+        description="share of the mean absolute difference of features; published: 1; those of EfficientNet-Lite0 "
+        "differ ten times as much as pictures, hence 0.1 in `edit`",
     )
     whole: float = Field(0.3, ge=0, description="weight of the discriminator of the whole picture; 0: none")
     mask: float = Field(0.7, ge=0, description="weight of the discriminator of the mask region; 0: none")
@@ -49,7 +49,7 @@ class EditLosses(Model):
 class EditNetwork(Model):
     """The network that paints the face below the occluder."""
 
-    unet: UNetConfig = UNetConfig(max_channels=512, squeeze_excitation=[1, 2, 3], atrous=True)
+    unet: UNetConfig = UNetConfig(max_channels=512, squeeze_excitation=[1, 2], atrous=True)
     residual: bool = Field(
         False, description="the network adds to its input instead of painting all anew; published: `false`"
     )
@@ -110,11 +110,12 @@ class Experiment(BaseExperiment):
 
     @model_validator(mode="after")
     def _squeeze_excitation_has_its_block(self):
-        for network in (self.map, self.edit):
-            halves = network.unet.blocks // 2
-            if max(network.unet.squeeze_excitation, default=0) > halves:
+        for name in self.networks:
+            unet = getattr(self, name).unet
+            halves = unet.blocks // 2
+            if max(unet.squeeze_excitation, default=0) > halves:
                 raise ValueError(
-                    f"unet.squeeze_excitation: {network.unet.blocks} blocks have {halves} encoder blocks; "
+                    f"{name}.unet.squeeze_excitation: {unet.blocks} blocks have {halves} encoder blocks; "
                     f"write for example `squeeze_excitation: {list(range(1, halves + 1))}`"
                 )
         return self

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from workflow_scripts.systems.unmask.networks import EditModule, MapModule
 from workflow_scripts.training.checkpoint import load_network
 from workflow_scripts.training.data import maps_to_float, pictures_to_float
 
@@ -11,11 +12,11 @@ __all__ = ["edit_faces", "load_network", "predict_maps"]
 
 
 @torch.inference_mode()
-def predict_maps(network: nn.Module, images: np.ndarray) -> np.ndarray:
+def predict_maps(network: MapModule, images: np.ndarray) -> np.ndarray:
     """Return the probability of the occluder.
 
     Args:
-        network: a `MapModule`, as `load_network` returns it.
+        network: as `load_network` returns it.
         images: RGB uint8 (N, S, S, 3).
 
     Returns:
@@ -25,11 +26,11 @@ def predict_maps(network: nn.Module, images: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def edit_faces(network: nn.Module, images: np.ndarray, maps: np.ndarray) -> np.ndarray:
+def edit_faces(network: EditModule, images: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """Return the faces without their occluders.
 
     Args:
-        network: an `EditModule`, as `load_network` returns it.
+        network: as `load_network` returns it.
         images: RGB uint8 (N, S, S, 3).
         maps: cleaned maps, uint8 (N, S, S), 0 or 255.
 

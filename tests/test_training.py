@@ -1,0 +1,329 @@
+"""Training: both networks learn, a run that was cut goes on bit for bit, and what cannot work is named."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from workflow_scripts.cli import UserError
+from workflow_scripts.maps import difference_map
+from workflow_scripts.models.vgg19 import VGG19
+from workflow_scripts.shards import Shard, write_shard
+from workflow_scripts.systems.unmask.config import Experiment
+from workflow_scripts.systems.unmask.inference import edit_faces, load_network, predict_maps
+from workflow_scripts.tables import read_table, write_table
+from workflow_scripts.train_network import main
+from workflow_scripts.training.data import Items, augment, epoch_batches, to_float
+from workflow_scripts.training.losses import ssim_map
+
+ROOT = Path(__file__).parent.parent
+SIDE, TRAINED, WATCHED = 32, 24, 8
+SMALL = {"blocks": 5, "channels": 8, "max_channels": 16}
+CPU = torch.device("cpu")
+LOOP = {"batch_size": 8, "learning_rate": 2e-3, "precision": "fp32", "schedule": "constant", "flip": True}
+MAP = {"unet": SMALL | {"dropout": [0.1]}, "training": LOOP | {"epochs": 4, "jitter": 0.1}}
+EDIT = {
+    "unet": SMALL | {"atrous": True, "squeeze_excitation": [1]},
+    "perceptual": "none",
+    "discriminator_channels": 8,
+    "training": LOOP | {"epochs": 4, "ema": 0.9, "clip": 100.0},
+}
+
+
+@pytest.fixture(scope="module")
+def shards(astronaut_module, tmp_path_factory) -> Path:
+    """A folder with `splits.parquet`, and `pairs` and `maps` shards of views of a portrait with a blue patch."""
+    folder = tmp_path_factory.mktemp("shards")
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(TRAINED + WATCHED):
+        top, left, side = rng.integers(0, 200), rng.integers(0, 200), rng.integers(150, 300)
+        view = astronaut_module[top : top + side, left : left + side]
+        target = cv2.resize(view, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        occluded = target.copy()
+        row, column = rng.integers(4, 16, 2)
+        occluded[row : row + 10, column : column + 10] = (40, 90, 200)
+        found = difference_map(occluded, target)
+        rows.append({"item": f"{index:02d}", "variant": 0, "input": occluded, "target": target, "map": found})
+    picture, plane = (np.uint8, (SIDE, SIDE, 3)), (np.uint8, (SIDE, SIDE))
+    columns = {"item": pa.string(), "variant": pa.int32(), "input": picture, "target": picture, "map": plane}
+    for number in range(2):  # two shards: an item's shard must not matter
+        write_shard(folder / f"pairs/astronaut/0000{number}.arrow", rows[number::2], columns)
+        maps = ({name: row[name] for name in ("item", "variant", "map")} for row in rows[number::2])
+        write_shard(
+            folder / f"maps/astronaut/0000{number}.arrow",
+            maps,
+            {"item": pa.string(), "variant": pa.int32(), "map": plane},
+        )
+    splits = [
+        {"source": "astronaut", "item": row["item"], "split": "train" if index < TRAINED else "val"}
+        for index, row in enumerate(rows)
+    ]
+    write_table(folder / "splits.parquet", splits, pa.schema([(name, pa.string()) for name in splits[0]]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def astronaut_module() -> np.ndarray:
+    from skimage import data
+
+    return data.astronaut()
+
+
+def arguments(shards: Path, out: Path, network: str, config: dict) -> list[str]:
+    experiment = {"system": "unmask", "train": ["astronaut"], "test": ["astronaut"], network: config}
+    return [
+        *("--config", json.dumps(experiment), "--system", "unmask", "--network", network, "--seed", "1"),
+        *("--splits", str(shards / "splits.parquet"), "--code", "digest", "--threads", "1"),
+        *("--pairs", *map(str, sorted(shards.glob("pairs/*/*.arrow")))),
+        *("--maps", *map(str, sorted(shards.glob("maps/*/*.arrow")))),
+        *("--output", str(out / "checkpoints" / f"{network}.safetensors")),
+        *(
+            "--curves",
+            str(out / "curves.parquet"),
+            "--previews",
+            str(out / "previews"),
+            "--resume",
+            str(out / "resume"),
+        ),
+    ]
+
+
+def with_loop(config: dict, **keys) -> dict:
+    return config | {"training": config["training"] | keys}
+
+
+def weights(out: Path, network: str) -> dict[str, torch.Tensor]:
+    return load_file(out / "checkpoints" / f"{network}.safetensors")
+
+
+def assert_same(first: dict, second: dict) -> None:
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+@pytest.mark.parametrize(("network", "config", "score"), [("map", MAP, "cross_entropy"), ("edit", EDIT, "l1")])
+def test_training_lowers_the_loss_and_leaves_all_its_files(shards, tmp_path, network, config, score):
+    main(arguments(shards, tmp_path, network, with_loop(config, epochs=12)))
+
+    curves = read_table(tmp_path / "curves.parquet")
+    watched = curves[(curves["split"] == "val") & (curves["name"] == score)].sort_values("epoch")["value"].to_list()
+    assert len(watched) == 12
+    assert watched[-1] < 0.8 * watched[0]
+    if network == "edit":  # the mask discriminator joins after half of the 36 steps
+        judged = curves.groupby("name")["step"].min()
+        assert judged["whole total"] == 3
+        assert judged["mask total"] > 18
+
+    preview = cv2.imread(str(tmp_path / "previews/epoch_0012.png"))
+    columns = {"map": 3, "edit": 5}[network]
+    assert preview.shape == (6 * (SIDE + 2) - 2, columns * (SIDE + 2) - 2, 3)
+    sidecar = json.loads((tmp_path / f"checkpoints/{network}.json").read_text())
+    assert Experiment(**sidecar["config"]).system == "unmask"
+    assert sidecar["steps"] == 36
+    assert all(len(digest) == 64 for digest in sidecar["inputs"].values())
+    assert sidecar["libraries"]["torch"] == torch.__version__
+
+
+def test_the_published_losses_train_in_bf16(shards, tmp_path):
+    """VGG19 (of random weights here), both discriminators, minimax; grey maps with Dice."""
+    save_file(VGG19().state_dict(), tmp_path / "vgg19.safetensors")
+    losses = {"perceptual": 1, "hole": 1, "composite": False, "adversarial": "minimax"}
+    config = with_loop(EDIT, epochs=1, precision="bf16") | {"perceptual": "vgg19", "losses": losses, "mask_start": 0}
+    main([*arguments(shards, tmp_path, "edit", config), "--weights", str(tmp_path / "vgg19.safetensors")])
+    curves = read_table(tmp_path / "curves.parquet")
+    found = curves[curves["split"] == "train"].set_index("name")["value"]
+    parts = found[["edit l1", "edit ssim", "edit perceptual"]]
+    assert (parts > 0).all()
+    total = 100 * parts.sum() + 0.3 * found["edit whole"] + 0.7 * found["edit mask"]
+    assert found["edit total"] == pytest.approx(total, rel=1e-4)
+    assert found["edit whole"] < 0  # minimax: log(1 - D)
+
+    main(
+        arguments(shards, tmp_path, "map", with_loop(MAP, epochs=1, precision="bf16") | {"channels": "grey", "dice": 1})
+    )
+    assert weights(tmp_path, "map")["unet.encoder.0.0.0.weight"].shape == (8, 1, 3, 3)
+
+
+@pytest.mark.parametrize(("network", "config"), [("map", MAP), ("edit", EDIT)])
+def test_a_training_goes_on_bit_for_bit_and_more_epochs_continue_it(shards, tmp_path, network, config):
+    """4 epochs, and 2 raised to 4: dropout, augmentation, averages and moments must all match."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    config = config | {"losses": {"hole": 3}, "mask_start": 0} if network == "edit" else config
+    main(arguments(shards, whole, network, config))
+    main(arguments(shards, parts, network, with_loop(config, epochs=2)))
+    halfway = weights(parts, network)
+    main(arguments(shards, parts, network, config))
+
+    assert_same(weights(whole, network), weights(parts, network))
+    assert any(not torch.equal(halfway[name], value) for name, value in weights(whole, network).items())
+    assert read_table(whole / "curves.parquet").equals(read_table(parts / "curves.parquet"))
+
+
+def test_a_killed_training_goes_on_from_its_last_state(shards, tmp_path, capfd):
+    """SIGTERM in the middle of an epoch, at a step that no setting names."""
+    long = with_loop(MAP, epochs=25, save_every=7)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    main(arguments(shards, whole, "map", long))
+
+    command = [sys.executable, "-m", "workflow_scripts.train_network", *arguments(shards, killed, "map", long)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not (killed / "resume/state.safetensors").is_file() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 1
+    assert "error: stopped at step" in process.stderr.read()
+    assert not (killed / "checkpoints").exists()
+
+    main(arguments(shards, killed, "map", long))
+    assert "map: going on from step" in capfd.readouterr().err
+    assert_same(weights(whole, "map"), weights(killed, "map"))
+
+
+def test_a_state_of_other_settings_is_named_and_not_mixed_in(shards, tmp_path, capfd):
+    used, fresh = tmp_path / "used", tmp_path / "fresh"
+    main(arguments(shards, used, "map", with_loop(MAP, epochs=1)))
+    other = with_loop(MAP, epochs=1, learning_rate=1e-3)
+    main(arguments(shards, used, "map", other))
+    assert "is of other settings, data or code: starting afresh" in capfd.readouterr().err
+    main(arguments(shards, fresh, "map", other))
+    assert_same(weights(used, "map"), weights(fresh, "map"))
+
+
+def test_a_finished_training_taken_up_again_writes_the_same_files(shards, tmp_path):
+    command = arguments(shards, tmp_path, "map", with_loop(MAP, epochs=1))
+    main(command)
+    checkpoint = tmp_path / "checkpoints/map.safetensors"
+    first = checkpoint.read_bytes()
+    for path in [checkpoint, *tmp_path.glob("previews/*")]:
+        path.unlink()
+    main(command)
+    assert checkpoint.read_bytes() == first
+    assert [path.name for path in tmp_path.glob("previews/*")] == ["epoch_0001.png"]
+
+
+def test_a_damaged_state_is_not_used(shards, tmp_path):
+    (tmp_path / "resume").mkdir()
+    (tmp_path / "resume/state.safetensors").write_bytes(b"cut off")
+    main(arguments(shards, tmp_path, "map", with_loop(MAP, epochs=1)))
+    assert (tmp_path / "checkpoints/map.safetensors").is_file()
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_network_and_loss(shards, tmp_path):
+    config = with_loop(MAP, learning_rate=1e30, save_every=1)
+    command = [sys.executable, "-m", "workflow_scripts.train_network", *arguments(shards, tmp_path, "map", config)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: step ")
+    assert "of network 'map' is" in line
+    assert "learning_rate" in line
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "checkpoints").exists()
+    header_and_weights = load_file(tmp_path / "resume/state.safetensors")
+    assert all(value.isfinite().all() for name, value in header_and_weights.items() if name.startswith("network"))
+
+
+def test_absent_weights_end_with_one_line(shards, tmp_path):
+    config = EDIT | {"perceptual": "efficientnet_lite0"}
+    absent = tmp_path / "efficientnet_lite0.safetensors"
+    with pytest.raises(UserError, match="no weights at"):
+        main([*arguments(shards, tmp_path, "edit", config), "--weights", str(absent)])
+
+
+def test_nothing_to_train_on_ends_with_one_line(shards, tmp_path):
+    command = arguments(shards, tmp_path, "map", MAP)
+    write_table(tmp_path / "splits.parquet", read_table(shards / "splits.parquet").assign(split="test"))
+    command[command.index("--splits") + 1] = str(tmp_path / "splits.parquet")
+    with pytest.raises(UserError, match="no `train` item"):
+        main(command)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_the_device_falls_back_loudly_and_is_refused_where_it_is_demanded(shards, tmp_path, capfd):
+    command = [*arguments(shards, tmp_path, "map", with_loop(MAP, epochs=1)), "--gpus", "1"]
+    main(command)
+    assert "device: CPU, SLOW" in capfd.readouterr().err
+    with pytest.raises(UserError, match="no CUDA device"):
+        main(arguments(shards, tmp_path, "map", with_loop(MAP, device="cuda")))
+
+
+def test_inference_repeats_itself_and_stays_in_range(shards, tmp_path):
+    """Dropout and batch statistics are off: neither another call nor another batch changes an item's result."""
+    for network, config in (("map", MAP), ("edit", EDIT | {"unet": EDIT["unet"] | {"dropout": [0.5]}})):
+        main(arguments(shards, tmp_path, network, with_loop(config, epochs=1)))
+    pairs = Shard(next(shards.glob("pairs/*/*.arrow")))
+    images, holes = pairs.tensors("input", range(6)), pairs.tensors("map", range(6))
+
+    finder = load_network(tmp_path / "checkpoints/map.safetensors", CPU)
+    probability = predict_maps(finder, images)
+    assert probability.shape == (6, SIDE, SIDE)
+    assert probability.dtype == np.float32
+    assert 0 <= probability.min() < probability.max() <= 1
+    assert np.array_equal(probability, predict_maps(finder, images))
+    assert np.allclose(probability[2:3], predict_maps(finder, images[2:3]), atol=1e-5)
+
+    editor = load_network(tmp_path / "checkpoints/edit.safetensors", CPU)
+    edited = edit_faces(editor, images, holes)
+    assert edited.shape == images.shape
+    assert edited.dtype == np.uint8
+    assert np.array_equal(edited, edit_faces(editor, images, holes))
+    assert np.abs(edited[2].astype(int) - edit_faces(editor, images[2:3], holes[2:3])[0]).max() <= 1
+
+
+def test_a_damaged_checkpoint_is_named(shards, tmp_path):
+    main(arguments(shards, tmp_path, "map", with_loop(MAP, epochs=1)))
+    checkpoint = tmp_path / "checkpoints/map.safetensors"
+    os.truncate(checkpoint, 1000)
+    with pytest.raises(UserError, match="delete both and train again"):
+        load_network(checkpoint, CPU)
+
+
+def test_order_and_augmentation_depend_on_the_item_alone(shards):
+    columns = {"input": sorted(shards.glob("pairs/*/*.arrow")), "map": sorted(shards.glob("maps/*/*.arrow"))}
+    everything = {("astronaut", f"{index:02d}") for index in range(TRAINED)}
+    items, fewer = Items(columns, everything), Items(columns, everything - {("astronaut", "03")})
+
+    def order(chosen: Items) -> list[str]:
+        return [chosen.keys[position].item for batch in epoch_batches(chosen, 1, 1, 0) for position in batch]
+
+    assert [item for item in order(items) if item != "03"] == order(fewer)
+    assert order(items) != [item for batch in epoch_batches(items, 1, 1, 1) for item in batch]
+
+    together = to_float(items.gather([4, 7], CPU))
+    alone = to_float(items.gather([7], CPU))
+    augment(together, [items.keys[4], items.keys[7]], seed=1, epoch=2, flip=True, jitter=0.3)
+    augment(alone, [items.keys[7]], seed=1, epoch=2, flip=True, jitter=0.3)
+    assert torch.equal(together["input"][1:], alone["input"])
+    assert torch.equal(together["map"][1:], alone["map"])
+
+
+def test_columns_are_joined_by_item_and_an_incomplete_join_is_named(shards, tmp_path):
+    pairs = sorted(shards.glob("pairs/*/*.arrow"))
+    maps = sorted(shards.glob("maps/*/*.arrow"))
+    wanted = {("astronaut", "05"), ("astronaut", "10")}
+    joined = Items({"input": pairs, "map": maps[::-1]}, wanted).gather([0, 1], CPU)
+    assert torch.equal(joined["map"], Items({"map": pairs}, wanted).gather([0, 1], CPU)["map"])
+    with pytest.raises(UserError, match=r"astronaut/05/0 has no 'map'"):
+        Items({"input": pairs, "map": maps[:1]}, wanted)
+
+
+def test_ssim_is_scikit_images(astronaut):
+    from skimage.metrics import structural_similarity
+
+    noisy = np.clip(astronaut + np.random.default_rng(0).normal(0, 20, astronaut.shape), 0, 255).astype(np.uint8)
+    expected = structural_similarity(
+        astronaut, noisy, channel_axis=2, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    first, second = (torch.from_numpy(x).permute(2, 0, 1)[None].float() / 127.5 - 1 for x in (astronaut, noisy))
+    assert ssim_map(first, second).mean().item() == pytest.approx(expected, abs=1e-5)

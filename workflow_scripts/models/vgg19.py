@@ -1,0 +1,68 @@
+"""VGG19 (Simonyan & Zisserman 2014) up to block 5, the published perceptual network."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from workflow_scripts.cli import UserError
+
+# Convolutions of each block; max pooling between blocks. The fifth ends at its last tap.
+BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
+# After the ReLU of block3_conv4, block4_conv4, block5_conv4: indices of torchvision's `features`.
+TAPS = (17, 26, 35)
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class VGG19(nn.Module):
+    """A frozen feature extractor; pictures are RGB in 0..1, (N, 3, H, W), sides at least 32."""
+
+    def __init__(self):
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 3
+        for width, convolutions in BLOCKS:
+            for _ in range(convolutions):
+                layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
+                before = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers[: TAPS[-1] + 1])
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
+        self.requires_grad_(False)
+
+    def taps(self, pictures: Tensor) -> list[Tensor]:
+        """Return the features after `TAPS`: strides 4, 8, 16, with 256, 512, 512 channels."""
+        x = (pictures - self.mean) / self.deviation
+        found = []
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in TAPS:
+                found.append(x)
+        return found
+
+
+def load_vgg19(path: str | Path) -> VGG19:
+    """Build the network with torchvision's weights.
+
+    Args:
+        path: safetensors with the tensors of `vgg19-dcbb9e9d.pth` under their published names.
+
+    Raises:
+        UserError: the file is absent or of another network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"no weights at {path}; set `weights: {{vgg19: PATH}}` to torchvision's vgg19-dcbb9e9d.pth, "
+            "or use `perceptual: efficientnet_lite0`"
+        )
+    network = VGG19()
+    wanted = network.state_dict()
+    found = {name: value for name, value in load_file(path).items() if name in wanted}
+    try:
+        network.load_state_dict(found)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not hold the weights of VGG19; give torchvision's vgg19-dcbb9e9d.pth") from error
+    return network

@@ -1,0 +1,151 @@
+"""Batches from tensor shards: gathered from the memory map, or from the GPU's memory when all of it fits there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workflow_scripts.cli import UserError
+from workflow_scripts.randomness import item_rng, stable_hash
+from workflow_scripts.shards import Shard
+
+GPU_SHARE = 0.5  # of the free GPU memory that training data may take
+GREY = (0.299, 0.587, 0.114)
+
+
+class Key(NamedTuple):
+    """What identifies a training item: a row of the shards of one source."""
+
+    source: str
+    item: str
+    variant: int
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.item}/{self.variant}"
+
+
+class Items:
+    """Rows of tensor shards in the order of their keys; rows of several shards that share a key are one item.
+
+    Args:
+        columns: tensor column -> the shards that hold it; a shard's source is the name of its folder.
+        wanted: (source, item) of the rows to take.
+
+    Raises:
+        UserError: a row of one column has no counterpart in another, or pictures differ in size.
+    """
+
+    def __init__(self, columns: Mapping[str, Sequence[Path]], wanted: set[tuple[str, str]]):
+        opened = {path: Shard(path) for path in dict.fromkeys(path for paths in columns.values() for path in paths)}
+        self._rows: dict[str, dict[Key, tuple[Shard, int]]] = {
+            column: {
+                key: (opened[path], row)
+                for path in paths
+                for row, key in enumerate(_keys(path, opened[path]))
+                if (key.source, key.item) in wanted
+            }
+            for column, paths in columns.items()
+        }
+        self.keys = sorted(next(iter(self._rows.values())))
+        for column, rows in self._rows.items():
+            if lacking := next((key for key in self.keys if key not in rows), None):
+                raise UserError(f"{lacking} has no {column!r}; delete the shards of {lacking.source} and run again")
+        filled = [(opened[path], column) for column, paths in columns.items() for path in paths if len(opened[path])]
+        if len({shard.tensor(column, 0).shape[:2] for shard, column in filled}) > 1:
+            raise UserError("training sources have crops of different sizes; give all the same `crop: {size: …}`")
+        self._on_device: dict[str, Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def gather(self, positions: Sequence[int], device: torch.device) -> dict[str, Tensor]:
+        """Return column -> uint8 tensor (n, S, S) or (n, S, S, C) of the items at `positions`."""
+        if self._on_device is not None:
+            index = torch.as_tensor(np.asarray(positions), device=device)
+            return {column: values[index] for column, values in self._on_device.items()}
+        return {column: self._stack(column, positions).to(device) for column in self._rows}
+
+    def keep_on(self, device: torch.device) -> bool:
+        """Copy all items to a GPU if they fit into `GPU_SHARE` of its free memory; return whether they did."""
+        if device.type != "cuda" or not self.keys:
+            return False
+        size = len(self) * sum(self._stack(column, [0]).numel() for column in self._rows)
+        if size > GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
+            return False
+        self._on_device = {column: self._stack(column, range(len(self))).to(device) for column in self._rows}
+        return True
+
+    def _stack(self, column: str, positions: Sequence[int]) -> Tensor:
+        rows = (self._rows[column][self.keys[position]] for position in positions)
+        return torch.from_numpy(np.stack([shard.tensor(column, row) for shard, row in rows]))
+
+
+def epoch_batches(items: Items, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Return the positions of each batch of an epoch; the order of two items depends on nothing but them.
+
+    An incomplete last batch is left out, as batch statistics of few items are poor, unless it is the only one.
+    """
+    order = sorted(range(len(items)), key=lambda position: stable_hash(seed, "order", epoch, items.keys[position]))
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) < batch_size else batches
+
+
+def to_float(columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Turn what `Items.gather` returns into what networks see."""
+    return {name: (maps_to_float if x.ndim == 3 else pictures_to_float)(x) for name, x in columns.items()}
+
+
+def pictures_to_float(pictures: Tensor) -> Tensor:
+    """Turn uint8 (N, S, S, C) into float32 (N, C, S, S) in -1..1; the memory stays channels-last."""
+    return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def maps_to_float(maps: Tensor) -> Tensor:
+    """Turn uint8 (N, S, S) into float32 (N, 1, S, S) in 0..1."""
+    return maps[:, None].float() / 255
+
+
+def augment(batch: dict[str, Tensor], keys: Sequence[Key], seed: int, epoch: int, flip: bool, jitter: float) -> None:
+    """Mirror half of the items and change their colours, all columns of an item alike, in place.
+
+    Args:
+        batch: as `to_float` returns it.
+        keys: of the items; with `seed` and `epoch` they decide what is done to each.
+        seed: of the experiment.
+        epoch: from 0.
+        flip: whether to mirror.
+        jitter: largest relative change of brightness, contrast and saturation; maps keep their values.
+    """
+    if not flip and not jitter:
+        return
+    draws = np.stack([item_rng(seed, str(key), f"augmentation {epoch}").random(4) for key in keys])
+    device = next(iter(batch.values())).device
+    mirrored = torch.as_tensor(draws[:, 0] < 0.5, device=device)[:, None, None, None]
+    factors = torch.as_tensor(1 + jitter * (2 * draws[:, 1:] - 1), dtype=torch.float32, device=device)
+    for name, x in batch.items():
+        if flip:
+            x = torch.where(mirrored, x.flip(-1), x)
+        if jitter and x.shape[1] == 3:
+            x = _recoloured(x, *factors[:, :, None, None, None].unbind(1))
+        batch[name] = x
+
+
+def batches_of(items: Items, batch_size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Yield all items in the order of their keys, as networks see them."""
+    for start in range(0, len(items), batch_size):
+        yield to_float(items.gather(range(start, min(start + batch_size, len(items))), device))
+
+
+def _recoloured(x: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+    """Change pictures in -1..1; contrast turns about middle grey, so that input and target change alike."""
+    x = ((x + 1) * brightness - 1) * contrast
+    grey = torch.einsum("nchw,c->nhw", x, x.new_tensor(GREY))[:, None]
+    return (grey + (x - grey) * saturation).clamp(-1, 1)
+
+
+def _keys(path: Path, shard: Shard) -> list[Key]:
+    variants = shard.scalars("variant") if "variant" in shard.columns else [0] * len(shard)
+    return [Key(path.parent.name, item, variant) for item, variant in zip(shard.items, variants, strict=True)]

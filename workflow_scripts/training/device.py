@@ -1,0 +1,49 @@
+"""Where and in which precision a network runs."""
+
+import sys
+
+import torch
+
+from workflow_scripts.cli import UserError
+
+
+def choose_device(wanted: str, gpus: int, threads: int) -> torch.device:
+    """Return the device of a job, and say which on stderr.
+
+    Args:
+        wanted: `auto` (CUDA when the job was given a GPU, else CPU), `cpu` or `cuda`.
+        gpus: GPUs that the job was given.
+        threads: CPU threads that torch may use from now on.
+
+    Raises:
+        UserError: CUDA is wanted and there is none.
+    """
+    torch.set_num_threads(threads)
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "`device: cuda`, but torch sees no CUDA device; install the CUDA build of torch or write `auto`"
+        )
+    if wanted == "cuda" or (wanted == "auto" and gpus > 0 and torch.cuda.is_available()):
+        print(f"device: GPU ({torch.cuda.get_device_name()})", file=sys.stderr)
+        return torch.device("cuda")
+    if wanted == "auto" and gpus > 0:
+        print("device: CPU, SLOW: the job was given a GPU, but torch sees no CUDA device", file=sys.stderr)
+    elif wanted == "auto" and torch.cuda.is_available():
+        print("device: CPU, SLOW: there is a GPU, but the job was not given it (resources: gpu)", file=sys.stderr)
+    else:
+        print(f"device: CPU, {threads} threads", file=sys.stderr)
+    return torch.device("cpu")
+
+
+def use_bf16(wanted: str, device: torch.device) -> bool:
+    """Return whether to compute convolutions in bf16; `auto`: where the device does so natively.
+
+    Measured on two cores with AVX512-BF16: a training step of the U-Net runs 1.5 times as fast as in fp32. Without such
+    instructions bf16 is emulated and slower.
+    """
+    if wanted != "auto":
+        return wanted == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -1,0 +1,266 @@
+"""The one training loop of all systems.
+
+A system (see `system.py`) says which networks there are and what each minimises; the loop does the rest: order of the
+items, precision, optimiser steps, learning rate, moving average, checks, log, validation, previews, resume states.
+"""
+
+import copy
+import math
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from workflow_scripts.cli import UserError
+from workflow_scripts.config import Training
+from workflow_scripts.tables import write_table
+from workflow_scripts.training import state
+from workflow_scripts.training.data import Items, augment, batches_of, epoch_batches, to_float
+from workflow_scripts.training.device import use_bf16
+from workflow_scripts.training.previews import save_grid
+from workflow_scripts.training.progress import Progress, stop_signals
+from workflow_scripts.training.system import System, Update
+
+LOG_EVERY = 10  # steps between two rows of the curves; on a GPU also between two waits for it
+LAST_RATE = 0.01  # of the learning rate, at the end of the cosine schedule
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a training writes: the table of curves, the folder of previews, the folder of the resume state."""
+
+    curves: Path
+    previews: Path
+    resume: Path
+
+
+class Trainer:
+    """One training of one system.
+
+    Args:
+        system: networks and losses; its networks are moved to `device`.
+        config: the keys of the loop.
+        train: items to learn from.
+        val: items to watch; may be empty.
+        seed: decides order, augmentation and dropout. Initial weights were drawn by whoever built the system.
+        device: where to train.
+        places: where to write.
+        stamp: a resume state is continued only when it carries the same.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        config: Training,
+        train: Items,
+        val: Items,
+        seed: int,
+        device: torch.device,
+        places: Places,
+        stamp: str,
+    ):
+        self.system, self.config, self.train, self.val = system, config, train, val
+        self.seed, self.device, self.places, self.stamp = seed, device, places, stamp
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
+        system.to(device, layout)
+        self.networks = system.networks.train()
+        self.optimizers = {
+            name: torch.optim.Adam(network.parameters(), config.learning_rate, config.betas, fused=True)
+            for name, network in self.networks.items()
+        }
+        self.saved = self.networks[system.saved]
+        self.average = copy.deepcopy(self.saved).eval().requires_grad_(False) if config.ema else None
+        self.bf16 = use_bf16(config.precision, device)
+        self.epoch_steps = len(epoch_batches(train, config.batch_size, seed, 0))
+        self.steps = self.epoch_steps * config.epochs
+        self.step = 0
+        self.rows: list[dict] = []  # of the curves
+        self.window: list[tuple[int, str, list[str], Tensor]] = []  # updates not yet checked and logged
+
+    def run(self) -> nn.Module:
+        """Train to the end and return the saved network (its moving average, if there is one) in evaluation mode.
+
+        Raises:
+            UserError: a loss or gradient is not finite, or the run was told to stop; the last resume state is kept.
+        """
+        torch.manual_seed(self.seed)
+        self.places.previews.mkdir(parents=True, exist_ok=True)
+        self._restore()
+        self._say(
+            f"{self.config.epochs} epochs of {self.epoch_steps} steps, {len(self.train)} training items, "
+            f"{len(self.val)} watched, {'bf16' if self.bf16 else 'fp32'}"
+        )
+        with stop_signals() as stopped, Progress(self.system.saved, self.steps, self.step) as progress:
+            while self.step < self.steps:
+                epoch = self.step // self.epoch_steps
+                batches = epoch_batches(self.train, self.config.batch_size, self.seed, epoch)
+                for positions in batches[self.step % self.epoch_steps :]:
+                    self._train_on(positions, epoch)
+                    progress.advance()
+                    if self.step % LOG_EVERY == 0 or self.step % self.epoch_steps == 0:
+                        progress.show(self._log())
+                    if self.step % self.epoch_steps == 0:
+                        self._finish_epoch()
+                    if stopped or self.step % self.config.save_every == 0 or self.step == self.steps:
+                        self._save()
+                    if stopped:
+                        raise UserError(f"stopped at step {self.step}; start again to go on from there")
+        network = (self.average or self.saved).eval()
+        # A finished training that is merely taken up again has drawn nothing.
+        if not any(self.places.previews.iterdir()):
+            self._draw(network, self.config.epochs)
+        write_table(self.places.curves, self._curves())
+        return network
+
+    def _train_on(self, positions: list[int], epoch: int) -> None:
+        batch = to_float(self.train.gather(positions, self.device))
+        keys = [self.train.keys[position] for position in positions]
+        augment(batch, keys, self.seed, epoch, self.config.flip, self.config.jitter)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = self._learning_rate()
+        updates = self.system.training_step(batch, self.step / self.steps)
+        while True:
+            with self._precision():
+                update = next(updates, None)
+            if update is None:
+                break
+            self._carry_out(update)
+        if self.average is not None:
+            self._follow()
+        self.step += 1
+
+    def _carry_out(self, update: Update) -> None:
+        network, optimizer = self.networks[update.network], self.optimizers[update.network]
+        optimizer.zero_grad()
+        update.loss.backward()
+        gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.config.clip and update.network == self.system.saved:
+            torch.nn.utils.clip_grads_with_norm_(network.parameters(), self.config.clip, norm)
+        optimizer.step()
+        names = ["total", "gradient norm", *update.parts]
+        values = torch.stack([value.detach().float() for value in (update.loss, norm, *update.parts.values())])
+        self.window.append((self.step, update.network, names, values))
+
+    def _learning_rate(self) -> float:
+        if self.config.schedule == "constant":
+            return self.config.learning_rate
+        fall = (1 + math.cos(math.pi * self.step / self.steps)) / 2
+        return self.config.learning_rate * (LAST_RATE + (1 - LAST_RATE) * fall)
+
+    def _follow(self) -> None:
+        """Move the average; young averages follow faster, so that they soon forget the initial weights."""
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for mean, value in zip(self.average.state_dict().values(), self.saved.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+    def _log(self) -> dict[str, float]:
+        """Check the window's updates, add its means to the curves, and return them; this waits for the GPU.
+
+        Raises:
+            UserError: a loss or gradient norm is not finite.
+        """
+        means: dict[str, list[float]] = {}
+        for step, network, names, values in self.window:
+            for name, value in zip(names, values.tolist(), strict=True):
+                if not math.isfinite(value):
+                    raise UserError(
+                        f"step {step}: {name} of network {network!r} is {value}; lower `learning_rate`, set `clip` or "
+                        f"write `precision: fp32`. A state saved before it is kept in {self.places.resume}"
+                    )
+                means.setdefault(f"{network} {name}", []).append(value)
+        self.window = []
+        found = {name: sum(values) / len(values) for name, values in means.items()}
+        self._add_rows("train", found | {"learning rate": self._learning_rate()})
+        return found
+
+    @torch.inference_mode()
+    def _finish_epoch(self) -> None:
+        """Score and draw validation items, write the curves."""
+        epoch = self.step // self.epoch_steps
+        network = (self.average or self.saved).eval()
+        scores: dict[str, list[Tensor]] = {}
+        for batch in batches_of(self.val, self.config.batch_size, self.device):
+            with self._precision():
+                for name, values in self.system.validate(network, batch).items():
+                    scores.setdefault(name, []).append(values.float())
+        found = {name: torch.cat(values).mean().item() for name, values in scores.items()}
+        if found:
+            self._add_rows("val", found)
+            self._say(f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
+        if epoch % self.config.preview_every == 0 or self.step == self.steps:
+            self._draw(network, epoch)
+        write_table(self.places.curves, self._curves())
+        self.networks.train()
+
+    @torch.inference_mode()
+    def _draw(self, network: nn.Module, epoch: int) -> None:
+        if not self.config.preview_items:
+            return
+        items = self.val if len(self.val) else self.train
+        positions = range(min(self.config.preview_items, len(items)))
+        with self._precision():
+            columns = self.system.preview(network, to_float(items.gather(positions, self.device)))
+        save_grid(self.places.previews / f"epoch_{epoch:04d}.png", columns)
+
+    def _precision(self):
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+    def _add_rows(self, split: str, values: dict[str, float]) -> None:
+        epoch = math.ceil(self.step / self.epoch_steps)
+        self.rows += [
+            {"step": self.step, "epoch": epoch, "split": split, "name": name, "value": value}
+            for name, value in values.items()
+        ]
+
+    def _curves(self) -> pd.DataFrame:
+        return pd.DataFrame(self.rows, columns=["step", "epoch", "split", "name", "value"])
+
+    def _save(self) -> None:
+        """Write the resume state, after all that it holds was checked."""
+        if self.window:
+            self._log()
+        tensors = {"rng": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            tensors["rng_cuda"] = torch.cuda.get_rng_state(self.device)
+        for name, network in self.networks.items():
+            tensors |= state.module_tensors(network, f"network.{name}")
+            tensors |= state.optimizer_tensors(self.optimizers[name], f"optimizer.{name}")
+        if self.average is not None:
+            tensors |= state.module_tensors(self.average, "average")
+        state.save_state(self.places.resume, {"stamp": self.stamp, "step": self.step, "rows": self.rows}, tensors)
+
+    def _restore(self) -> None:
+        """Go on from the resume state if it belongs to this training; say so in one line."""
+        found = state.read_state(self.places.resume)
+        if found is None:
+            return
+        header, tensors = found
+        if header["stamp"] != self.stamp:
+            self._say(f"the state in {self.places.resume} is of other settings, data or code: starting afresh")
+            return
+        if header["step"] > self.steps:
+            self._say(f"the state in {self.places.resume} is beyond {self.config.epochs} epochs: starting afresh")
+            return
+        for name, network in self.networks.items():
+            state.restore_module(network, f"network.{name}", tensors)
+            state.restore_optimizer(self.optimizers[name], f"optimizer.{name}", tensors)
+        if self.average is not None:
+            state.restore_module(self.average, "average", tensors)
+        torch.set_rng_state(tensors["rng"])
+        if self.device.type == "cuda" and "rng_cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["rng_cuda"], self.device)
+        self.step, self.rows = header["step"], header["rows"]
+        self._say(f"going on from step {self.step} of {self.steps}")
+
+    def _say(self, line: str) -> None:
+        tqdm.write(f"{self.system.saved}: {line}", file=sys.stderr)

@@ -1,0 +1,70 @@
+"""Resume states: all that a training needs to go on as if it had never stopped.
+
+They lie outside the declared outputs, which a workflow manager deletes when a job fails. One safetensors file holds
+everything: tensors, and in its header the rest as JSON.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from workflow_scripts.files import atomic_path
+
+FILE = "state.safetensors"
+
+
+def stamp(*parts: str) -> str:
+    """Return a digest of all that must be the same for a state to be of use."""
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
+
+def save_state(folder: Path, header: dict, tensors: dict[str, Tensor]) -> None:
+    """Write a state atomically; `header` is anything JSON can hold."""
+    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with atomic_path(folder / FILE) as temporary:
+        save_file(whole, temporary, metadata={"state": json.dumps(header)})
+
+
+def read_state(folder: Path) -> tuple[dict, dict[str, Tensor]] | None:
+    """Return the header and the tensors of the state in a folder; None when there is none that can be read."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads(file.metadata()["state"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, TypeError, KeyError):
+        return None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
+    """Return the moments and step counts of an optimiser as named tensors."""
+    state = optimizer.state_dict()["state"]
+    return {f"{prefix}.{index}.{name}": value for index, values in state.items() for name, value in values.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` returned, in the memory layout of the parameters."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(f"{prefix}."):
+            index, key = name.removeprefix(f"{prefix}.").split(".")
+            like = parameters[int(index)]
+            state.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(value) if value.ndim else value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def module_tensors(module: nn.Module, prefix: str) -> dict[str, Tensor]:
+    """Return the weights and buffers of a module as named tensors."""
+    return {f"{prefix}.{name}": value for name, value in module.state_dict().items()}
+
+
+def restore_module(module: nn.Module, prefix: str, tensors: dict[str, Tensor]) -> None:
+    """Put back what `module_tensors` returned."""
+    module.load_state_dict({name: tensors[f"{prefix}.{name}"] for name in module.state_dict()})
