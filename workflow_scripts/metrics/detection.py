@@ -1,0 +1,29 @@
+"""A number as a detector: receiver operating characteristic and the area under it."""
+
+import numpy as np
+
+
+def roc_curve(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the curve of a detector that fires at or above a threshold, for every threshold that changes it.
+
+    Args:
+        positive: scores of the cases to detect, (n,).
+        negative: scores of the others, (m,).
+
+    Returns:
+        false positive rate and true positive rate, each float64 rising from 0 to 1; equal scores fire together.
+    """
+    thresholds = np.unique(np.concatenate([positive, negative]))[::-1]
+    rates = [
+        1 - np.searchsorted(np.sort(scores), thresholds, side="left") / len(scores) for scores in (negative, positive)
+    ]
+    false_rate, true_rate = (np.concatenate([[0.0], rate]) for rate in rates)
+    return false_rate, true_rate
+
+
+def roc_area(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Return the chance that a positive scores above a negative, a tie counting half (Mann-Whitney U over n m)."""
+    negative = np.sort(negative)
+    below = np.searchsorted(negative, positive, side="left")
+    not_above = np.searchsorted(negative, positive, side="right")
+    return float((below + not_above).mean() / 2 / len(negative))

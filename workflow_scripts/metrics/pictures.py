@@ -1,0 +1,79 @@
+"""Likeness of two pictures: PSNR and SSIM, on the whole picture and inside a hole.
+
+Both are computed in float64 on 8-bit values, range 0..255, for one item; averages are taken over items,
+never over batches.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from skimage.metrics import structural_similarity
+
+DATA_RANGE = 255
+PSNR_CEILING = 100.0  # dB; equal pictures have an infinite ratio, which no mean, chart or JSON file can hold
+SIGMA = 1.5  # of SSIM's Gaussian window (Wang et al. 2004)
+BORDER = 5  # pixels at every side, where the 11x11 window is not whole
+
+
+class Likeness(NamedTuple):
+    """PSNR in dB and SSIM; None where the hole holds no pixel that counts."""
+
+    psnr_whole: float
+    ssim_whole: float
+    psnr_hole: float | None
+    ssim_hole: float | None
+
+
+def compare_pictures(picture: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> Likeness:
+    """Compare a picture with the truth.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        truth: uint8 (H, W, 3).
+        hole: bool (H, W), the pixels of the hole.
+
+    Returns:
+        `psnr_whole` and `ssim_whole` over the picture; `psnr_hole` from the mean squared error of the hole's pixels and
+        channels alone; `ssim_hole`, the mean of the SSIM map over the hole's pixels that are not in the cropped border.
+    """
+    error = (picture.astype(np.float64) - truth.astype(np.float64)) ** 2
+    similarity = ssim_map(picture, truth)
+    inner = hole[BORDER:-BORDER, BORDER:-BORDER]
+    return Likeness(
+        psnr_whole=psnr(error.mean()),
+        ssim_whole=float(similarity.mean()),
+        psnr_hole=psnr(error[hole].mean()) if hole.any() else None,
+        ssim_hole=float(similarity[inner].mean()) if inner.any() else None,
+    )
+
+
+def psnr(squared_error: float) -> float:
+    """Return the peak signal-to-noise ratio in dB, at most `PSNR_CEILING`, for a mean squared error of 8-bit values."""
+    if squared_error == 0:
+        return PSNR_CEILING
+    return min(PSNR_CEILING, float(10 * np.log10(DATA_RANGE**2 / squared_error)))
+
+
+def ssim_map(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the structural similarity around each pixel and channel.
+
+    Scikit-image's definition with Wang's Gaussian window (sigma 1.5, 11x11, population covariance), its border cropped.
+
+    Args:
+        picture: uint8 (H, W, 3), H and W at least 11.
+        truth: uint8 (H, W, 3).
+
+    Returns:
+        float64 (H - 10, W - 10, 3), at most 1.
+    """
+    _, full = structural_similarity(
+        picture,
+        truth,
+        gaussian_weights=True,
+        sigma=SIGMA,
+        use_sample_covariance=False,
+        data_range=DATA_RANGE,
+        channel_axis=2,
+        full=True,
+    )
+    return full[BORDER:-BORDER, BORDER:-BORDER]

@@ -1,0 +1,92 @@
+"""What became of every item: counts from the files themselves, for the report and for whoever checks conservation."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from workflow_scripts.tables import read_table
+
+
+class Reason(NamedTuple):
+    """How many items one stage quarantined for one reason; `where` is the source, or the experiment and the source."""
+
+    where: str
+    stage: str
+    reason: str
+    items: int
+
+
+class SourceFlow(NamedTuple):
+    """The way of one source's items to their crops.
+
+    Attributes:
+        source: its name.
+        found: items that the source holds.
+        lost: stage -> items quarantined there.
+        usable: items that are left.
+        reasons: most frequent first.
+    """
+
+    source: str
+    found: int
+    lost: Mapping[str, int]
+    usable: int
+    reasons: list[Reason]
+
+
+def source_flow(folder: Path, source: str) -> SourceFlow:
+    """Count the items of a source that were found, quarantined and left.
+
+    Args:
+        folder: `results/`, with the source's `index.parquet` and `quarantine.parquet`.
+        source: its name.
+    """
+    indexed = set(read_table(folder / source / "index.parquet", ["item"])["item"])
+    quarantine = read_table(folder / source / "quarantine.parquet")
+    lost = set(quarantine["item"])
+    counts = quarantine.groupby(["stage", "reason"])["item"].nunique().sort_values(ascending=False, kind="stable")
+    return SourceFlow(
+        source=source,
+        found=len(indexed | lost),
+        lost=quarantine.groupby("stage")["item"].nunique().to_dict(),
+        usable=len(indexed - lost),
+        reasons=[Reason(source, stage, reason, int(count)) for (stage, reason), count in counts.items()],
+    )
+
+
+def experiment_flow(folder: Path, experiment: str, summary: dict) -> dict[str, dict[str, int]]:
+    """Count, for each source of an experiment, what became of its usable items.
+
+    Args:
+        folder: `results/`, with the experiment's `splits.parquet` and its sources' tables.
+        experiment: its name.
+        summary: its `metrics.json`.
+
+    Returns:
+        source -> `usable`, `lost` in `make_pairs`, `paired`, `scored`, `unaccounted` (0, or a stage has lost items
+        silently), and the number of items of each split.
+    """
+    splits = read_table(folder / experiment / "splits.parquet", ["source", "split"]).groupby(["source", "split"]).size()
+    flow = {}
+    for source, items in summary["items"].items():
+        usable = source_flow(folder, source).usable
+        lost = sum(
+            row["items"] for row in summary["quarantined"] if (row["stage"], row["source"]) == ("make_pairs", source)
+        )
+        of_splits = {split: int(count) for (name, split), count in splits.items() if name == source}
+        flow[source] = {
+            "usable": usable,
+            "lost": lost,
+            **items,
+            "unaccounted": usable - lost - items["paired"],
+            **of_splits,
+        }
+    return flow
+
+
+def experiment_reasons(experiment: str, summary: dict) -> list[Reason]:
+    """Return what the stages of an experiment quarantined, from its `metrics.json`."""
+    return [
+        Reason(" / ".join(filter(None, [experiment, row["source"]])), row["stage"], row["reason"], row["items"])
+        for row in summary["quarantined"]
+    ]

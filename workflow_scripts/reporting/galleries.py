@@ -1,0 +1,96 @@
+"""Galleries: pictures of items side by side, chosen by rank and never by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from workflow_scripts.files import atomic_path
+
+MARGIN, GAP, HEADER, LABEL, LINE = 12, 6, 26, 170, 16  # pixels
+INK, FAINT, PAPER = (28, 33, 38), (110, 118, 126), (255, 255, 255)
+MIN_PANEL = 128  # pixels; smaller pictures are enlarged, each pixel to a square
+
+
+def choose_by_rank(scores: pd.Series, count: int) -> list:
+    """Return the labels of `count` rows at equal distances from the highest score to the lowest, both included."""
+    ranked = scores.sort_values(ascending=False, kind="stable").index
+    places = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
+    return [ranked[place] for place in dict.fromkeys(places.tolist())]
+
+
+class Row(NamedTuple):
+    """One line of a gallery.
+
+    Attributes:
+        items: the text at its left: for each item its name and details about it.
+        pictures: uint8 (S, S, 3) or a map (S, S) each.
+    """
+
+    items: Sequence[Sequence[str]]
+    pictures: Sequence[np.ndarray]
+
+
+def draw_gallery(titles: Sequence[str], rows: Sequence[Row], path: Path) -> None:
+    """Write a PNG with one line of pictures for each row, its text at the left.
+
+    Args:
+        titles: of the columns, one for each picture of a row; a row may have fewer.
+        rows: at least one.
+        path: the file; its size is `gallery_size`.
+    """
+    picture_side = rows[0].pictures[0].shape[0]
+    side = _panel_side(picture_side)
+    canvas = Image.new("RGB", gallery_size(len(rows), len(titles), picture_side), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    bold, plain = _font("DejaVuSans-Bold", 12), _font("DejaVuSans", 12)
+    for column, title in enumerate(titles):
+        draw.text((_left(column, side) + side / 2, MARGIN + 6), title, INK, bold, anchor="ma")
+    for line, row in enumerate(rows):
+        top = MARGIN + HEADER + line * (side + GAP)
+        baseline = top + 4
+        for name, *details in row.items:
+            draw.text((MARGIN, baseline), _shortened(name, bold), INK, bold)
+            for number, text in enumerate(details, 1):
+                draw.text((MARGIN, baseline + number * LINE), _shortened(text, plain), FAINT, plain)
+            baseline += (len(details) + 1) * LINE + GAP
+        for column, picture in enumerate(row.pictures):
+            canvas.paste(_panel(picture, side), (_left(column, side), top))
+    with atomic_path(path) as temporary:
+        canvas.save(temporary, "PNG", optimize=True)
+
+
+def gallery_size(lines: int, columns: int, picture_side: int) -> tuple[int, int]:
+    """Return width and height of a gallery in pixels."""
+    side = _panel_side(picture_side)
+    return _left(columns, side) - GAP + MARGIN, 2 * MARGIN + HEADER + lines * (side + GAP) - GAP
+
+
+def _panel_side(picture_side: int) -> int:
+    return picture_side * max(1, -(-MIN_PANEL // picture_side))
+
+
+def _left(column: int, side: int) -> int:
+    return MARGIN + LABEL + column * (side + GAP)
+
+
+def _panel(picture: np.ndarray, side: int) -> Image.Image:
+    return Image.fromarray(picture).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont) -> str:
+    """Return the text, its middle left out where it is wider than a label."""
+    if font.getlength(text) <= LABEL - 8:
+        return text
+    keep = len(text)
+    while font.getlength(f"{text[: keep // 2]}…{text[-(keep - keep // 2) :]}") > LABEL - 8:
+        keep -= 1
+    return f"{text[: keep // 2]}…{text[-(keep - keep // 2) :]}"
+
+
+def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf" / f"{name}.ttf"), size)

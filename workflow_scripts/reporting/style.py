@@ -1,0 +1,44 @@
+"""One look for all charts, and files whose bytes depend on what they show alone."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from workflow_scripts.files import atomic_path
+
+COLOURS = {"copy": "#8b929c", "raw": "#7eb0d5", "composite": "#1f5f99"}
+TRAIN, VAL, WARM = "#1f5f99", "#d1702a", "#d1702a"
+NAMES = {"copy": "copy of the input", "raw": "raw output", "composite": "composite"}
+
+plt.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": "#9aa1aa",
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": "#e6e8eb",
+        "xtick.color": "#4a5058",
+        "ytick.color": "#4a5058",
+        "axes.labelcolor": "#4a5058",
+        "legend.frameon": False,
+        "figure.constrained_layout.use": True,
+        "svg.hashsalt": "workflow",
+    }
+)
+
+
+def save_chart(figure: Figure, path: Path) -> None:
+    """Write a chart as SVG without date and close it."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    plt.close(figure)

