@@ -1,0 +1,97 @@
+"""Cut the chosen face of every picture of one shard to the square that all later stages work on."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import TypeAdapter
+from tqdm import tqdm
+
+from workflow_scripts import cli
+from workflow_scripts.config import BaseSource, Source
+from workflow_scripts.faces.alignment import crop_matrix, crop_picture, transform_points
+from workflow_scripts.faces.plausibility import BadFace, check_face
+from workflow_scripts.shards import write_shard
+from workflow_scripts.sources.pictures import BadPicture
+from workflow_scripts.sources.reader import PictureReader
+from workflow_scripts.tables import Quarantine, read_table
+
+STAGE = "crop_faces"
+
+
+def crop_faces(source: BaseSource, index: Path, landmarks: Path, output: Path, quarantine: Path) -> None:
+    """Write the `crops` shard: the chosen face of each item that has one, with its landmarks in pixels of the crop.
+
+    Args:
+        source: its `crop` and `max_pixels` keys, and where its pictures are.
+        index: the shard's part of the index.
+        landmarks: of the same shard. An item without a row here was put in quarantine by `find_landmarks`.
+        output: the shard. For pairs, `occluded` is cut by the transform of the clean picture.
+        quarantine: items whose face cannot be cropped.
+    """
+    cv2.setNumThreads(1)
+    size = source.crop.size
+    columns = {"item": pa.string(), "image": (np.uint8, (size, size, 3)), "landmarks": (np.float32, (68, 2))}
+    if source.type == "pairs":
+        columns["occluded"] = (np.uint8, (size, size, 3))
+    faces = read_table(landmarks)
+    chosen = faces[faces["face"] == 0]
+    rows = read_table(index, ["item", "file", "frame", "occluded_file"]).merge(chosen, on="item").sort_values("item")
+    rejected = Quarantine(STAGE)
+    write_shard(output, _crops(source, rows, rejected), columns)
+    rejected.write(quarantine)
+
+
+def _crops(source: BaseSource, rows: pd.DataFrame, rejected: Quarantine) -> Iterator[dict]:
+    points = np.stack([rows[[f"{axis}_{i}" for i in range(68)]].to_numpy(np.float32) for axis in "xy"], axis=-1)
+    with PictureReader(source) as reader:
+        for row, landmarks in zip(
+            tqdm(rows.itertuples(), STAGE, len(rows), mininterval=2, file=sys.stderr), points, strict=True
+        ):
+            try:
+                yield {"item": row.item} | _crop(source, reader, row, landmarks)
+            except (BadPicture, BadFace) as bad:
+                rejected.add(row.item, bad.reason, bad.detail)
+
+
+def _crop(source: BaseSource, reader: PictureReader, row, landmarks: np.ndarray) -> dict:
+    picture = reader.read(row.file, row.frame)
+    height, width = picture.shape[:2]
+    if source.crop.frame != "whole":
+        check_face(row.item, landmarks, (width, height))
+    matrix = crop_matrix(landmarks, (width, height), source.crop)
+    crop = {
+        "image": crop_picture(picture, matrix, source.crop),
+        "landmarks": transform_points(matrix, landmarks).astype(np.float32),
+    }
+    if source.type == "pairs":
+        occluded = reader.read(row.occluded_file)
+        if occluded.shape != picture.shape:
+            raise BadPicture(
+                "sizes of the pair differ",
+                f"{row.occluded_file}: {occluded.shape[1]}x{occluded.shape[0]}, but {row.file} is {width}x{height}; "
+                "give both pictures the same size",
+            )
+        crop["occluded"] = crop_picture(occluded, matrix, source.crop)
+    return crop
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the stage from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="the source as JSON")
+    parser.add_argument("--index", type=Path, required=True, help="the shard's part of the index")
+    parser.add_argument("--landmarks", type=Path, required=True, help="the shard's landmarks table")
+    parser.add_argument("--output", type=Path, required=True, help="the shard of crops to write")
+    parser.add_argument("--quarantine", type=Path, required=True, help="the table of items without a crop to write")
+    args = parser.parse_args(argv)
+    crop_faces(TypeAdapter(Source).validate_json(args.config), args.index, args.landmarks, args.output, args.quarantine)
+
+
+if __name__ == "__main__":
+    cli.run(main)

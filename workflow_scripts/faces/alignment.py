@@ -1,0 +1,136 @@
+"""The geometry of face crops: where a face lies in an aligned crop, and the transform that takes it there.
+
+Positions are x, y in pixels, and integers are the centres of pixels.
+"""
+
+import cv2
+import numpy as np
+
+from workflow_scripts.config import Crop
+from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
+
+OUTSIDE_FADE = 0.1  # of the crop's size; distance from the picture at which its continuation is fully blurred
+OUTSIDE_BLUR = 0.08  # of the crop's size; standard deviation of the blur
+
+LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
+NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH = 30, 48, 54
+
+
+def five_points(landmarks: np.ndarray) -> np.ndarray:
+    """Return eye centres, nose tip and mouth corners of 68 landmarks (68, 2), float64 (5, 2), left ones first."""
+    landmarks = np.asarray(landmarks, np.float64)
+    eyes = [landmarks[LEFT_EYE].mean(axis=0), landmarks[RIGHT_EYE].mean(axis=0)]
+    return np.stack([*eyes, *landmarks[[NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH]]])
+
+
+CELEBA_POINTS = five_points(CELEBA_LANDMARKS)
+
+
+def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return the rotation, scaling and translation that takes `source` nearest to `target` in the least-squares sense.
+
+    In the plane, with points as complex numbers, Umeyama's solution (IEEE PAMI 13(4), 1991) without reflection is the
+    regression of target on source.
+
+    Args:
+        source: (n, 2), not all equal.
+        target: (n, 2).
+
+    Returns:
+        float64 (2, 3), the matrix for `cv2.warpAffine` without WARP_INVERSE_MAP.
+    """
+    source, target = (points @ np.array([1, 1j]) for points in (source, target))
+    centered = source - source.mean()
+    a = np.vdot(centered, target - target.mean()) / np.vdot(centered, centered).real
+    b = target.mean() - a * source.mean()
+    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+
+
+def stretch(source_size: tuple[int, int], target_size: tuple[int, int]) -> np.ndarray:
+    """Return the matrix (2, 3) that resizes one (width, height) to another, corner to corner, as `cv2.resize` does."""
+    x, y = (target / source for source, target in zip(source_size, target_size, strict=True))
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2]])
+
+
+def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Return the matrix (2, 3) that applies `first` and then `second`."""
+    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
+
+
+def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return points (n, 2) moved by a matrix (2, 3)."""
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+def crop_matrix(landmarks: np.ndarray, picture_size: tuple[int, int], crop: Crop) -> np.ndarray:
+    """Return the matrix (2, 3) from pixels of the picture to pixels of the crop.
+
+    `celeba`: the five points are taken nearest to their places in aligned CelebA's 178 x 218, which is then stretched
+    to the square as whole CelebA pictures are. `whole`: the picture is stretched to the square.
+    """
+    if crop.frame == "whole":
+        return stretch(picture_size, (crop.size, crop.size))
+    return compose(stretch(CELEBA_FRAME, (crop.size, crop.size)), fit_similarity(five_points(landmarks), CELEBA_POINTS))
+
+
+def warp(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture moved by an affine matrix, without aliasing; outside, the picture's border is repeated.
+
+    What shrinks is first averaged over whole multiples of pixels, then sampled twice as densely as the result and
+    averaged again, so memory is bounded by the part of the picture that is seen.
+
+    Args:
+        picture: uint8 (H, W) or (H, W, 3).
+        matrix: (2, 3), from pixels of the picture to pixels of the result.
+        size: width and height of the result.
+    """
+    shrinks = 1 / np.linalg.svd(matrix[:, :2], compute_uv=False)[-1]
+    part, corner = _visible_part(picture, matrix, size, margin=4 * max(1, round(shrinks)))
+    matrix = compose(matrix, np.column_stack([np.eye(2), corner]))
+    if shrinks >= 2:
+        full = part.shape[1::-1]
+        reduced = tuple(max(1, int(side / int(shrinks))) for side in full)
+        part = cv2.resize(part, reduced, interpolation=cv2.INTER_AREA)
+        matrix = compose(matrix, stretch(reduced, full))
+    samples = 1 if shrinks <= 1 else 2
+    grid = (samples * size[0], samples * size[1])
+    matrix = compose(stretch(size, grid), matrix)
+    dense = cv2.warpAffine(part, matrix, grid, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return dense if samples == 1 else cv2.resize(dense, size, interpolation=cv2.INTER_AREA)
+
+
+def _visible_part(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int], margin: int):
+    """Return the rectangle of the picture that the result shows, at least one pixel, and its upper left corner."""
+    result_corners = np.array([[x, y] for x in (0, size[0] - 1) for y in (0, size[1] - 1)], np.float64)
+    seen = transform_points(cv2.invertAffineTransform(matrix), result_corners)
+    limits = np.array(picture.shape[1::-1])
+    first = np.clip(np.floor(seen.min(axis=0)) - margin, 0, limits - 1).astype(int)
+    last = np.clip(np.ceil(seen.max(axis=0)) + margin, 0, limits - 1).astype(int)
+    return picture[first[1] : last[1] + 1, first[0] : last[0] + 1], first
+
+
+def crop_picture(picture: np.ndarray, matrix: np.ndarray, crop: Crop) -> np.ndarray:
+    """Return the crop uint8 (size, size, 3) of a picture; a whole frame is plain area resizing.
+
+    Where an aligned crop reaches beyond the picture, its border is continued and grows blurred, as a background out of
+    focus: a mirrored border would show second faces, a sharp one stripes.
+    """
+    size = (crop.size, crop.size)
+    if crop.frame == "whole":
+        return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    image = warp(picture, matrix, size)
+    outside = _outside(matrix, picture.shape[1::-1], size)
+    if not outside.any():
+        return image
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_5)
+    weight = np.minimum(distance / (OUTSIDE_FADE * crop.size), 1)[:, :, None]
+    blurred = cv2.GaussianBlur(image, (0, 0), OUTSIDE_BLUR * crop.size, borderType=cv2.BORDER_REPLICATE)
+    return np.rint(image * (1 - weight) + blurred * weight).astype(np.uint8)
+
+
+def _outside(matrix: np.ndarray, picture_size: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+    """Return uint8 (height, width): 1 where a pixel of the result lies beyond the picture."""
+    columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+    points = transform_points(cv2.invertAffineTransform(matrix), np.stack([columns, rows], axis=-1).reshape(-1, 2))
+    beyond = ((points < -0.5) | (points > np.array(picture_size) - 0.5)).any(axis=1)
+    return beyond.reshape(size[::-1]).astype(np.uint8)

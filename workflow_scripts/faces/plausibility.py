@@ -1,0 +1,67 @@
+"""Rules by which landmarks are refused: a crop made from them would not show a face in its place."""
+
+import numpy as np
+
+from workflow_scripts.faces.alignment import CELEBA_POINTS, fit_similarity, five_points, transform_points
+
+MIN_SPREAD = 4.0  # pixels; root-mean-square distance of the five points from their centre
+MAX_RESIDUAL = 0.4  # of the spread; what remains between the aligned five points and their places
+MAX_OUTSIDE = 0.5  # of the 68 landmarks
+
+
+class BadFace(Exception):
+    """A face that cannot be cropped.
+
+    Attributes:
+        reason: a short fixed phrase to count by.
+        detail: one line: what is wrong, and the remedy.
+    """
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def check_face(item: str, landmarks: np.ndarray, picture_size: tuple[int, int]) -> None:
+    """Refuse landmarks by which no face can be aligned.
+
+    Args:
+        item: named in the reason.
+        landmarks: (68, 2), x, y in pixels of the picture.
+        picture_size: its width and height.
+
+    Raises:
+        BadFace: `degenerate landmarks`: the five points nearly coincide, or no rotation and scaling brings them near
+            their places (a profile, or no face at all); `face outside picture`: most landmarks are beyond the border.
+    """
+    points = five_points(landmarks)
+    spread = _spread(points)
+    if not spread >= MIN_SPREAD:
+        raise BadFace(
+            "degenerate landmarks",
+            f"{item}: eyes, nose and mouth are within {spread:.1f} pixels; remove the picture or raise faces.min_size",
+        )
+    residual = alignment_residual(points)
+    if residual > MAX_RESIDUAL:
+        raise BadFace(
+            "degenerate landmarks",
+            f"{item}: eyes, nose and mouth are not arranged as in a face seen from the front (residual {residual:.2f}, "
+            f"limit {MAX_RESIDUAL}); remove the picture or set crop.frame: whole",
+        )
+    outside = ((landmarks < 0) | (landmarks > np.array(picture_size) - 1)).any(axis=1).mean()
+    if outside > MAX_OUTSIDE:
+        raise BadFace(
+            "face outside picture",
+            f"{item}: {outside:.0%} of the landmarks are beyond the border; remove it or set crop.frame: whole",
+        )
+
+
+def alignment_residual(points: np.ndarray) -> float:
+    """Return how far five points (5, 2) remain from their places after alignment, over the spread of the places."""
+    aligned = transform_points(fit_similarity(points, CELEBA_POINTS), points)
+    return float(np.sqrt(((aligned - CELEBA_POINTS) ** 2).sum(axis=1).mean()) / _spread(CELEBA_POINTS))
+
+
+def _spread(points: np.ndarray) -> float:
+    return float(np.sqrt(points.var(axis=0).sum()))

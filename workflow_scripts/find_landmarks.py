@@ -1,0 +1,95 @@
+"""Find the faces of one shard of pictures, and 68 landmarks of each."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter
+from tqdm import tqdm
+
+from workflow_scripts import cli
+from workflow_scripts.config import BaseSource, Source
+from workflow_scripts.faces.detection import Face, detect_faces, face_patch, predict_landmarks
+from workflow_scripts.sources.pictures import BadPicture
+from workflow_scripts.sources.reader import PictureReader
+from workflow_scripts.tables import LANDMARKS, Quarantine, read_table, write_table
+
+STAGE = "find_landmarks"
+BLOCK = 64  # faces; the detector and the landmark model (100 MB) each stay in the processor's cache for a block
+
+
+def find_landmarks(source: BaseSource, index: Path, output: Path, quarantine: Path) -> None:
+    """Write the `landmarks` table of one shard: one row per face, sorted by item and rank.
+
+    Args:
+        source: its `faces` and `max_pixels` keys, and where its pictures are.
+        index: the shard's part of the index. Of a pair, the clean picture is searched.
+        output: the table.
+        quarantine: items whose picture cannot be read or shows no face.
+    """
+    cv2.setNumThreads(1)
+    rejected = Quarantine(STAGE)
+    rows = []
+    for block in _blocks(_faces(source, read_table(index, ["item", "file", "frame"]), rejected)):
+        rows += [_row(item, rank, face, predict_landmarks(patch, face)) for item, rank, face, patch in block]
+    write_table(output, sorted(rows, key=lambda row: (row["item"], row["face"])), LANDMARKS)
+    rejected.write(quarantine)
+
+
+def _faces(
+    source: BaseSource, index: pd.DataFrame, rejected: Quarantine
+) -> Iterator[tuple[str, int, Face, np.ndarray]]:
+    """Yield item, rank, face and its patch for every face of every item."""
+    with PictureReader(source) as reader:
+        for row in tqdm(index.itertuples(), STAGE, len(index), mininterval=2, file=sys.stderr):
+            try:
+                picture = reader.read(row.file, row.frame)
+            except BadPicture as bad:
+                rejected.add(row.item, bad.reason, bad.detail)
+                continue
+            faces = detect_faces(picture, source.faces)
+            if not faces:
+                rejected.add(
+                    row.item,
+                    "no face",
+                    f"{row.item}: no face of {source.faces.min_size} pixels or more; remove the picture, lower "
+                    "faces.min_size, or, if it is a tight crop of a face, set faces.on_no_face: whole",
+                )
+            for rank, face in enumerate(faces):
+                yield row.item, rank, face, face_patch(picture, face)
+
+
+def _blocks(faces: Iterator) -> Iterator[list]:
+    block = []
+    for face in faces:
+        block.append(face)
+        if len(block) == BLOCK:
+            yield block
+            block = []
+    yield block
+
+
+def _row(item: str, rank: int, face: Face, landmarks: np.ndarray) -> dict:
+    row = {"item": item, "face": rank, "score": face.score, "detector": face.detector}
+    row |= {"left": face.left, "top": face.top, "right": face.right, "bottom": face.bottom}
+    row |= {f"x_{i}": x for i, x in enumerate(landmarks[:, 0].tolist())}
+    return row | {f"y_{i}": y for i, y in enumerate(landmarks[:, 1].tolist())}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the stage from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="the source as JSON")
+    parser.add_argument("--index", type=Path, required=True, help="the shard's part of the index")
+    parser.add_argument("--output", type=Path, required=True, help="the landmarks table to write")
+    parser.add_argument("--quarantine", type=Path, required=True, help="the table of items without a face to write")
+    args = parser.parse_args(argv)
+    find_landmarks(TypeAdapter(Source).validate_json(args.config), args.index, args.output, args.quarantine)
+
+
+if __name__ == "__main__":
+    cli.run(main)
