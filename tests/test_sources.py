@@ -468,3 +468,13 @@ def test_weights_that_are_not_there_or_not_the_published_ones_are_refused(tmp_pa
     with pytest.raises(UserError, match=message):
         fetch_weights.fetch_weights("vgg19", make(tmp_path / "vgg19.pth"), tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_subset_is_a_stable_choice_by_name(tmp_path):
+    folder = write(tmp_path / "in", {f"{number}.jpg": jpeg(number) for number in range(60)})
+
+    def items(subset):
+        return {row["item"] for row in index(FolderSource(type="folder", path=str(folder), subset=subset), tmp_path)[0]}
+
+    whole, half, quarter = items(1.0), items(0.5), items(0.25)
+    assert len(whole) == 60 and 20 < len(half) < 40 and quarter < half < whole

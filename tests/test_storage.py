@@ -101,7 +101,10 @@ def test_randomness_depends_on_item_and_purpose_and_on_no_process():
     draw = item_rng(1, "a.jpg", "occluder 0").integers(1 << 30)
     assert draw != item_rng(1, "a.jpg", "occluder 1").integers(1 << 30)
     assert draw != item_rng(2, "a.jpg", "occluder 0").integers(1 << 30)
-    code = "from workflow_scripts.randomness import *; print(stable_hash('a', 1), item_rng(1, 'a.jpg', 'occluder 0').integers(1 << 30))"
+    code = (
+        "from workflow_scripts.randomness import *; "
+        "print(stable_hash('a', 1), item_rng(1, 'a.jpg', 'occluder 0').integers(1 << 30))"
+    )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert printed == [str(stable_hash("a", 1)), str(draw)]
 

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 PACKAGE = Path(__file__).parent
 NAME = r"^[a-z][a-z0-9_]*$"  # sources and experiments become folder names
@@ -24,12 +24,18 @@ class Model(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _complete_from_the_default_of_this_place(cls, value: object, info: ValidationInfo) -> object:
+    def _complete_groups(cls, given: object) -> object:
         """Let a group that is given in part keep the rest of this key's default, which can differ from its class's."""
-        default = cls.model_fields[info.field_name].default
-        return _completed(default, value) if isinstance(default, Model) and isinstance(value, dict) else value
+        if not isinstance(given, dict):
+            return given
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        return given | {
+            name: _completed(defaults[name], value)
+            for name, value in given.items()
+            if isinstance(defaults.get(name), Model) and isinstance(value, dict)
+        }
 
     def canonical(self) -> str:
         """Return the values, defaults included, as one canonical JSON string: equal settings give equal text."""
@@ -38,12 +44,12 @@ class Model(BaseModel):
 
 def _completed(default: Model, given: dict) -> dict:
     whole = {name: getattr(default, name) for name in type(default).model_fields}
-    groups = {
+    return whole | {
         name: _completed(whole[name], value)
-        for name, value in given.items()
         if isinstance(whole.get(name), Model) and isinstance(value, dict)
+        else value
+        for name, value in given.items()
     }
-    return whole | given | groups
 
 
 def _canonical(model: Model, keys: set[str] | None = None) -> str:
@@ -113,6 +119,12 @@ class Crop(Model):
 class BaseSource(Model):
     """Keys that every source has."""
 
+    subset: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="fraction of the items used, chosen by the hash of their names; the rest is no item",
+    )
     split: Split = Split()
     faces: Faces = Faces()
     crop: Crop = Crop()
@@ -130,7 +142,7 @@ class SampleSource(BaseSource):
 
 
 class CelebaSource(BaseSource):
-    """CelebA, unpacked or as the official zip; its partition, landmark, attribute and identity files are used if present."""
+    """CelebA, unpacked or as the official zip; its partition, landmark, attribute and identity files where present."""
 
     type: Literal["celeba"]
     path: str = Field(
@@ -165,7 +177,7 @@ class FolderSource(BaseSource):
 
 
 class PairsSource(BaseSource):
-    """Two folders, the same faces bare and occluded, matched by the number in the file name: test data, nothing drawn."""
+    """Two folders, the same faces bare and occluded, matched by the number in the file name: nothing is drawn."""
 
     type: Literal["pairs"]
     clean: str = Field(description="folder of bare faces")
@@ -328,4 +340,3 @@ class Weights(Model):
     """Paths of weights that the user has; a file is used only when its SHA-256 is the published one."""
 
     vgg19: str | None = Field(None, description="torchvision's `vgg19-dcbb9e9d.pth`")
-    inception: str | None = Field(None, description="`pt_inception-2015-12-05-6726825d.pth`")

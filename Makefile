@@ -1,0 +1,45 @@
+# Everything a user needs: `make run` and `make test` set up what they need by themselves.
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint docs lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml), then the report
+	@$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+	@[ results/report.html -nt results/overview.html ] || $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) \
+	  --report results/report.html --report-stylesheet workflow_scripts/reporting/report.css --quiet all
+	@echo "report: $(CURDIR)/results/report.html"
+
+test: $(READY) ## the tests
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff, snakefmt and snakemake --lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/python -m tests.lint_workflow
+
+docs: $(READY) ## rewrite what is generated from the code: configuration schema and reference, conda files
+	@$(BIN)/python -m workflow_scripts.write_docs
+
+lock: $(READY) ## pin the newest allowed versions of all dependencies
+	@$(BIN)/python -m pip install -q uv
+	@{ echo "# Written by \`make lock\` from pyproject.toml. torch brings the CUDA packages of its own build itself, so they are not listed."; \
+	  $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --group dev --no-annotate --no-header -q \
+	  | grep -vE '^(nvidia-|cuda-|triton)'; } > envs/requirements.lock.new && mv envs/requirements.lock.new envs/requirements.lock
+
+clean: ## remove results (not the environment)
+	rm -rf results/* .snakemake
+
+# The stamp is written last, so that an interrupted installation is repeated.
+$(READY): envs/requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; write for example: make run PYTHON=python3.12")'
+	@echo "setting up the environment in $(VENV) (about a minute and 2 GB, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r envs/requirements.lock
+	@touch $@

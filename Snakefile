@@ -1,0 +1,26 @@
+"""Faces in, reports out: see README.md for the commands and docs/architecture.md for what every file is."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# A file given by --configfile replaces config.yaml whole: merged, the sample would run along with every preset.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/sources.smk"
+include: "rules/faces.smk"
+include: "rules/pairs.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/reporting.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/overview.html",
+        expand("results/{source}/quarantine.parquet", source=CONFIG.sources),

@@ -1,0 +1,48 @@
+"""What all rules share: the checked configuration, shard names, code digests and config slices."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, workflow.basedir)
+
+from workflow_scripts.cli import UserError
+from workflow_scripts.code_digest import code_digest
+from workflow_scripts.load_config import load_config
+from workflow_scripts.sources import listing_digest, shard_count
+
+try:
+    CONFIG = load_config(config)
+    SHARDS = {
+        name: [f"{number:05d}" for number in range(shard_count(source, CONFIG.shard_size))]
+        for name, source in CONFIG.sources.items()
+    }
+except UserError as error:
+    sys.exit(f"error: {error}")
+
+# Jobs find the project's modules and its Python from any working directory.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+# Numerical results may change with the libraries, so the rules that compute carry the lock file's digest.
+LOCK = hashlib.sha256((Path(workflow.basedir) / "envs/requirements.lock").read_bytes()).hexdigest()[:16]
+
+
+wildcard_constraints:
+    source="|".join(CONFIG.sources),
+    experiment="|".join(CONFIG.experiments),
+    shard=r"\d{5}",
+    network="[a-z]+",
+
+
+def source(wildcards):
+    return CONFIG.sources[wildcards.source]
+
+
+def experiment(wildcards):
+    return CONFIG.experiments[wildcards.experiment]
+
+
+def shards_of(pattern, sources, **wildcards):
+    """Return the files of every shard of `sources` for a pattern with {source} and {shard}."""
+    return [pattern.format(source=name, shard=shard, **wildcards) for name in sources for shard in SHARDS[name]]

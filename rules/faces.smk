@@ -1,0 +1,69 @@
+"""From items to faces.
+
+INPUTS
+    results/{source}/index/{shard}.parquet
+OUTPUTS
+    results/{source}/landmarks/{shard}.parquet    every face found: box, score, 68 points
+    results/{source}/crops/{shard}.arrow          the chosen face, aligned, with its points
+    results/{source}/quarantine.parquet           every input without a crop, with its reason
+"""
+
+
+rule find_landmarks:
+    input:
+        raw=raw_sample,
+        index="results/{source}/index/{shard}.parquet",
+    output:
+        landmarks="results/{source}/landmarks/{shard}.parquet",
+        quarantine="results/{source}/quarantine/find_landmarks/{shard}.parquet",
+    log:
+        "results/logs/find_landmarks/{source}/{shard}.log",
+    benchmark:
+        "results/benchmarks/find_landmarks/{source}/{shard}.tsv"
+    params:
+        code=lambda wildcards: code_digest("find_landmarks", f"sources.{source(wildcards).type}"),
+        config=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
+        lock=LOCK,
+    shell:
+        "python -m workflow_scripts.find_landmarks --config {params.config:q} --index {input.index} "
+        "--output {output.landmarks} --quarantine {output.quarantine} > {log} 2>&1"
+
+
+rule crop_faces:
+    input:
+        raw=raw_sample,
+        index="results/{source}/index/{shard}.parquet",
+        landmarks="results/{source}/landmarks/{shard}.parquet",
+    output:
+        crops="results/{source}/crops/{shard}.arrow",
+        quarantine="results/{source}/quarantine/crop_faces/{shard}.parquet",
+    log:
+        "results/logs/crop_faces/{source}/{shard}.log",
+    benchmark:
+        "results/benchmarks/crop_faces/{source}/{shard}.tsv"
+    params:
+        code=lambda wildcards: code_digest("crop_faces", f"sources.{source(wildcards).type}"),
+        config=lambda wildcards: source(wildcards).slice("crop", "max_pixels"),
+        lock=LOCK,
+    shell:
+        "python -m workflow_scripts.crop_faces --config {params.config:q} --index {input.index} --landmarks {input.landmarks} "
+        "--output {output.crops} --quarantine {output.quarantine} > {log} 2>&1"
+
+
+rule collect_quarantine:
+    input:
+        lambda wildcards: [
+            path
+            for stage in ("index_source", "find_landmarks", "crop_faces")
+            for path in shards_of(f"results/{{source}}/quarantine/{stage}/{{shard}}.parquet", [wildcards.source])
+        ],
+    output:
+        "results/{source}/quarantine.parquet",
+    log:
+        "results/logs/collect_quarantine/{source}.log",
+    benchmark:
+        "results/benchmarks/collect_quarantine/{source}.tsv"
+    params:
+        code=code_digest("merge_tables"),
+    shell:
+        "python -m workflow_scripts.merge_tables --output {output} {input} > {log} 2>&1"

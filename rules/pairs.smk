@@ -1,0 +1,65 @@
+"""From faces to what a network learns from.
+
+INPUTS
+    results/{source}/index.parquet, results/{source}/quarantine.parquet, results/{source}/crops/{shard}.arrow
+OUTPUTS
+    results/{experiment}/splits.parquet                   what each item is used for, leaks closed
+    results/{experiment}/pairs/{source}/{shard}.arrow     occluded input, bare target, map
+"""
+
+
+def role(wildcards):
+    """Return how the pairs of a source come about in an experiment."""
+    if wildcards.source in experiment(wildcards).apply:
+        return "apply"
+    return "given" if source(wildcards).type == "pairs" else "draw"
+
+
+rule assign_splits:
+    input:
+        index=lambda wildcards: expand(
+            "results/{source}/index.parquet", source=CONFIG.used_sources(wildcards.experiment)
+        ),
+        quarantine=lambda wildcards: expand(
+            "results/{source}/quarantine.parquet", source=CONFIG.used_sources(wildcards.experiment)
+        ),
+    output:
+        splits="results/{experiment}/splits.parquet",
+        quarantine="results/{experiment}/quarantine/assign_splits.parquet",
+    log:
+        "results/logs/assign_splits/{experiment}.log",
+    benchmark:
+        "results/benchmarks/assign_splits/{experiment}.tsv"
+    params:
+        code=code_digest("assign_splits"),
+        config=lambda wildcards: experiment(wildcards).slice("apply", "score_train"),
+        sources=lambda wildcards: CONFIG.sources_slice(wildcards.experiment),
+        seed=CONFIG.seed,
+    shell:
+        "python -m workflow_scripts.assign_splits --config {params.config:q} --sources {params.sources:q} --seed {params.seed} "
+        "--folder results --output {output.splits} --quarantine {output.quarantine} > {log} 2>&1"
+
+
+rule make_pairs:
+    input:
+        index="results/{source}/index/{shard}.parquet",
+        crops="results/{source}/crops/{shard}.arrow",
+    output:
+        pairs="results/{experiment}/pairs/{source}/{shard}.arrow",
+        quarantine="results/{experiment}/quarantine/make_pairs/{source}/{shard}.parquet",
+    log:
+        "results/logs/make_pairs/{experiment}/{source}/{shard}.log",
+    benchmark:
+        "results/benchmarks/make_pairs/{experiment}/{source}/{shard}.tsv"
+    params:
+        code=lambda wildcards: code_digest(
+            "make_pairs", *(f"occluders.{kind}" for kind in experiment(wildcards).occluders.mix)
+        ),
+        occluders=lambda wildcards: experiment(wildcards).occluders.canonical(),
+        difference=lambda wildcards: experiment(wildcards).difference.canonical(),
+        role=role,
+        seed=CONFIG.seed,
+        lock=LOCK,
+    shell:
+        "python -m workflow_scripts.make_pairs --occluders {params.occluders:q} --difference {params.difference:q} --role {params.role} "
+        "--seed {params.seed} --index {input.index} --crops {input.crops} --output {output.pairs} --quarantine {output.quarantine} > {log} 2>&1"
