@@ -12,6 +12,12 @@ from workflow_scripts.code_digest import code_digest
 from workflow_scripts.load_config import load_config
 from workflow_scripts.sources import listing_digest, shard_count
 
+
+def file_digest(path):
+    """Return a digest of a file of the project: unlike an input, it does not change with a clone's times."""
+    return hashlib.sha256((Path(workflow.basedir) / path).read_bytes()).hexdigest()[:16]
+
+
 try:
     CONFIG = load_config(config)
     SHARDS = {
@@ -25,7 +31,7 @@ except UserError as error:
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 # Numerical results may change with the libraries, so the rules that compute carry the lock file's digest.
-LOCK = hashlib.sha256((Path(workflow.basedir) / "envs/requirements.lock").read_bytes()).hexdigest()[:16]
+LOCK = file_digest("envs/requirements.lock")
 
 
 wildcard_constraints:

@@ -12,6 +12,7 @@ OUTPUTS
 import json
 
 # Snakemake looks for captions from this file's folder on.
+TEMPLATE = "workflow_scripts/reporting/overview.html.jinja2"
 CAPTIONS = "../workflow_scripts/reporting/captions"
 
 
@@ -56,7 +57,6 @@ USED_SOURCES = sorted({name for chosen in CONFIG.experiments for name in CONFIG.
 
 rule write_overview:
     input:
-        template=f"{workflow.basedir}/workflow_scripts/reporting/overview.html.jinja2",
         experiments=expand(
             "results/{experiment}/{file}",
             experiment=CONFIG.experiments,
@@ -80,8 +80,9 @@ rule write_overview:
         "results/benchmarks/write_overview.tsv"
     params:
         code=code_digest("write_overview"),
+        template=file_digest(TEMPLATE),
         config=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),
         lock=LOCK,
     shell:
         "python -m workflow_scripts.write_overview --config {params.config:q} --folder results "
-        "--template {input.template} --output {output} > {log} 2>&1"
+        "--template {workflow.basedir}/{TEMPLATE} --output {output} > {log} 2>&1"

@@ -104,7 +104,8 @@ def face_patch(picture: np.ndarray, face: Face) -> np.ndarray:
     Landmarks are predicted on it rather than on the picture: the model returns whole pixels and compares single pixels,
     so it is coarse on small faces and noisy on very large ones.
     """
-    return cv2.cvtColor(warp(picture, _patch_matrix(face), (2 * FACE_WIDTH, 2 * FACE_WIDTH)), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    return warp(grey, _patch_matrix(face), (2 * FACE_WIDTH, 2 * FACE_WIDTH))
 
 
 def predict_landmarks(patch: np.ndarray, face: Face) -> np.ndarray:
@@ -121,7 +122,7 @@ def predict_landmarks(patch: np.ndarray, face: Face) -> np.ndarray:
     if face.detector == WHOLE:
         points = transform_points(_framing(CELEBA_LANDMARKS), CELEBA_LANDMARKS)
     else:
-        points = _predict(patch, np.eye(2, 3))
+        points = _apply_model(patch)
         if abs(_tilt(points)) > MAX_TILT or not face.detector.startswith("dlib_hog"):
             points = _settled_landmarks(patch)
     return transform_points(cv2.invertAffineTransform(_patch_matrix(face)), points).astype(np.float32)
@@ -205,12 +206,16 @@ def _settled_landmarks(patch: np.ndarray) -> np.ndarray:
 
 
 def _predict(patch: np.ndarray, framing: np.ndarray) -> np.ndarray:
-    """Return the landmarks (68, 2), that the model finds in the patch moved by a matrix (2, 3)."""
+    """Return the landmarks (68, 2), in pixels of the patch, found in the patch moved by a matrix (2, 3)."""
     moved = cv2.warpAffine(patch, framing, patch.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    return transform_points(cv2.invertAffineTransform(framing), _apply_model(moved))
+
+
+def _apply_model(patch: np.ndarray) -> np.ndarray:
+    """Return the landmarks (68, 2) of an upright face whose HOG box is the middle of the patch."""
     edge = FACE_WIDTH // 2
-    shape = _landmark_model()(moved, dlib.rectangle(edge, edge, edge + FACE_WIDTH - 1, edge + FACE_WIDTH - 1))
-    points = np.array([(point.x, point.y) for point in shape.parts()], np.float64)
-    return transform_points(cv2.invertAffineTransform(framing), points)
+    shape = _landmark_model()(patch, dlib.rectangle(edge, edge, edge + FACE_WIDTH - 1, edge + FACE_WIDTH - 1))
+    return np.array([(point.x, point.y) for point in shape.parts()], np.float64)
 
 
 def _framing(points: np.ndarray) -> np.ndarray:
