@@ -22,7 +22,7 @@ test: $(READY) ## the tests
 
 lint: $(READY) ## ruff, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile rules
-	@$(BIN)/python -m tests.lint_workflow
+	@$(BIN)/python .ci/lint_workflow.py
 
 docs: $(READY) ## rewrite what is generated from the code: configuration schema and reference, conda files
 	@$(BIN)/python -m workflow_scripts.write_docs

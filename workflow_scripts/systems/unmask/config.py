@@ -13,6 +13,13 @@ class MapNetwork(Model):
 
     channels: Literal["grey", "rgb"] = Field("rgb", description="what it sees; published: `grey`")
     unet: UNetConfig = UNetConfig(channels=32, max_channels=512)
+    bare: float = Field(
+        0.15,
+        ge=0,
+        lt=1,
+        description="fraction of the training items shown without their occluder, with an empty map, so that a bare face "
+        "is not taken for an occluded one; published: 0",
+    )
     dice: float = Field(0.0, ge=0, description="weight of a Dice loss beside the binary cross entropy; published: 0")
     training: Training = Training(
         epochs=20, learning_rate=1e-3, betas=(0.9, 0.999), schedule="cosine", flip=True, jitter=0.2, clip=1.0

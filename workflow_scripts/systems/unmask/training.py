@@ -49,7 +49,7 @@ class MapTraining(System):
     """Binary cross entropy, and Dice if wanted, against the map of the difference."""
 
     saved = "map"
-    columns: Mapping[str, str] = {"input": "pairs", "map": "pairs"}
+    columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "pairs"}
 
     def __init__(self, config: MapNetwork, module: nn.Module):
         self.config = config
@@ -57,22 +57,29 @@ class MapTraining(System):
 
     def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
         """Yield the one update."""
-        logits = self.networks["map"](batch["input"])
-        values = {"cross_entropy": F.binary_cross_entropy_with_logits(logits, batch["map"])}
+        wanted = batch["map"]
+        bare = torch.rand(len(wanted), 1, 1, 1, device=wanted.device) < self.config.bare
+        wanted = wanted.masked_fill(bare, 0)
+        logits = self.networks["map"](torch.where(bare, batch["target"], batch["input"]))
+        values = {"cross_entropy": F.binary_cross_entropy_with_logits(logits, wanted)}
         loss = values["cross_entropy"]
         if self.config.dice:
-            values["dice"] = dice_loss(logits, batch["map"])
+            values["dice"] = dice_loss(logits, wanted)
             loss = loss + self.config.dice * values["dice"]
         yield Update("map", loss, _detached(values))
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Return cross entropy and intersection over union (binarised at one half) of each item."""
+        """Return of each item cross entropy, intersection over union, and the area found on the bare face.
+
+        Binarised at one half; the area is a fraction of the picture, and nothing should be found there.
+        """
         logits = network(batch["input"])
         found, wanted = logits > 0, batch["map"] > 0.5
         overlap, union = (found & wanted).sum(dim=(1, 2, 3)), (found | wanted).sum(dim=(1, 2, 3))
         return {
             "cross_entropy": F.binary_cross_entropy_with_logits(logits, batch["map"], reduction="none").mean((1, 2, 3)),
             "iou": torch.where(union > 0, overlap / union.clamp(min=1), 1.0),
+            "area_bare": (network(batch["target"]) > 0).float().mean(dim=(1, 2, 3)),
         }
 
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
