@@ -12,7 +12,6 @@ OUTPUTS
 import json
 
 # Snakemake looks for captions from this file's folder on.
-TEMPLATE = "workflow_scripts/reporting/overview.html.jinja2"
 CAPTIONS = "../workflow_scripts/reporting/captions"
 
 
@@ -80,9 +79,9 @@ rule write_overview:
         "results/benchmarks/write_overview.tsv"
     params:
         code=code_digest("write_overview"),
-        template=file_digest(TEMPLATE),
+        template=file_digest("workflow_scripts/reporting/overview.html.jinja2"),
         config=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),
         lock=LOCK,
     shell:
         "python -m workflow_scripts.write_overview --config {params.config:q} --folder results "
-        "--template {workflow.basedir}/{TEMPLATE} --output {output} > {log} 2>&1"
+        "--output {output} > {log} 2>&1"

