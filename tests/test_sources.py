@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workflow_scripts import fetch_weights, sources
+from workflow_scripts import fetch_sample, fetch_weights, sources
 from workflow_scripts.cli import UserError
 from workflow_scripts.config import CelebaSource, FolderSource, PairsSource, SampleSource, Split
 from workflow_scripts.index_source import draw_split, index_source
@@ -478,3 +478,15 @@ def test_a_subset_is_a_stable_choice_by_name(tmp_path):
 
     whole, half, quarter = items(1.0), items(0.5), items(0.25)
     assert len(whole) == 60 and 20 < len(half) < 40 and quarter < half < whole
+
+
+def test_the_sample_is_fetched_whole_and_each_person_has_one_split(tmp_path, monkeypatch):
+    fetch_sample.fetch_sample(tmp_path / "results/sample/raw/manifest.json")
+    monkeypatch.chdir(tmp_path)
+    rows, rejected = index(SampleSource(type="sample"), tmp_path)
+    assert rejected == [] and {row["file"] for row in rows} == {piece.file for piece in PIECES}
+    splits_of = {}
+    for row in rows:
+        splits_of.setdefault(row["group"], set()).add(row["split"])
+    assert all(len(splits) == 1 for splits in splits_of.values())
+    assert {row["split"] for row in rows} == {"train", "val", "test"}
