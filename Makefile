@@ -13,7 +13,7 @@ help: ## list the targets
 
 run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml), then the report
 	@$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
-	@[ results/report.html -nt results/overview.html ] || $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) \
+	@[ -e results/report.html ] && [ -z "$$(find results/overview.html rules workflow_scripts/reporting -newer results/report.html -type f)" ] || $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) \
 	  --report results/report.html --report-stylesheet workflow_scripts/reporting/report.css --quiet all
 	@echo "report: $(CURDIR)/results/report.html"
 
@@ -24,7 +24,7 @@ lint: $(READY) ## ruff, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile rules
 	@$(BIN)/python .ci/lint_workflow.py
 
-docs: $(READY) ## rewrite what is generated from the code: configuration schema and reference, conda files
+docs: $(READY) ## rewrite what is generated from the code: configuration schema and reference
 	@$(BIN)/python -m workflow_scripts.write_docs
 
 lock: $(READY) ## pin the newest allowed versions of all dependencies

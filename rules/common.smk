@@ -30,6 +30,8 @@ except UserError as error:
 # Jobs find the project's modules and its Python from any working directory.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+# One GPU for each job that can use one, if this machine has any; on a cluster: --set-resources train_network:gpu=1.
+GPUS = 1 if Path("/dev/nvidia0").exists() else 0
 # Numerical results may change with the libraries, so the rules that compute carry the lock file's digest.
 LOCK = file_digest("envs/requirements.lock")
 

@@ -21,7 +21,7 @@ rule predict_maps:
     benchmark:
         "results/benchmarks/predict_maps/{experiment}/{source}/{shard}.tsv"
     resources:
-        gpu=1,
+        gpu=GPUS,
     params:
         code=lambda wildcards: code_digest("predict_maps", f"systems.{experiment(wildcards).system}.inference"),
         difference=lambda wildcards: experiment(wildcards).difference.canonical(),
@@ -45,7 +45,7 @@ rule edit_faces:
     benchmark:
         "results/benchmarks/edit_faces/{experiment}/{source}/{shard}.tsv"
     resources:
-        gpu=1,
+        gpu=GPUS,
     params:
         code=lambda wildcards: code_digest("edit_faces", f"systems.{experiment(wildcards).system}.inference"),
         system=lambda wildcards: experiment(wildcards).system,

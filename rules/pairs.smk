@@ -4,6 +4,7 @@ INPUTS
     results/{source}/index.parquet, results/{source}/quarantine.parquet, results/{source}/crops/{shard}.arrow
 OUTPUTS
     results/{experiment}/splits.parquet                   what each item is used for, leaks closed
+    results/{experiment}/training.parquet                 its training and validation rows alone
     results/{experiment}/pairs/{source}/{shard}.arrow     occluded input, bare target, map
 """
 
@@ -25,6 +26,7 @@ rule assign_splits:
         ),
     output:
         splits="results/{experiment}/splits.parquet",
+        training="results/{experiment}/training.parquet",
         quarantine="results/{experiment}/quarantine/assign_splits.parquet",
     log:
         "results/logs/assign_splits/{experiment}.log",
@@ -32,12 +34,12 @@ rule assign_splits:
         "results/benchmarks/assign_splits/{experiment}.tsv"
     params:
         code=code_digest("assign_splits"),
-        config=lambda wildcards: experiment(wildcards).slice("apply", "score_train"),
+        config=lambda wildcards: experiment(wildcards).slice("train", "test", "apply", "score_train"),
         sources=lambda wildcards: CONFIG.sources_slice(wildcards.experiment),
         seed=CONFIG.seed,
     shell:
         "python -m workflow_scripts.assign_splits --config {params.config:q} --sources {params.sources:q} --seed {params.seed} "
-        "--folder results --output {output.splits} --quarantine {output.quarantine} > {log} 2>&1"
+        "--folder results --output {output.splits} --training {output.training} --quarantine {output.quarantine} > {log} 2>&1"
 
 
 rule make_pairs:

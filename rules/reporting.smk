@@ -44,7 +44,7 @@ rule draw_figures:
         "results/benchmarks/draw_figures/{experiment}.tsv"
     params:
         code=code_digest("draw_figures"),
-        config=lambda wildcards: experiment(wildcards).slice("evaluation", "apply", "presence"),
+        config=lambda wildcards: experiment(wildcards).slice("gallery", "train", "test", "apply", "presence"),
     shell:
         "python -m workflow_scripts.draw_figures --config {params.config:q} --metrics {input.metrics} "
         "--curves {input.curves} --pairs {input.pairs} --maps {input.maps} --outputs {input.outputs} "

@@ -19,6 +19,7 @@ rule fetch_sample:
         "results/benchmarks/fetch_sample.tsv"
     params:
         code=code_digest("fetch_sample"),
+        lock=LOCK,  # some pictures come with an installed library
     shell:
         "python -m workflow_scripts.fetch_sample --output {output} > {log} 2>&1"
 
@@ -58,6 +59,7 @@ rule index_source:
         listing=lambda wildcards: listing_digest(source(wildcards), int(wildcards.shard), len(SHARDS[wildcards.source])),
         seed=CONFIG.seed,
         shards=lambda wildcards: len(SHARDS[wildcards.source]),
+        lock=LOCK,
     shell:
         "python -m workflow_scripts.index_source --config {params.config:q} --seed {params.seed} --shard {wildcards.shard} "
         "--shards {params.shards} --output {output.index} --quarantine {output.quarantine} > {log} 2>&1"

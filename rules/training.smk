@@ -1,7 +1,7 @@
 """From pairs to trained networks.
 
 INPUTS
-    results/{experiment}/splits.parquet, results/{experiment}/pairs/{source}/{shard}.arrow, pretrained weights where a loss needs them
+    results/{experiment}/training.parquet, results/{experiment}/pairs/{source}/{shard}.arrow, pretrained weights where a loss needs them
 OUTPUTS
     results/{experiment}/checkpoints/{network}.safetensors    the network, with a .json that says what made it
     results/{experiment}/curves/{network}.parquet             losses and scores by step
@@ -30,7 +30,7 @@ def perceptual_weights(wildcards):
 
 rule train_network:
     input:
-        splits="results/{experiment}/splits.parquet",
+        splits="results/{experiment}/training.parquet",
         pairs=training_shards("pairs"),
         maps=map_shards,
         weights=perceptual_weights,
@@ -43,9 +43,9 @@ rule train_network:
         "results/logs/train_network/{experiment}/{network}.log",
     benchmark:
         "results/benchmarks/train_network/{experiment}/{network}.tsv"
-    threads: workflow.cores or 1
+    threads: workflow.cores or 8
     resources:
-        gpu=1,
+        gpu=GPUS,
     params:
         code=lambda wildcards: code_digest("train_network", f"systems.{experiment(wildcards).system}.training"),
         config=lambda wildcards: experiment(wildcards).slice(*experiment(wildcards).keys_of(wildcards.network)),
@@ -55,9 +55,9 @@ rule train_network:
         maps=lambda wildcards, input: ["--maps", *input.maps] if input.maps else [],
         weights=lambda wildcards, input: ["--weights", *input.weights] if input.weights else [],
         lock=LOCK,
-    # tee: the progress bar is for the terminal too
+    # tee: the progress bar is for the terminal too; -i: it outlives Ctrl-C, so that the training can say its last word
     shell:
         "python -m workflow_scripts.train_network --config {params.config:q} --system {params.system} --network {wildcards.network} "
         "--seed {params.seed} --splits {input.splits} --pairs {input.pairs} {params.maps} {params.weights} "
         "--output {output.checkpoint} --curves {output.curves} --previews {output.previews} --resume {params.resume} "
-        "--threads {threads} --gpus {resources.gpu} --code {params.code} 2>&1 | tee {log}"
+        "--threads {threads} --gpus {resources.gpu} --code {params.code} --lock {params.lock} 2>&1 | tee -i {log}"

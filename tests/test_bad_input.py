@@ -388,7 +388,7 @@ def test_members_that_are_not_whole_files_are_set_aside(tmp_path):
     pictures, rejected = fates(celeba(path), tmp_path)
     assert set(pictures) == {"000001.jpg"}
     assert {name: reason for name, (reason, _) in rejected.items()} == {
-        "img_align_celeba/000001.jpg": "name used twice",
+        "img_align_celeba/000001.jpg (again)": "name used twice",
         "img_align_celeba/000002.jpg": "link in archive",
         "img_align_celeba/000003.jpg": "encrypted archive member",
         "000004.jpg": "file too large",

@@ -78,6 +78,8 @@ BAD = {
         "vgg19",
         ["edit.perceptual", "weights: {vgg19:"],
     ),
+    "no source to train on": ("experiments.unmask.train", [], ["experiments.unmask.train", "`train: [sample]`"]),
+    "not a momentum": ("experiments.unmask.map.training.betas", [1.5, 0.9], ["map.training.betas", "less than 1"]),
     "presence of an unapplied source": (
         "experiments.unmask.presence",
         {"occluded": "sample", "bare": "sample"},
@@ -111,6 +113,12 @@ def test_all_wrong_keys_are_named_at_once(values):
 def test_sources_of_different_sizes_are_refused(values):
     changed = put(put(values, "sources.mine", FOLDER | {"crop": {"size": 64}}), "experiments.unmask.test", ["mine"])
     with pytest.raises(UserError, match=r"experiments\.unmask.*different sizes"):
+        load_config(changed)
+
+
+def test_more_blocks_than_a_crop_has_room_for_are_refused(values):
+    changed = put(put(values, "sources.sample.crop.size", 32), "experiments.unmask.edit.unet.blocks", 11)
+    with pytest.raises(UserError, match=r"experiments\.unmask\.edit\.unet\.blocks: 11 .*write `blocks: 9`"):
         load_config(changed)
 
 

@@ -31,7 +31,8 @@ def splits(folder: Path, used: dict[str, list[str]], score_train: int = 1):
     """Assign splits; return {source/item: row} and the items taken out."""
     experiment = BaseExperiment(system="unmask", score_train=score_train, **used)
     sources = {name: SOURCES[name] for names in used.values() for name in names}
-    assign_splits(experiment, sources, 1, folder, folder / "splits.parquet", folder / "lost.parquet")
+    tables = (folder / name for name in ("splits.parquet", "training.parquet", "lost.parquet"))
+    assign_splits(experiment, sources, 1, folder, *tables)
     table = read_table(folder / "splits.parquet")
     rows = {f"{row.source}/{row.item}": row for row in table.itertuples()}
     return rows, {row.item: row.reason for row in read_table(folder / "lost.parquet").itertuples()}
@@ -55,6 +56,31 @@ def test_a_person_is_on_one_side_only_across_sources_of_one_naming(tmp_path):
     write_source(tmp_path, "c", [("w", "q4", "anna", "train")])  # another folder's anna is somebody else
     rows, lost = splits(tmp_path, {"train": ["a", "c"], "test": ["b"]})
     assert set(lost) == {"x", "y"} and rows["b/z"].split == "test" and rows["c/w"].split == "train"
+
+
+def test_a_person_is_known_by_an_equal_picture_that_bears_the_name(tmp_path):
+    write_source(tmp_path, "a", [*BASIC, ("1", "h1", "77", "train"), ("2", "h2", "77", "train")])
+    write_source(tmp_path, "given", [("g", "h1", None, "test")])
+    _, lost = splits(tmp_path, {"train": ["a"], "test": ["given"]})
+    assert set(lost) == {"1", "2"}
+
+
+def test_one_folder_is_one_naming_however_its_path_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(SOURCES, "b", FolderSource(type="folder", path="./faces/"))
+    write_source(tmp_path, "a", [*BASIC, ("x", "q1", "anna", "train")])
+    write_source(tmp_path, "b", [("z", "q3", "anna", "test")])
+    _, lost = splits(tmp_path, {"train": ["a"], "test": ["b"]})
+    assert set(lost) == {"x"}
+
+
+def test_what_is_tested_or_applied_changes_no_training_table(tmp_path):
+    write_source(tmp_path, "a", BASIC)
+    write_source(tmp_path, "b", [("new", "q3", None, "train")])
+    splits(tmp_path, {"train": ["a"], "test": ["a"]}, score_train=0)
+    before = (tmp_path / "training.parquet").read_bytes()
+    splits(tmp_path, {"train": ["a"], "test": ["a"], "apply": ["b"]}, score_train=1)
+    assert (tmp_path / "training.parquet").read_bytes() == before
+    assert read_table(tmp_path / "training.parquet")["item"].tolist() == ["t", "v"]
 
 
 def test_a_picture_watched_is_not_trained_on(tmp_path):

@@ -84,7 +84,7 @@ def arguments(shards: Path, out: Path, network: str, config: dict) -> list[str]:
     experiment = {"system": "unmask", "train": ["astronaut"], "test": ["astronaut"], network: config}
     return [
         *("--config", json.dumps(experiment), "--system", "unmask", "--network", network, "--seed", "1"),
-        *("--splits", str(shards / "splits.parquet"), "--code", "digest", "--threads", "1"),
+        *("--splits", str(shards / "splits.parquet"), "--code", "digest", "--lock", "digest", "--threads", "1"),
         *("--pairs", *map(str, sorted(shards.glob("pairs/*/*.arrow")))),
         *("--maps", *map(str, sorted(shards.glob("maps/*/*.arrow")))),
         *("--output", str(out / "checkpoints" / f"{network}.safetensors")),
@@ -167,6 +167,8 @@ def test_a_training_goes_on_bit_for_bit_and_more_epochs_continue_it(shards, tmp_
 
     assert_same(weights(whole, network), weights(parts, network))
     assert any(not torch.equal(halfway[name], value) for name, value in weights(whole, network).items())
+    sidecar = json.loads((parts / f"checkpoints/{network}.json").read_text())
+    assert sidecar["epochs"] == [2, 4]  # a schedule that looks ahead depends on both
     assert read_table(whole / "curves.parquet").equals(read_table(parts / "curves.parquet"))
 
 
@@ -188,6 +190,7 @@ def test_a_killed_training_goes_on_from_its_last_state(shards, tmp_path, capfd):
     main(arguments(shards, killed, "map", long))
     assert "map: going on from step" in capfd.readouterr().err
     assert_same(weights(whole, "map"), weights(killed, "map"))
+    assert read_table(whole / "curves.parquet").equals(read_table(killed / "curves.parquet"))
 
 
 def test_a_state_of_other_settings_is_named_and_not_mixed_in(shards, tmp_path, capfd):
@@ -198,6 +201,14 @@ def test_a_state_of_other_settings_is_named_and_not_mixed_in(shards, tmp_path, c
     assert "is of other settings, data or code: starting afresh" in capfd.readouterr().err
     main(arguments(shards, fresh, "map", other))
     assert_same(weights(used, "map"), weights(fresh, "map"))
+
+
+@pytest.mark.parametrize("option", ["--code", "--lock", "--seed"])
+def test_other_code_libraries_or_seed_start_afresh(shards, tmp_path, capfd, option):
+    command = arguments(shards, tmp_path, "map", with_loop(MAP, epochs=1))
+    main(command)
+    main([*command, option, "2"])
+    assert "starting afresh" in capfd.readouterr().err
 
 
 def test_a_finished_training_taken_up_again_writes_the_same_files(shards, tmp_path):

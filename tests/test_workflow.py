@@ -47,7 +47,7 @@ def tiny_config() -> dict:
     config["sources"] = {"photos": source}
     experiment = config["experiments"]["unmask"] | {"train": ["photos"], "test": ["photos"], "score_train": 3}
     experiment["occluders"]["variants"] = 1
-    experiment["evaluation"] = {"features": "none", "gallery": 2}
+    experiment |= {"evaluation": {"features": "none"}, "gallery": 2}
     for network in ("map", "edit"):
         experiment[network]["unet"] = {"blocks": 5, "channels": 4, "max_channels": 8, "squeeze_excitation": []}
         experiment[network]["training"] = {"epochs": 1, "batch_size": 8, "preview_items": 2}
@@ -212,7 +212,10 @@ EDITS = {
         edit_config("experiments.unmask.edit.training.batch_size", 4),
         {"train_network": 1} | AFTER_EDIT,
     ),
-    "a value that only the figures use": (edit_config("experiments.unmask.evaluation.gallery", 3), EVALUATION),
+    "a value that only the figures use": (
+        edit_config("experiments.unmask.gallery", 3),
+        {"draw_figures": 1, "write_overview": 1},
+    ),
     "the same value written differently": (edit_config("experiments.unmask.map.training.learning_rate", 0.0010), {}),
 }
 

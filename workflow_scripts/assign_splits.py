@@ -6,6 +6,7 @@ out.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter
 from workflow_scripts import cli
 from workflow_scripts.config import BaseExperiment, BaseSource, Source
 from workflow_scripts.randomness import stable_hash
-from workflow_scripts.tables import SPLITS, Quarantine, read_table, write_table
+from workflow_scripts.tables import SPLITS, TRAINING, Quarantine, read_table, write_table
 
 PRIORITY = ("test", "val", "train")  # where a picture or person stands in several, the first keeps it
 
@@ -25,6 +26,7 @@ def assign_splits(
     seed: int,
     folder: Path,
     output: Path,
+    training: Path,
     quarantine: Path,
 ) -> None:
     """Write the `splits` table of an experiment.
@@ -35,6 +37,7 @@ def assign_splits(
         seed: of the configuration; decides which training items are scored.
         folder: `results/`, where each source has `index.parquet` and `quarantine.parquet`.
         output: the table: a row for each item that has a crop.
+        training: its `train` and `val` rows alone, so that what is tested and applied changes no training.
         quarantine: the items taken out.
 
     Raises:
@@ -44,7 +47,7 @@ def assign_splits(
     rows = pd.concat(
         [_usable_items(folder, name, config, experiment) for name, config in sources.items()], ignore_index=True
     )
-    rows, taken_out = _close_leaks(rows)
+    rows, taken_out = _close_leaks(_name_equal_pictures(rows))
     for row in taken_out.itertuples():
         rejected.add(
             row.item,
@@ -61,7 +64,9 @@ def assign_splits(
                 f"no item is left in the {split} set (sources {', '.join(sources)}); "
                 f"add pictures, or change `split:` of a source so that {split} gets some"
             )
-    write_table(output, rows.sort_values(["source", "item"])[SPLITS.names], SPLITS)
+    rows = rows.sort_values(["source", "item"])
+    write_table(output, rows[SPLITS.names], SPLITS)
+    write_table(training, rows[rows["split"].isin(["train", "val"])][TRAINING.names], TRAINING)
     rejected.write(quarantine)
 
 
@@ -71,12 +76,19 @@ def _usable_items(folder: Path, name: str, config: BaseSource, experiment: BaseE
     lost = read_table(folder / name / "quarantine.parquet", ["item"])["item"]
     rows = index[~index["item"].isin(set(lost))].assign(source=name)
     # Names of people can be compared only within one naming: CelebA's numbers, or one folder's file names.
-    naming = config.type if config.type in ("celeba", "sample") else getattr(config, "path", name)
+    naming = config.type if config.type in ("celeba", "sample") else os.path.realpath(getattr(config, "path", name))
     rows["identity"] = [None if identity is None else f"{naming}\n{identity}" for identity in rows["identity"]]
     if name in experiment.apply:
         return rows.assign(split="apply")
     allowed = [*(["train", "val"] if name in experiment.train else []), *(["test"] if name in experiment.test else [])]
     return rows.assign(split=rows["split"].where(rows["split"].isin(allowed), "unused"))
+
+
+def _name_equal_pictures(rows: pd.DataFrame) -> pd.DataFrame:
+    """Give a picture without a person's name the name that an equal picture has in another source."""
+    known = rows.dropna(subset=["identity"]).drop_duplicates("sha256").set_index("sha256")["identity"]
+    named = rows["identity"].where(rows["identity"].notna(), rows["sha256"].map(known)).astype(object)
+    return rows.assign(identity=named.where(named.notna(), None))
 
 
 def _close_leaks(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -119,11 +131,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="the results folder")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--training", type=Path, required=True)
     parser.add_argument("--quarantine", type=Path, required=True)
     args = parser.parse_args(argv)
     experiment = TypeAdapter(Experiment).validate_json(args.config)
     sources = TypeAdapter(dict[str, Source]).validate_json(args.sources)
-    assign_splits(experiment, sources, args.seed, args.folder, args.output, args.quarantine)
+    assign_splits(experiment, sources, args.seed, args.folder, args.output, args.training, args.quarantine)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: no permission: {error.filename or error}; change its owner or mode")
     except MemoryError:
         sys.exit("error: out of memory; lower batch_size or shard_size, or give the job more memory")
+    except RuntimeError as error:  # torch's; by name, since torch is not imported for this
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        sys.exit("error: out of GPU memory; lower batch_size, or give the job a larger GPU")
     except OSError as error:
         if error.errno in NO_SPACE:
             sys.exit(

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 PACKAGE = Path(__file__).parent
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 NAME = r"^[a-z][a-z0-9_]*$"  # sources and experiments become folder names
 
 
@@ -194,7 +195,7 @@ class Training(Model):
     epochs: int = Field(20, ge=1, description="passes over the training items; raising it later continues the training")
     batch_size: int = Field(16, ge=1, description="items of a step")
     learning_rate: float = Field(2e-4, gt=0, description="of Adam")
-    betas: tuple[float, float] = Field((0.5, 0.999), description="of Adam")
+    betas: tuple[Fraction, Fraction] = Field((0.5, 0.999), description="of Adam")
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="of the learning rate; `cosine` falls to 1 % at the end"
     )
@@ -285,7 +286,6 @@ class Evaluation(Model):
         description="network whose features give the Fréchet distance, which bears its name: it is not FID",
     )
     min_images: int = Field(2048, ge=2, description="with fewer pictures the Fréchet distance carries a warning")
-    gallery: int = Field(12, ge=1, description="items shown in the report's galleries")
 
 
 class Presence(Model):
@@ -299,11 +299,9 @@ class BaseExperiment(Model):
     """Keys that every experiment has."""
 
     system: str
-    train: list[str] = Field(
-        min_length=1, description="sources whose `train` items are trained on and `val` items watched"
-    )
+    train: list[str] = Field([], description="sources whose `train` items are trained on and `val` items watched")
     test: list[str] = Field(
-        min_length=1,
+        [],
         description="sources whose `test` items are scored; their pictures and people never enter training",
     )
     apply: list[str] = Field([], description="sources without truth that the trained networks are applied to")
@@ -311,18 +309,32 @@ class BaseExperiment(Model):
         64, ge=0, description="training items scored too, to show the gap between training and test"
     )
     evaluation: Evaluation = Evaluation()
+    gallery: int = Field(12, ge=1, description="items shown in the report's galleries")
 
     @property
     def networks(self) -> tuple[str, ...]:
         """Names of the networks, in the order in which they are trained."""
         raise NotImplementedError
 
+    @property
+    def on_predicted_maps(self) -> tuple[str, ...]:
+        """Names of the networks that are trained on the maps that the network `map` predicts."""
+        return ()
+
+    def keys_of(self, network: str) -> tuple[str, ...]:
+        """Return the keys that a network's training depends on."""
+        return (network,)
+
+    def weights_of(self, network: str) -> tuple[str, ...]:
+        """Return the names of the pretrained networks that a network's training needs."""
+        return ()
+
     def check(self, where: str, weights: "Weights") -> None:
         """Raise `ValueError` for keys that are each valid but impossible together; `where` names the experiment."""
 
     def slice(self, *keys: str) -> str:
         """Return only `keys` as canonical JSON: what one stage depends on; everything else is left at its default."""
-        return _canonical(self, {"system", "train", "test", *keys})
+        return _canonical(self, {"system", *keys})
 
 
 def occluder_kinds() -> list[str]:

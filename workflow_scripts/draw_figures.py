@@ -99,7 +99,7 @@ def draw_figures(
 def _draw_all(
     experiment: BaseExperiment, rows: pd.DataFrame, curves: Sequence[Path], pictures: Pictures, folder: Path
 ) -> None:
-    count = experiment.evaluation.gallery
+    count = experiment.gallery
     test = rows[rows["split"] == "test"]
     for source, of_source in test.groupby("source"):
         draw_test_gallery(of_source, pictures, count, folder / f"gallery_{source}.png")

@@ -49,6 +49,8 @@ def index_source(source: BaseSource, seed: int, shard: int, shards: int, output:
                 rows.append(_complete(row, source, seed, reader))
             except BadPicture as bad:
                 rejected.add(row["item"], bad.reason, bad.detail)
+    if files and not rows and not rejected.rows and shards == 1:
+        raise cli.UserError(f"subset {source.subset} leaves no item of {_where(source)}; write a larger `subset:`")
     if not rows and shards == 1:
         counts = Counter(row["reason"] for row in rejected.rows)
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
@@ -73,7 +75,8 @@ def _complete(row: dict, source: BaseSource, seed: int, reader: PictureReader) -
     """Return a row of the index: what the adapter knew, and what the bytes tell."""
     sha256, width, height = reader.inspect(row["file"], row.get("frame"))
     if "occluded_file" in row:
-        _, *other = reader.inspect(row["occluded_file"])
+        occluded, *other = reader.inspect(row["occluded_file"])
+        row["occluded_sha256"] = occluded
         if other != [width, height]:
             sizes = f"{row['file']} is {width}x{height}, {row['occluded_file']} is {other[0]}x{other[1]}"
             raise BadPicture("sizes differ", f"{sizes}; make them equal")

@@ -36,6 +36,11 @@ class Config(Model):
 
     def _check_experiment(self, name: str, experiment) -> None:
         here = f"experiments.{name}"
+        for key in ("train", "test"):
+            if not getattr(experiment, key):
+                raise ValueError(
+                    f"{here}.{key}: needs a source; write for example `{key}: [{next(iter(self.sources))}]`"
+                )
         for key in ("train", "test", "apply"):
             for source in getattr(experiment, key):
                 if source not in self.sources:
@@ -56,7 +61,17 @@ class Config(Model):
             raise ValueError(
                 f"{here}: its sources have crops of different sizes {sizes}; write the same `crop: {{size: …}}` in each"
             )
+        for network in experiment.networks:
+            self._check_network(f"{here}.{network}", getattr(experiment, network), next(iter(sizes.values())))
         experiment.check(here, self.weights)
+
+    def _check_network(self, here: str, network, size: int) -> None:
+        side = size >> (network.unet.blocks // 2)
+        if side < 2:
+            raise ValueError(
+                f"{here}.unet.blocks: {network.unet.blocks} blocks shrink crops of {size} pixels to {side}; "
+                f"write `blocks: {network.unet.blocks - 2}` or a larger `crop: {{size: …}}`"
+            )
 
     def used_sources(self, experiment: str) -> list[str]:
         """Return the sources that an experiment trains or tests on, then those it is applied to."""

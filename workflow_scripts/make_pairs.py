@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow as pa
 
@@ -44,6 +45,7 @@ def make_pairs(
         output: the shard; columns as in docs/architecture.md.
         quarantine: items on which no occluder sits right, or whose two given pictures do not differ.
     """
+    cv2.setNumThreads(1)
     shard = Shard(crops)
     rows = read_table(index, ["item", "split", "kind"]).set_index("item")
     size = shard.tensor("image", 0).shape[0] if len(shard) else 1
@@ -59,7 +61,8 @@ def make_pairs(
         for row, item in enumerate(shard.items):
             image = shard.tensor("image", row)
             if role == "apply":
-                yield {"item": item, "variant": 0, "kind": None, "input": image}
+                shown = shard.tensor("occluded", row) if "occluded" in shard.columns else image
+                yield {"item": item, "variant": 0, "kind": None, "input": shown}
             elif role == "given":
                 yield from _given(
                     item, rows.at[item, "kind"], image, shard.tensor("occluded", row), difference, rejected
@@ -100,9 +103,10 @@ def _drawn(
 ) -> Iterator[dict]:
     """Yield every variant of an item, or none: where one does not fit, the landmarks are not to be trusted."""
     drawn = []
+    shares = np.array(list(occluders.mix.values()))
     for variant in range(variants):
         rng = item_rng(seed, item, f"occluder {variant}")
-        kind = str(rng.choice(list(occluders.mix), p=list(occluders.mix.values())))
+        kind = str(rng.choice(list(occluders.mix), p=shares / shares.sum()))
         for _ in range(DRAWS):
             occluded = apply_occluder(image, landmarks, kind, occluders.style, rng)
             misfit = fit_reason(occluded.coverage, landmarks, occluders.fit)

@@ -16,6 +16,7 @@ INDEX = pa.schema(
         ("frame", pa.int32()),
         ("time", pa.float64()),
         ("occluded_file", pa.string()),
+        ("occluded_sha256", pa.string()),
         ("kind", pa.string()),
         ("sha256", pa.string()),
         ("width", pa.int32()),
@@ -56,6 +57,9 @@ SPLITS = pa.schema(
         ("scored", pa.bool_()),
     ]
 )
+
+
+TRAINING = pa.schema([("source", pa.string()), ("item", pa.string()), ("split", pa.string())])
 
 
 def write_table(path: str | Path, rows: pd.DataFrame | Sequence[dict], schema: pa.Schema | None = None) -> None:

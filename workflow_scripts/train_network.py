@@ -14,7 +14,7 @@ from workflow_scripts.randomness import stable_hash
 from workflow_scripts.tables import read_table
 from workflow_scripts.training.checkpoint import save_checkpoint
 from workflow_scripts.training.data import Items
-from workflow_scripts.training.device import choose_device
+from workflow_scripts.training.device import choose_device, use_bf16
 from workflow_scripts.training.loop import Places, Trainer
 from workflow_scripts.training.state import stamp
 
@@ -33,6 +33,7 @@ def train_network(
     threads: int,
     gpus: int,
     code: str,
+    lock: str,
 ) -> None:
     """Train one network and write its checkpoint.
 
@@ -40,7 +41,7 @@ def train_network(
         experiment: of the system; only the keys `keys_of(network)` are used.
         network: one of `experiment.networks`.
         seed: of the configuration.
-        splits: the experiment's splits: `train` items are trained on, `val` items watched.
+        splits: the experiment's training table: `train` items are trained on, `val` items watched.
         shards: kind (`pairs`, `maps`) -> shards; the folder of a shard names its source.
         weights: files of pretrained networks; a file's stem is the network's name.
         output: the checkpoint; its sidecar lies beside it.
@@ -48,6 +49,7 @@ def train_network(
         threads: CPU threads.
         gpus: GPUs that the job was given.
         code: digest of the stage's code.
+        lock: digest of the pinned libraries.
 
     Raises:
         UserError: no item to train on, weights absent, no device, a loss that is not finite.
@@ -73,9 +75,9 @@ def train_network(
     keys = experiment.keys_of(network)
     config = experiment.slice(*keys)
     unchanged = experiment.model_copy(update={network: _without_epochs(getattr(experiment, network))}).slice(*keys)
-    trainer = Trainer(
-        system, settings, train, val, seed, device, places, stamp(unchanged, network, str(seed), code, *inputs.values())
-    )
+    bf16 = use_bf16(settings.precision, device)
+    same = stamp(unchanged, network, str(seed), code, lock, str(bf16), *inputs.values())
+    trainer = Trainer(system, settings, train, val, seed, device, bf16, places, same)
     trained = trainer.run()
     description = {
         "system": experiment.system,
@@ -83,7 +85,12 @@ def train_network(
         "config": experiment.model_validate_json(config).model_dump(mode="json"),
         "seed": seed,
         "steps": trainer.steps,
+        "epochs": trainer.epochs,
+        "device": device.type,
+        "precision": "bf16" if bf16 else "fp32",
+        "threads": threads,
         "code": code,
+        "lock": lock,
         "inputs": inputs,
     }
     save_checkpoint(output, trained, description)
@@ -108,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and run the stage."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True, help="the experiment as JSON")
-    for name in ("system", "network", "code"):
+    for name in ("system", "network", "code", "lock"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seed", type=int, required=True)
     for name in ("splits", "output", "curves", "previews", "resume"):
@@ -134,6 +141,7 @@ def main(argv: list[str] | None = None) -> None:
         args.threads,
         args.gpus,
         args.code,
+        args.lock,
     )
 
 

@@ -4,6 +4,8 @@ Ronneberger et al. 2015, with the choices of Din et al. 2020 (IEEE Access 8:4427
 after early encoder blocks, an atrous bottleneck.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -139,5 +141,5 @@ def _convolution(inputs: int, outputs: int, norm: str, rate: int = 1) -> list[nn
     if norm == "none":
         return [convolution]
     if norm == "group":
-        return [convolution, nn.GroupNorm(min(GROUPS, outputs), outputs)]
+        return [convolution, nn.GroupNorm(math.gcd(GROUPS, outputs), outputs)]
     return [convolution, (nn.BatchNorm2d if norm == "batch" else nn.InstanceNorm2d)(outputs)]

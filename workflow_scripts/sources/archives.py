@@ -76,6 +76,9 @@ class ZipStore:
 
     def __init__(self, path: str | Path):
         self._archive = open_archive(path)
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for member in self._archive.infolist():
+            self._members.setdefault(member.filename, member)  # of two with one name, the first, as in the listing
 
     def read(self, file: str, max_bytes: int) -> bytes:
         """See `Store.read`. The size that the archive states is checked first, and never more than that is unpacked."""
@@ -83,8 +86,9 @@ class ZipStore:
         from workflow_scripts.sources.stores import check_bytes
 
         try:
-            check_bytes(self._archive.getinfo(file).file_size, max_bytes)
-            return self._archive.read(file)
+            member = self._members[file]
+            check_bytes(member.file_size, max_bytes)
+            return self._archive.read(member)
         except (BadPicture, MemoryError):
             raise
         except Exception as error:  # zipfile and the decompressors raise nearly anything on damaged data
@@ -111,5 +115,7 @@ def _member_problem(member: zipfile.ZipInfo, seen: set[str]) -> Problem | None:
     if member.flag_bits & 1:
         return Problem(name, "encrypted archive member", f"{name}: needs a password; put it into the archive without")
     if name in seen:
-        return Problem(name, "name used twice", f"{name}: the archive has two members of this name; the first is used")
+        return Problem(
+            f"{name} (again)", "name used twice", f"{name}: the archive has two members of this name; the first is used"
+        )
     return None

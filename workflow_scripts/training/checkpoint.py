@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from workflow_scripts.cli import UserError
@@ -26,7 +26,7 @@ def save_checkpoint(path: Path, network: nn.Module, description: dict) -> None:
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
+        temporary.write_bytes(save(tensors))
     libraries = {name: metadata.version(name) for name in LIBRARIES}
     write_json(path.with_suffix(".json"), description | {"libraries": libraries})
 

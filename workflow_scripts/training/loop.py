@@ -21,7 +21,6 @@ from workflow_scripts.config import Training
 from workflow_scripts.tables import write_table
 from workflow_scripts.training import state
 from workflow_scripts.training.data import Items, augment, batches_of, epoch_batches, to_float
-from workflow_scripts.training.device import use_bf16
 from workflow_scripts.training.previews import save_grid
 from workflow_scripts.training.progress import Progress, stop_signals
 from workflow_scripts.training.system import System, Update
@@ -49,6 +48,7 @@ class Trainer:
         val: items to watch; may be empty.
         seed: decides order, augmentation and dropout. Initial weights were drawn by whoever built the system.
         device: where to train.
+        bf16: compute in bf16 where that is safe, keep the weights in fp32.
         places: where to write.
         stamp: a resume state is continued only when it carries the same.
     """
@@ -61,6 +61,7 @@ class Trainer:
         val: Items,
         seed: int,
         device: torch.device,
+        bf16: bool,
         places: Places,
         stamp: str,
     ):
@@ -75,10 +76,11 @@ class Trainer:
         }
         self.saved = self.networks[system.saved]
         self.average = copy.deepcopy(self.saved).eval().requires_grad_(False) if config.ema else None
-        self.bf16 = use_bf16(config.precision, device)
+        self.bf16 = bf16
         self.epoch_steps = len(epoch_batches(train, config.batch_size, seed, 0))
         self.steps = self.epoch_steps * config.epochs
         self.step = 0
+        self.epochs = [config.epochs]  # that were aimed at, one after the other; a schedule depends on them
         self.rows: list[dict] = []  # of the curves
         self.window: list[tuple[int, str, list[str], Tensor]] = []  # updates not yet checked and logged
 
@@ -170,18 +172,29 @@ class Trainer:
             UserError: a loss or gradient norm is not finite.
         """
         means: dict[str, list[float]] = {}
-        for step, network, names, values in self.window:
-            for name, value in zip(names, values.tolist(), strict=True):
-                if not math.isfinite(value):
-                    raise UserError(
-                        f"step {step}: {name} of network {network!r} is {value}; lower `learning_rate`, set `clip` or "
-                        f"write `precision: fp32`. A state saved before it is kept in {self.places.resume}"
-                    )
+        for _, network, names, values in self._checked_window():
+            for name, value in zip(names, values, strict=True):
                 means.setdefault(f"{network} {name}", []).append(value)
         self.window = []
         found = {name: sum(values) / len(values) for name, values in means.items()}
         self._add_rows("train", found | {"learning rate": self._learning_rate()})
         return found
+
+    def _checked_window(self) -> list[tuple[int, str, list[str], list[float]]]:
+        """Return the window's updates with their values as numbers.
+
+        Raises:
+            UserError: a loss or gradient norm is not finite.
+        """
+        window = [(step, network, names, values.tolist()) for step, network, names, values in self.window]
+        for step, network, names, values in window:
+            for name, value in zip(names, values, strict=True):
+                if not math.isfinite(value):
+                    raise UserError(
+                        f"step {step}: {name} of network {network!r} is {value}; lower `learning_rate`, set `clip` or "
+                        f"write `precision: fp32`. A state saved before it is kept in {self.places.resume}"
+                    )
+        return window
 
     @torch.inference_mode()
     def _finish_epoch(self) -> None:
@@ -227,8 +240,7 @@ class Trainer:
 
     def _save(self) -> None:
         """Write the resume state, after all that it holds was checked."""
-        if self.window:
-            self._log()
+        window = self._checked_window()
         tensors = {"rng": torch.get_rng_state()}
         if self.device.type == "cuda":
             tensors["rng_cuda"] = torch.cuda.get_rng_state(self.device)
@@ -237,7 +249,8 @@ class Trainer:
             tensors |= state.optimizer_tensors(self.optimizers[name], f"optimizer.{name}")
         if self.average is not None:
             tensors |= state.module_tensors(self.average, "average")
-        state.save_state(self.places.resume, {"stamp": self.stamp, "step": self.step, "rows": self.rows}, tensors)
+        header = {"stamp": self.stamp, "step": self.step, "epochs": self.epochs, "rows": self.rows, "window": window}
+        state.save_state(self.places.resume, header, tensors)
 
     def _restore(self) -> None:
         """Go on from the resume state if it belongs to this training; say so in one line."""
@@ -260,6 +273,12 @@ class Trainer:
         if self.device.type == "cuda" and "rng_cuda" in tensors:
             torch.cuda.set_rng_state(tensors["rng_cuda"], self.device)
         self.step, self.rows = header["step"], header["rows"]
+        self.window = [(*update, torch.tensor(values)) for *update, values in header["window"]]
+        if header["epochs"][-1] != self.config.epochs:
+            self.epochs = [*header["epochs"], self.config.epochs]
+            self._say(f"continuing a training of {header['epochs'][-1]} epochs up to {self.config.epochs}")
+        else:
+            self.epochs = header["epochs"]
         self._say(f"going on from step {self.step} of {self.steps}")
 
     def _say(self, line: str) -> None:

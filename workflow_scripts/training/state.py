@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from workflow_scripts.files import atomic_path
@@ -27,7 +27,7 @@ def save_state(folder: Path, header: dict, tensors: dict[str, Tensor]) -> None:
     """Write a state atomically; `header` is anything JSON can hold."""
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(folder / FILE) as temporary:
-        save_file(whole, temporary, metadata={"state": json.dumps(header)})
+        temporary.write_bytes(save(whole, metadata={"state": json.dumps(header)}))  # an OSError names a full disk
 
 
 def read_state(folder: Path) -> tuple[dict, dict[str, Tensor]] | None:

@@ -93,10 +93,6 @@ class Experiment(BaseExperiment):
         """Return the networks that are trained on the maps that `map` predicts."""
         return ("edit",)
 
-    def keys_of(self, network: str) -> tuple[str, ...]:
-        """Return the keys that a network's training depends on."""
-        return (network,)
-
     def weights_of(self, network: str) -> tuple[str, ...]:
         """Return the pretrained networks that a network's training needs."""
         if network == "map" or self.edit.perceptual == "none" or not self.edit.losses.perceptual:
