@@ -34,7 +34,7 @@ lock: $(READY) ## pin the newest allowed versions of all dependencies
 	  | grep -vE '^(nvidia-|cuda-|triton)'; } > envs/requirements.lock.new && mv envs/requirements.lock.new envs/requirements.lock
 
 clean: ## remove results (not the environment)
-	rm -rf results/* .snakemake
+	find results -mindepth 1 ! -name README.md -delete; rm -rf .snakemake
 
 # The stamp is written last, so that an interrupted installation is repeated.
 $(READY): envs/requirements.lock

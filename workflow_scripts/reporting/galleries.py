@@ -54,7 +54,7 @@ def draw_gallery(titles: Sequence[str], rows: Sequence[Row], path: Path) -> None
         top = MARGIN + HEADER + line * (side + GAP)
         baseline = top + 4
         for name, *details in row.items:
-            draw.text((MARGIN, baseline), _shortened(name, bold), INK, bold)
+            draw.text((MARGIN, baseline), _shortened(name.rpartition("/")[2], bold), INK, bold)
             for number, text in enumerate(details, 1):
                 draw.text((MARGIN, baseline + number * LINE), _shortened(text, plain), FAINT, plain)
             baseline += (len(details) + 1) * LINE + GAP
