@@ -15,6 +15,20 @@ class UserError(Exception):
     """Something the user can mend; the message is one line: what, where, remedy."""
 
 
+class BadItem(Exception):
+    """One item of many cannot be used; it goes to quarantine.
+
+    Attributes:
+        reason: a short fixed phrase to count by.
+        detail: one line: what is wrong, and the remedy.
+    """
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a command line; what the user can mend (`UserError`, no file, a full disk) ends with one line and code 1."""
     try:

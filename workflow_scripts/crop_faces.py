@@ -15,9 +15,8 @@ from tqdm import tqdm
 from workflow_scripts import cli
 from workflow_scripts.config import BaseSource, Source
 from workflow_scripts.faces.alignment import crop_matrix, crop_picture, transform_points
-from workflow_scripts.faces.plausibility import BadFace, check_face
+from workflow_scripts.faces.plausibility import check_face
 from workflow_scripts.shards import write_shard
-from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.tables import Quarantine, read_table
 
@@ -55,7 +54,7 @@ def _crops(source: BaseSource, rows: pd.DataFrame, rejected: Quarantine) -> Iter
         ):
             try:
                 yield {"item": row.item} | _crop(source, reader, row, landmarks)
-            except (BadPicture, BadFace) as bad:
+            except cli.BadItem as bad:
                 rejected.add(row.item, bad.reason, bad.detail)
 
 
@@ -72,7 +71,7 @@ def _crop(source: BaseSource, reader: PictureReader, row, landmarks: np.ndarray)
     if source.type == "pairs":
         occluded = reader.read(row.occluded_file)
         if occluded.shape != picture.shape:
-            raise BadPicture(
+            raise cli.BadItem(
                 "sizes of the pair differ",
                 f"{row.occluded_file}: {occluded.shape[1]}x{occluded.shape[0]}, but {row.file} is {width}x{height}; "
                 "give both pictures the same size",

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from workflow_scripts.cli import BadItem
 from workflow_scripts.faces.alignment import CELEBA_POINTS, fit_similarity, five_points, transform_points
 
 MIN_SPREAD = 4.0  # pixels; root-mean-square distance of the five points from their centre
@@ -9,18 +10,8 @@ MAX_RESIDUAL = 0.4  # of the spread; what remains between the aligned five point
 MAX_OUTSIDE = 0.5  # of the 68 landmarks
 
 
-class BadFace(Exception):
-    """A face that cannot be cropped.
-
-    Attributes:
-        reason: a short fixed phrase to count by.
-        detail: one line: what is wrong, and the remedy.
-    """
-
-    def __init__(self, reason: str, detail: str):
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+class BadFace(BadItem):
+    """A face that cannot be cropped."""
 
 
 def check_face(item: str, landmarks: np.ndarray, picture_size: tuple[int, int]) -> None:

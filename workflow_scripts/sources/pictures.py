@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from workflow_scripts.cli import BadItem
+
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # not EPS, for one: Pillow would start Ghostscript
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"P5", b"P6", b"P2", b"P3")
 MIN_SIDE = 16  # pixels; smaller pictures hold no face that could be found
@@ -23,18 +25,8 @@ TURNS = {
 Image.MAX_IMAGE_PIXELS = None  # replaced by the configured limit, which is checked before decoding
 
 
-class BadPicture(Exception):
-    """A picture that cannot be used.
-
-    Attributes:
-        reason: a short fixed phrase to count by.
-        detail: one line: what is wrong, and the remedy.
-    """
-
-    def __init__(self, reason: str, detail: str):
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+class BadPicture(BadItem):
+    """A picture that cannot be used."""
 
 
 def picture_size(data: bytes, max_pixels: int) -> tuple[int, int]:
