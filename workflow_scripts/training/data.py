@@ -13,7 +13,6 @@ from workflow_scripts.randomness import item_rng, stable_hash
 from workflow_scripts.shards import Shard
 
 GPU_SHARE = 0.5  # of the free GPU memory that training data may take
-GREY = (0.299, 0.587, 0.114)
 
 
 class Key(NamedTuple):
@@ -117,19 +116,19 @@ def augment(batch: dict[str, Tensor], keys: Sequence[Key], seed: int, epoch: int
         seed: of the experiment.
         epoch: from 0.
         flip: whether to mirror.
-        jitter: largest relative change of brightness, contrast and saturation; maps keep their values.
+        jitter: largest relative change of brightness, contrast and each colour channel; maps keep their values.
     """
     if not flip and not jitter:
         return
-    draws = np.stack([item_rng(seed, str(key), f"augmentation {epoch}").random(4) for key in keys])
+    draws = np.stack([item_rng(seed, str(key), f"augmentation {epoch}").random(6) for key in keys])
     device = next(iter(batch.values())).device
     mirrored = torch.as_tensor(draws[:, 0] < 0.5, device=device)[:, None, None, None]
-    factors = torch.as_tensor(1 + jitter * (2 * draws[:, 1:] - 1), dtype=torch.float32, device=device)
+    factors = torch.as_tensor(1 + jitter * (2 * draws[:, 1:] - 1), dtype=torch.float32, device=device)[..., None, None]
     for name, x in batch.items():
         if flip:
             x = torch.where(mirrored, x.flip(-1), x)
         if jitter and x.shape[1] == 3:
-            x = _recoloured(x, *factors[:, :, None, None, None].unbind(1))
+            x = _recoloured(x, factors[:, :1], factors[:, 1:2], factors[:, 2:])
         batch[name] = x
 
 
@@ -139,11 +138,9 @@ def batches_of(items: Items, batch_size: int, device: torch.device) -> Iterator[
         yield to_float(items.gather(range(start, min(start + batch_size, len(items))), device))
 
 
-def _recoloured(x: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+def _recoloured(x: Tensor, brightness: Tensor, contrast: Tensor, channels: Tensor) -> Tensor:
     """Change pictures in -1..1; contrast turns about middle grey, so that input and target change alike."""
-    x = ((x + 1) * brightness - 1) * contrast
-    grey = torch.einsum("nchw,c->nhw", x, x.new_tensor(GREY))[:, None]
-    return (grey + (x - grey) * saturation).clamp(-1, 1)
+    return (((x + 1) * brightness * channels - 1) * contrast).clamp(-1, 1)
 
 
 def _keys(path: Path, shard: Shard) -> list[Key]:
