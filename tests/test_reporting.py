@@ -29,7 +29,8 @@ CONFIG = {
     "test": ["people"],
     "apply": ["masked", "bare"],
     "presence": {"occluded": "masked", "bare": "bare"},
-    "evaluation": {"features": "none", "gallery": 4},
+    "evaluation": {"features": "none"},
+    "gallery": 4,
 }
 PEOPLE = {  # item -> split, kind, what the network makes of it
     "a.png": ("test", "cloth", "perfect"),

@@ -212,7 +212,10 @@ class Training(Model):
     clip: float = Field(0.0, ge=0, description="largest norm of the generator's gradient; 0: unlimited")
     flip: bool = Field(False, description="mirror half of the training items")
     jitter: float = Field(
-        0.0, ge=0, le=1, description="largest relative change of brightness, contrast and each colour channel of a training item"
+        0.0,
+        ge=0,
+        le=1,
+        description="largest relative change of brightness, contrast and each colour of a training item",
     )
     preview_items: int = Field(6, ge=0, description="validation items drawn after epochs")
     preview_every: int = Field(1, ge=1, description="epochs between previews")
