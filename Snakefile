@@ -23,4 +23,4 @@ rule all:
     default_target: True
     input:
         "results/overview.html",
-        expand("results/{source}/quarantine.parquet", source=CONFIG.sources),
+        expand("results/{source}/{file}", source=CONFIG.sources, file=["quarantine.parquet", "summary"]),

@@ -2,8 +2,9 @@
 
 INPUTS
     results/{experiment}/metrics.parquet, metrics.json, splits.parquet, curves, previews and shards of each experiment
-    results/{source}/index.parquet, quarantine.parquet
+    results/{source}/index.parquet, quarantine.parquet, landmarks and crops of each source
 OUTPUTS
+    results/{source}/summary/           what a source holds: charts, contact sheets, numbers
     results/{experiment}/figures/       galleries, curves, spread of the scores
     results/overview.html               all results on one page
     results/report.html                 made of these by `snakemake --report` (see the Makefile)
@@ -51,7 +52,33 @@ rule draw_figures:
         "--output {output} > {log} 2>&1"
 
 
-USED_SOURCES = sorted({name for chosen in CONFIG.experiments for name in CONFIG.used_sources(chosen)})
+rule summarize_source:
+    input:
+        raw=raw_sample,
+        index="results/{source}/index.parquet",
+        quarantine="results/{source}/quarantine.parquet",
+        landmarks=lambda wildcards: shards_of("results/{source}/landmarks/{shard}.parquet", [wildcards.source]),
+        crops=lambda wildcards: shards_of("results/{source}/crops/{shard}.arrow", [wildcards.source]),
+    output:
+        report(
+            directory("results/{source}/summary"),
+            patterns=["{figure}.png", "{figure}.svg"],
+            category="Sources",
+            subcategory="{source}",
+            labels={"figure": "{figure}"},
+            caption=f"{CAPTIONS}/summary.rst",
+        ),
+    log:
+        "results/logs/summarize_source/{source}.log",
+    benchmark:
+        "results/benchmarks/summarize_source/{source}.tsv"
+    params:
+        code=lambda wildcards: code_digest("summarize_source", f"sources.{source(wildcards).type}"),
+        config=lambda wildcards: source(wildcards).slice("max_pixels"),
+        lock=LOCK,
+    shell:
+        "python -m workflow_scripts.summarize_source --config {params.config:q} --name {wildcards.source} --index {input.index} "
+        "--quarantine {input.quarantine} --landmarks {input.landmarks} --crops {input.crops} --output {output} > {log} 2>&1"
 
 
 rule write_overview:
@@ -68,8 +95,8 @@ rule write_overview:
         ],
         sources=expand(
             "results/{source}/{file}",
-            source=USED_SOURCES,
-            file=["index.parquet", "quarantine.parquet"],
+            source=CONFIG.sources,
+            file=["index.parquet", "quarantine.parquet", "summary"],
         ),
     output:
         "results/overview.html",
@@ -81,7 +108,8 @@ rule write_overview:
         code=code_digest("write_overview"),
         template=file_digest("workflow_scripts/reporting/overview.html.jinja2"),
         config=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),
+        sources=list(CONFIG.sources),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.write_overview --config {params.config:q} --folder results "
-        "--output {output} > {log} 2>&1"
+        "python -m workflow_scripts.write_overview --config {params.config:q} --sources {params.sources} "
+        "--folder results --output {output} > {log} 2>&1"

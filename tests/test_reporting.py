@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from workflow_scripts import draw_figures, score_outputs, summarize_metrics, write_overview
+from workflow_scripts import draw_figures, score_outputs, summarize_metrics, summarize_source, write_overview
 from workflow_scripts.draw_figures import GALLERY
 from workflow_scripts.metrics.pictures import PSNR_CEILING
 from workflow_scripts.reporting.galleries import choose_by_rank, gallery_size
 from workflow_scripts.shards import write_shard
-from workflow_scripts.tables import INDEX, QUARANTINE, SPLITS, Quarantine, read_table, write_table
+from workflow_scripts.tables import INDEX, LANDMARKS, QUARANTINE, SPLITS, Quarantine, read_table, write_table
 
 SIDE = 64
 PICTURE, PLANE = (np.uint8, (SIDE, SIDE, 3)), (np.uint8, (SIDE, SIDE))
@@ -127,6 +127,8 @@ def results(astronaut, tmp_path_factory):
         + [text for name, path in tables.items() for text in (f"--{name}", path)]
     )
     draw(home, shards, home / "figures")
+    for source in SOURCES:
+        summarize(root / source)
     return SimpleNamespace(root=root, home=home, shards=shards, page=page(root))
 
 
@@ -159,7 +161,7 @@ def write_inputs(root, home, source, rows):
     indexed = [{"item": row["item"], "file": row["item"]} for row in rows]
     if truth:  # one picture without a face, one on which no occluder fits
         indexed += [{"item": "x.png", "file": "x.png"}, {"item": "y.png", "file": "y.png"}]
-    write_table(root / source / "index.parquet", indexed, INDEX)
+    write_table(root / source / "index.parquet", [row | {"width": SIDE, "height": SIDE} for row in indexed], INDEX)
     faceless, misfit = Quarantine("find_landmarks"), Quarantine("make_pairs")
     if truth:
         faceless.add("x.png", "no face", "x.png: no face was found; take a picture with one")
@@ -183,11 +185,21 @@ def draw(home, shards, folder):
     )
 
 
+def summarize(home):
+    """Write the summary of a source that has crops, but no pictures of its own."""
+    write_table(home / "landmarks/00000.parquet", [], LANDMARKS)
+    config = json.dumps({"type": "folder", "path": str(home)})
+    arguments = {"config": config, "name": home.name, "output": home / "summary"}
+    arguments |= {name: home / f"{name}.parquet" for name in ("index", "quarantine")}
+    arguments |= {"landmarks": home / "landmarks/00000.parquet", "crops": home / "crops/00000.arrow"}
+    summarize_source.main([f"--{name}={value}" for name, value in arguments.items()])
+
+
 def page(root):
     """Write the overview and return its text."""
     output = root / "overview.html"
     config = json.dumps({"small": CONFIG})
-    write_overview.main(["--config", config, f"--folder={root}", f"--output={output}"])
+    write_overview.main(["--config", config, "--sources", *SOURCES, f"--folder={root}", f"--output={output}"])
     return output.read_text(encoding="utf-8")
 
 

@@ -117,6 +117,7 @@ def test_a_run_makes_every_artifact_of_the_contract(finished):
         "photos/quarantine.parquet",
         "photos/landmarks/00000.parquet",
         "photos/crops/00000.arrow",
+        "photos/summary/summary.json",
         "unmask/splits.parquet",
         "unmask/pairs/photos/00000.arrow",
         "unmask/maps/photos/00000.arrow",
@@ -211,6 +212,10 @@ EDITS = {
     "a value of the editing network": (
         edit_config("experiments.unmask.edit.training.batch_size", 4),
         {"train_network": 1} | AFTER_EDIT,
+    ),
+    "how a source's summary looks": (
+        edit_code("reporting/contact_sheets.py", "COLUMNS = 8", "COLUMNS = 6"),
+        {"summarize_source": 1, "write_overview": 1},
     ),
     "a value that only the figures use": (
         edit_config("experiments.unmask.gallery", 3),

@@ -13,8 +13,6 @@ the hole (without a truth: by predicted area).
 """
 
 import argparse
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from pydantic import TypeAdapter
 
 from workflow_scripts import cli
 from workflow_scripts.config import BaseExperiment
+from workflow_scripts.files import atomic_folder
 from workflow_scripts.reporting.charts import draw_curves, draw_presence, draw_scores
 from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_gallery
 from workflow_scripts.shards import Shard
@@ -85,15 +84,8 @@ def draw_figures(
     """
     rows = read_table(metrics)
     pictures = Pictures({"pairs": pairs, "maps": maps, "outputs": outputs})
-    output.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
+    with atomic_folder(output) as folder:
         _draw_all(experiment, rows, curves, pictures, folder)
-        folder.chmod(0o755)
-        shutil.rmtree(output, ignore_errors=True)
-        folder.replace(output)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _draw_all(

@@ -1,4 +1,5 @@
-"""Stage: write the page that opens the report: results of all experiments beside baseline and published numbers.
+"""Stage: write the page that opens the report: results of all experiments beside baseline and published numbers,
+and what each source holds.
 
 The page stands on its own, with its pictures inside; Snakemake's report shows it first, with the rule graph below.
 """
@@ -7,6 +8,7 @@ import argparse
 import base64
 import json
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -27,13 +29,14 @@ LIBRARIES = (
 MIME = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
-def write_overview(experiments: dict[str, BaseExperiment], folder: Path, output: Path) -> None:
+def write_overview(experiments: dict[str, BaseExperiment], sources: Sequence[str], folder: Path, output: Path) -> None:
     """Write the page.
 
     Args:
         experiments: by name.
+        sources: names, at least of those that the experiments use.
         folder: `results/`, with `metrics.json`, `splits.parquet`, `figures/` and `previews/{network}/` of each
-            experiment, and `index.parquet` and `quarantine.parquet` of each source that it uses.
+            experiment, and `index.parquet`, `quarantine.parquet` and `summary/` of each source.
         output: the HTML file.
     """
     environment = jinja2.Environment(
@@ -41,10 +44,13 @@ def write_overview(experiments: dict[str, BaseExperiment], folder: Path, output:
     )
     environment.filters |= {"number": format_number, "inline": inline_picture}
     views = [experiment_view(name, experiment, folder) for name, experiment in experiments.items()]
-    flows = [source_flow(folder, source) for source in sorted({name for view in views for name in view["flow"]})]
+    flows = [
+        source_flow(name, folder / name / "index.parquet", folder / name / "quarantine.parquet") for name in sources
+    ]
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         comparisons=group_by_test(views),
         experiments=views,
+        sources=[source_view(name, folder / name / "summary") for name in sources],
         flows=flows,
         reasons=[row for flow in flows for row in flow.reasons] + [row for view in views for row in view["reasons"]],
         versions={"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
@@ -64,10 +70,21 @@ def experiment_view(name: str, experiment: BaseExperiment, folder: Path) -> dict
         "training": find_scores(summary, "train"),
         "flow": experiment_flow(folder, name, summary),
         "reasons": experiment_reasons(name, summary),
-        "figures": {path.stem: path for path in sorted((home / "figures").iterdir()) if path.suffix in MIME},
+        "figures": find_figures(home / "figures"),
         "previews": {network: _last_preview(home / "previews" / network) for network in experiment.networks},
         "config": yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     }
+
+
+def source_view(name: str, folder: Path) -> dict:
+    """Return what the template shows of one source, from its folder `summary/`."""
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return {"name": name, "summary": summary, "figures": find_figures(folder)}
+
+
+def find_figures(folder: Path) -> dict[str, Path]:
+    """Return the pictures and charts of a folder by their names without ending."""
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in MIME}
 
 
 def find_scores(summary: dict, split: str, source: str | None = None, kind: str | None = None) -> dict | None:
@@ -107,11 +124,12 @@ def main(argv: list[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True, help="JSON: name -> experiment")
+    parser.add_argument("--sources", nargs="*", default=[], help="names of the sources")
     parser.add_argument("--folder", type=Path, required=True, help="the results folder")
     parser.add_argument("--output", type=Path, required=True, help="the page")
     args = parser.parse_args(argv)
     experiments = TypeAdapter(dict[str, Experiment]).validate_json(args.config)
-    write_overview(experiments, args.folder, args.output)
+    write_overview(experiments, args.sources, args.folder, args.output)
 
 
 if __name__ == "__main__":

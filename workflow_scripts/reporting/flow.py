@@ -34,15 +34,16 @@ class SourceFlow(NamedTuple):
     reasons: list[Reason]
 
 
-def source_flow(folder: Path, source: str) -> SourceFlow:
+def source_flow(source: str, index: Path, quarantine: Path) -> SourceFlow:
     """Count the items of a source that were found, quarantined and left.
 
     Args:
-        folder: `results/`, with the source's `index.parquet` and `quarantine.parquet`.
         source: its name.
+        index: its `index.parquet`.
+        quarantine: its `quarantine.parquet`.
     """
-    indexed = set(read_table(folder / source / "index.parquet", ["item"])["item"])
-    quarantine = read_table(folder / source / "quarantine.parquet")
+    indexed = set(read_table(index, ["item"])["item"])
+    quarantine = read_table(quarantine, ["item", "stage", "reason"])
     lost = set(quarantine["item"])
     counts = quarantine.groupby(["stage", "reason"])["item"].nunique().sort_values(ascending=False, kind="stable")
     return SourceFlow(
@@ -69,7 +70,7 @@ def experiment_flow(folder: Path, experiment: str, summary: dict) -> dict[str, d
     splits = read_table(folder / experiment / "splits.parquet", ["source", "split"]).groupby(["source", "split"]).size()
     flow = {}
     for source, items in summary["items"].items():
-        usable = source_flow(folder, source).usable
+        usable = source_flow(source, folder / source / "index.parquet", folder / source / "quarantine.parquet").usable
         lost = sum(
             row["items"] for row in summary["quarantined"] if (row["stage"], row["source"]) == ("make_pairs", source)
         )

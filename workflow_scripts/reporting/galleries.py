@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from workflow_scripts.files import atomic_path
+from workflow_scripts.reporting.style import FAINT, INK, PAPER, shorten, text_font
 
 MARGIN, GAP, HEADER, LABEL, LINE = 12, 6, 26, 170, 16  # pixels
-INK, FAINT, PAPER = (28, 33, 38), (110, 118, 126), (255, 255, 255)
 MIN_PANEL = 128  # pixels; smaller pictures are enlarged, each pixel to a square
 
 
@@ -47,16 +46,16 @@ def draw_gallery(titles: Sequence[str], rows: Sequence[Row], path: Path) -> None
     side = _panel_side(picture_side)
     canvas = Image.new("RGB", gallery_size(len(rows), len(titles), picture_side), PAPER)
     draw = ImageDraw.Draw(canvas)
-    bold, plain = _font("DejaVuSans-Bold", 12), _font("DejaVuSans", 12)
+    bold, plain = text_font("DejaVuSans-Bold", 12), text_font("DejaVuSans", 12)
     for column, title in enumerate(titles):
         draw.text((_left(column, side) + side / 2, MARGIN + 6), title, INK, bold, anchor="ma")
     for line, row in enumerate(rows):
         top = MARGIN + HEADER + line * (side + GAP)
         baseline = top + 4
         for name, *details in row.items:
-            draw.text((MARGIN, baseline), _shortened(name.rpartition("/")[2], bold), INK, bold)
+            draw.text((MARGIN, baseline), shorten(name.rpartition("/")[2], bold, LABEL - 8), INK, bold)
             for number, text in enumerate(details, 1):
-                draw.text((MARGIN, baseline + number * LINE), _shortened(text, plain), FAINT, plain)
+                draw.text((MARGIN, baseline + number * LINE), shorten(text, plain, LABEL - 8), FAINT, plain)
             baseline += (len(details) + 1) * LINE + GAP
         for column, picture in enumerate(row.pictures):
             canvas.paste(_panel(picture, side), (_left(column, side), top))
@@ -80,17 +79,3 @@ def _left(column: int, side: int) -> int:
 
 def _panel(picture: np.ndarray, side: int) -> Image.Image:
     return Image.fromarray(picture).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
-
-
-def _shortened(text: str, font: ImageFont.FreeTypeFont) -> str:
-    """Return the text, its middle left out where it is wider than a label."""
-    if font.getlength(text) <= LABEL - 8:
-        return text
-    keep = len(text)
-    while font.getlength(f"{text[: keep // 2]}…{text[-(keep - keep // 2) :]}") > LABEL - 8:
-        keep -= 1
-    return f"{text[: keep // 2]}…{text[-(keep - keep // 2) :]}"
-
-
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf" / f"{name}.ttf"), size)

@@ -7,11 +7,13 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import ImageFont
 
 from workflow_scripts.files import atomic_path
 
 COLOURS = {"copy": "#8b929c", "raw": "#7eb0d5", "composite": "#1f5f99"}
 TRAIN, VAL, WARM = "#1f5f99", "#d1702a", "#d1702a"
+INK, FAINT, PAPER = (28, 33, 38), (110, 118, 126), (255, 255, 255)  # of what Pillow draws
 NAMES = {"copy": "copy of the input", "raw": "raw output", "composite": "composite"}
 
 plt.rcParams.update(
@@ -42,3 +44,18 @@ def save_chart(figure: Figure, path: Path) -> None:
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})
     plt.close(figure)
+
+
+def text_font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    """Return one of matplotlib's fonts, as `DejaVuSans`, for Pillow; `size` in pixels."""
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf" / f"{name}.ttf"), size)
+
+
+def shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """Return the text, its middle left out where it is wider than `width` pixels."""
+    if font.getlength(text) <= width:
+        return text
+    keep = min(len(text), int(width))  # no letter that is worth showing is narrower than a pixel
+    while keep and font.getlength(f"{text[: keep // 2]}…{text[len(text) - (keep - keep // 2) :]}") > width:
+        keep -= 1
+    return f"{text[: keep // 2]}…{text[len(text) - (keep - keep // 2) :]}"
