@@ -18,7 +18,7 @@ WIDTH = 5.4  # inches; two charts stand side by side on the page
 STAGE_COLOURS = {"index_source": "#7a4b94", "find_landmarks": "#d1702a", "crop_faces": "#8b929c"}
 MOST_REASONS = 12
 MOST_FACES = 5  # pictures with more are counted together
-SIZE_CELLS = 40  # on each axis; sizes in one cell are drawn as one circle
+SIZE_CELLS = 28  # on each axis; sizes in one cell are drawn as one circle
 ANGLE_STEP = 3  # degrees
 
 
