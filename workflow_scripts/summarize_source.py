@@ -38,6 +38,7 @@ from workflow_scripts.reporting import source_charts as charts
 from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
 from workflow_scripts.reporting.flow import SourceFlow, source_flow
 from workflow_scripts.shards import Shard
+from workflow_scripts.sources.listing import SUFFIXES
 from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.tables import read_table
@@ -240,8 +241,10 @@ def _draw_rejected(source: BaseSource, items: pd.DataFrame, rejected: pd.DataFra
     if rejected.empty:
         return
     chosen = choose_rejected(rejected).merge(items[["item", "file", "frame"]], on="item", how="left")
+    in_order = chosen.sort_values(["file", "frame"])  # each video is decoded once
     with PictureReader(source) as reader:
-        tiles = [Tile(_read(reader, row), [_name(row.item), row.reason]) for row in chosen.itertuples()]
+        pictures = {row.item: _read(reader, row) for row in in_order.itertuples()}
+    tiles = [Tile(pictures[row.item], [_name(row.item), row.reason]) for row in chosen.itertuples()]
     draw_contact_sheet(tiles, folder / "rejected.png")
 
 
@@ -255,9 +258,12 @@ def choose_rejected(rejected: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read(reader: PictureReader, row) -> np.ndarray | None:
-    """Return the picture of a quarantined item; None where it is not readable, or the index does not know its file."""
+    """Return the picture of a quarantined item; None where it cannot be read, or is none by its name."""
+    file = row.item if pd.isna(row.file) else row.file  # the index does not know what its stage refused
+    if pd.isna(row.frame) and not file.lower().endswith(SUFFIXES):
+        return None
     try:
-        return reader.read(row.item if pd.isna(row.file) else row.file, row.frame)
+        return reader.read(file, row.frame)
     except BadPicture:
         return None
 

@@ -58,7 +58,7 @@ def _draw_picture(
     if picture is None:
         draw.rectangle(box, EMPTY, EDGE)
         middle = (corner[0] + SIDE / 2, corner[1] + SIDE / 2)
-        draw.text(middle, "not readable", FAINT, text_font("DejaVuSans", 11), anchor="mm")
+        draw.text(middle, "cannot be shown", FAINT, text_font("DejaVuSans", 11), anchor="mm")
         return
     draw.rectangle(box, GROUND)
     shown = Image.fromarray(picture)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -101,8 +102,7 @@ def draw_faces(per_picture: Counter, detectors: Mapping[str, int], path: Path) -
     upper.set_xticks(numbers, labels)
     upper.grid(axis="x", visible=False)
     upper.margins(y=0.14)
-    upper.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    upper.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    _count_on(upper.yaxis)
     upper.set(title="Faces per picture", xlabel="faces found", ylabel="pictures")
     if detectors:
         _draw_bars(axes[1, 0], list(detectors), list(detectors.values()), [TRAIN] * len(detectors))
@@ -123,7 +123,7 @@ def draw_scores(scores: Mapping[str, np.ndarray], path: Path) -> None:
     for axis, (name, values) in zip(axes.flat, scores.items(), strict=False):
         axis.hist(values, min(40, max(8, round(len(values) ** 0.5))), color=TRAIN)
         axis.set_title(f"{name} ({len(values):,})", fontsize=9)
-        axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        _count_on(axis.yaxis)
     for axis in axes.flat[len(scores) :]:
         axis.axis("off")
     figure.supxlabel("score of the chosen face", fontsize=9, color="#4a5058")
@@ -149,7 +149,7 @@ def draw_pose(roll: np.ndarray, yaw: np.ndarray, path: Path) -> None:
         axis.axvline(np.median(angles), color="#14181d", linewidth=1.2)
         axis.set(title=title, xlabel=f"degrees; above 0: {positive}", ylabel="faces", xlim=(-reach, reach))
         axis.xaxis.set_major_locator(MaxNLocator(9, steps=[1, 1.5, 3, 6, 10]))
-        axis.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        _count_on(axis.yaxis)
     save_chart(figure, path)
 
 
@@ -188,8 +188,13 @@ def _draw_bars(axis: Axes, names: list[str], counts: list[int], colours: list[st
     axis.set_ylim(len(names) - 1 + edge, -edge)
     axis.grid(axis="y", visible=False)
     axis.margins(x=0.12)
-    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    _count_on(axis.xaxis)
+
+
+def _count_on(axis: Axis) -> None:
+    """Mark whole numbers, with separators, on the axis that counts."""
+    axis.set_major_locator(MaxNLocator(4, integer=True))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def _size_ticks(low: float, high: float) -> list[int]:
