@@ -37,13 +37,19 @@ from workflow_scripts.randomness import stable_hash
 from workflow_scripts.reporting import source_charts as charts
 from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
 from workflow_scripts.reporting.flow import SourceFlow, source_flow
+from workflow_scripts.reporting.source_numbers import (
+    count_items,
+    describe_faces,
+    describe_sizes,
+    spread,
+    spread_angles,
+)
 from workflow_scripts.shards import Shard
 from workflow_scripts.sources.listing import SUFFIXES
 from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.tables import read_table
 
-STAGES = ("index_source", "find_landmarks", "crop_faces")
 SHOWN, AVERAGED = 24, 400  # crops on the contact sheet, crops in the mean
 REJECTED = 24  # pictures on the contact sheet
 BLOCK = 4096  # crops whose landmarks are in memory at once
@@ -95,7 +101,7 @@ def summarize_source(
     shards = [Shard(path) for path in crops]
     summary = {
         "source": name,
-        "items": count_items(flow, items, shards),
+        "items": count_items(flow, items, sum(map(len, shards))),
         "quarantined": [{"stage": row.stage, "reason": row.reason, "items": row.items} for row in flow.reasons],
         "sizes": describe_sizes(items),
         "faces": describe_faces(faces.per_picture),
@@ -131,64 +137,6 @@ def read_faces(landmarks: Sequence[Path]) -> Faces:
         faces.roll.append(head_roll(points))
         faces.yaw.append(head_yaw(points))
     return faces
-
-
-def count_items(flow: SourceFlow, items: pd.DataFrame, shards: Sequence[Shard]) -> dict:
-    """Return the counts of items by stage; `unaccounted` is 0, or a stage has lost items silently."""
-    cropped = sum(map(len, shards))
-    remaining, left = {"found": flow.found}, flow.found
-    for stage in STAGES:
-        left -= flow.lost.get(stage, 0)
-        remaining[stage] = left
-    return {
-        "found": flow.found,
-        "files": int(items["file"].nunique()),
-        "frames": int(items["frame"].notna().sum()),
-        "lost": dict(flow.lost),
-        "left_after": remaining,
-        "cropped": cropped,
-        "unaccounted": flow.usable - cropped,
-    }
-
-
-def describe_sizes(items: pd.DataFrame) -> dict | None:
-    """Return the spread of widths and heights, and the most frequent size; None without items."""
-    if items.empty:
-        return None
-    (width, height), count = Counter(zip(items["width"], items["height"], strict=True)).most_common(1)[0]
-    return {
-        "unit": "pixel",
-        "width": spread(items["width"].to_numpy()),
-        "height": spread(items["height"].to_numpy()),
-        "distinct": len(items[["width", "height"]].drop_duplicates()),
-        "most_frequent": {"width": int(width), "height": int(height), "items": count},
-    }
-
-
-def describe_faces(per_picture: Counter) -> dict:
-    """Return pictures by their number of faces, and the fractions of all with none and with several."""
-    pictures = per_picture.total()
-    several = sum(count for number, count in per_picture.items() if number > 1)
-    return {
-        "per_picture": {str(number): count for number, count in sorted(per_picture.items())},
-        "none": round(per_picture[0] / pictures, 6) if pictures else None,
-        "several": round(several / pictures, 6) if pictures else None,
-    }
-
-
-def spread(values: np.ndarray) -> dict[str, float] | None:
-    """Return smallest and largest value, median, 5th and 95th percentile; None without finite values."""
-    finite = values[np.isfinite(values)].astype(np.float64)
-    if not len(finite):
-        return None
-    found = np.percentile(finite, [0, 5, 50, 95, 100]).round(4).tolist()
-    return dict(zip(("min", "p5", "median", "p95", "max"), found, strict=True))
-
-
-def spread_angles(angles: np.ndarray) -> dict[str, float] | None:
-    """Return `spread` of angles, and median and 95th percentile of their size without sign."""
-    sizes = spread(np.abs(angles))
-    return sizes and spread(angles) | {"median_of_size": sizes["median"], "p95_of_size": sizes["p95"]}
 
 
 def _draw_charts(summary: dict, flow: SourceFlow, items: pd.DataFrame, faces: Faces, folder: Path) -> None:
