@@ -13,6 +13,7 @@ if not workflow.config_settings.configfiles:
 include: "rules/common.smk"
 include: "rules/sources.smk"
 include: "rules/faces.smk"
+include: "rules/objects.smk"
 include: "rules/pairs.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
@@ -24,3 +25,4 @@ rule all:
     input:
         "results/overview.html",
         expand("results/{source}/{file}", source=CONFIG.sources, file=["quarantine.parquet", "summary"]),
+        expand("results/{source}/rejected_annotations.parquet", source=COCO),

@@ -133,7 +133,7 @@ class BaseSource(Model):
 
     def slice(self, *keys: str) -> str:
         """Return where the source lies and only `keys` as canonical JSON: what one stage depends on."""
-        return _canonical(self, {"type", "path", "clean", "occluded", *keys})
+        return _canonical(self, {"type", "path", "set", "clean", "occluded", *keys})
 
 
 class SampleSource(BaseSource):
@@ -177,6 +177,19 @@ class FolderSource(BaseSource):
         return pattern
 
 
+class CocoSource(BaseSource):
+    """One set of COCO's pictures, of 2014 or 2017, as officially unpacked, or any data set in COCO's format."""
+
+    type: Literal["coco"]
+    path: str = Field(description="the folder that holds `annotations/` and the folders of the pictures")
+    set: str = Field(description="the pictures' folder below `path`, as `val2017`; with `annotations`, also `.`")
+    annotations: tuple[str, ...] = Field(
+        (),
+        description="annotation files below `path`; without them `instances_`, `person_keypoints_` and `captions_` of "
+        "the set in `annotations/`, those that are there",
+    )
+
+
 class PairsSource(BaseSource):
     """Two folders, the same faces bare and occluded, matched by the number in the file name: nothing is drawn."""
 
@@ -186,7 +199,7 @@ class PairsSource(BaseSource):
     split: Split = Split(train=0, val=0, test=1)
 
 
-Source = Annotated[SampleSource | CelebaSource | FolderSource | PairsSource, Field(discriminator="type")]
+Source = Annotated[SampleSource | CelebaSource | CocoSource | FolderSource | PairsSource, Field(discriminator="type")]
 
 
 class Training(Model):

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from workflow_scripts import cli
 from workflow_scripts.config import BaseSource, Source, Split
 from workflow_scripts.randomness import stable_hash
-from workflow_scripts.sources import adapter, list_files, shard_of
+from workflow_scripts.sources import adapter, in_subset, list_files, shard_of
 from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.tables import INDEX, Quarantine, write_table
@@ -43,7 +43,7 @@ def index_source(source: BaseSource, seed: int, shard: int, shards: int, output:
     rows = []
     with PictureReader(source) as reader:
         for row in tqdm(adapter(source).describe(source, files), "index_source", mininterval=2, unit=" items"):
-            if stable_hash("subset", row["item"]) / 2**64 >= source.subset:
+            if not in_subset(source, row["item"]):
                 continue
             try:
                 rows.append(_complete(row, source, seed, reader))

@@ -48,6 +48,38 @@ QUARANTINE = pa.schema(
     [("item", pa.string()), ("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
 )
 
+ANNOTATION_ENTRIES = pa.schema(
+    [
+        ("item", pa.string()),
+        ("file", pa.string()),
+        ("section", pa.string()),
+        ("number", pa.int64()),
+        ("repeated", pa.bool_()),
+        ("text", pa.string()),
+    ]
+)
+
+OBJECTS = pa.schema(
+    [
+        ("item", pa.string()),
+        ("annotation", pa.int64()),
+        ("category", pa.string()),
+        ("supercategory", pa.string()),
+        ("left", pa.float32()),
+        ("top", pa.float32()),
+        ("right", pa.float32()),
+        ("bottom", pa.float32()),
+        ("area", pa.int64()),
+        ("crowd", pa.bool_()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("counts", pa.binary()),
+        ("keypoints", pa.list_(pa.list_(pa.float32()))),
+    ]
+)
+
+CAPTIONS = pa.schema([("item", pa.string()), ("annotation", pa.int64()), ("caption", pa.string())])
+
 SPLITS = pa.schema(
     [
         ("source", pa.string()),

@@ -51,6 +51,11 @@ def shard_of(key: str, shards: int) -> int:
     return stable_hash(key) % shards
 
 
+def in_subset(source: BaseSource, item: str) -> bool:
+    """Tell whether an item is in the fraction of the source that is used; one that is not is no item at all."""
+    return stable_hash("subset", item) / 2**64 < source.subset
+
+
 def listing_digest(source: BaseSource, shard: int, shards: int) -> str:
     """Return a digest of what one shard lists: it changes when one of its files is added, changed or deleted."""
     return _shard_digests(source, shards)[shard]
