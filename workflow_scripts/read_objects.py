@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
@@ -47,7 +48,8 @@ def read_objects(
     """
     categories = json.loads((annotations / CATEGORIES).read_text(encoding="utf-8"))
     entries = read_table(annotations / f"{shard}.parquet")
-    entries = entries[[item is None or in_subset(source, item) for item in entries["item"]]]
+    used = [item is None or in_subset(source, item) for item in entries["item"]]
+    entries = entries[np.array(used, bool)]
     sizes = {row.item: (row.height, row.width) for row in read_table(index, ["item", "height", "width"]).itertuples()}
     rejected = read_table(rejected_pictures, ["item", "reason"]).set_index("item")["reason"].to_dict()
     reader = _Reader(categories, sizes, rejected)

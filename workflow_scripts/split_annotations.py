@@ -98,11 +98,11 @@ def _is_picture(value: object) -> bool:
 def _add_category(categories: dict[int, dict], value: object, where: str) -> None:
     """Add a category; one that means nothing is no single entry to set aside, as all its objects depend on it."""
     match value:
-        case {"id": int(number), "name": str(name)} if number not in categories:
-            keypoints = value.get("keypoints")
+        case {"id": int(number), "name": str(name)} if number not in categories and _is_utf8(name):
+            parent, keypoints = value.get("supercategory"), value.get("keypoints")
             categories[number] = {
                 "name": name,
-                "supercategory": str(value.get("supercategory") or name),
+                "supercategory": parent if isinstance(parent, str) and _is_utf8(parent) else name,
                 "keypoints": len(keypoints) if isinstance(keypoints, list) else 0,
             }
         case {"id": int(number)} if number in categories:

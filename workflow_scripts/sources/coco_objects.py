@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from workflow_scripts.cli import BadItem
 
 Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what a table's column of integers holds
+Run = Annotated[int, Field(ge=0, lt=2**32)]  # as in pycocotools
 Side = Annotated[int, Field(gt=0, lt=2**31)]
 REASONS = {"missing": "key missing", "finite_number": "not a finite number"}  # of the faults that pydantic finds
 MEND = "mend or remove the entry"
@@ -59,7 +60,7 @@ class Object(_Entry):
 
 class _RunLengths(_Entry):
     size: list[Side] = Field(min_length=2, max_length=2)
-    counts: str | list[NonNegativeInt]
+    counts: str | list[Run]
 
 
 _POLYGONS = TypeAdapter(list[list[FiniteFloat]], config=ConfigDict(strict=True))
@@ -135,7 +136,7 @@ def _from_polygons(polygons: list[list[float]], height: int, width: int) -> dict
             raise BadEntry("odd number of coordinates", f"a polygon has {len(points)} coordinates; {MEND}")
         if len(points) < 6:
             raise BadEntry("polygon of fewer than 3 points", f"a polygon has {len(points) // 2} points; {MEND}")
-        # Annotators slip over the edge by a pixel, and that part is cut off; so far out, the numbers mean something else.
+        # Annotators slip over the edge by a pixel, which is cut off; so far out, the numbers mean something else.
         far = np.abs(np.array(points).reshape(-1, 2) / (width, height) - 0.5).max()
         if far > 1.5:
             raise BadEntry("polygon far outside the picture", f"a point is {far - 0.5:.1f} pictures away; {MEND}")
@@ -158,8 +159,8 @@ def _decode_counts(text: str) -> list[int]:
     value = shift = 0
     for character in text:
         bits = ord(character) - 48
-        if not 0 <= bits < 64:
-            raise BadEntry("run lengths not readable", f"counts has the character {character!r}; {MEND}")
+        if not 0 <= bits < 64 or shift > 32:
+            raise BadEntry("run lengths not readable", f"counts goes wrong at the character {character!r}; {MEND}")
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:

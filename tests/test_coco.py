@@ -1,0 +1,431 @@
+"""COCO sources: layouts, every form of annotation, what is broken and its fate, and real Snakemake runs."""
+
+import copy
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from workflow_scripts import split_annotations as split_stage
+from workflow_scripts.cli import UserError
+from workflow_scripts.config import CocoSource
+from workflow_scripts.index_source import index_source
+from workflow_scripts.read_objects import read_objects
+from workflow_scripts.sources import coco, coco_json, shard_of
+from workflow_scripts.tables import read_table, read_tables
+
+ROOT = Path(__file__).parent.parent
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+WIDTH, HEIGHT = 60, 40
+SQUARE = [10, 5, 20, 5, 20, 15, 10, 15]  # x from 10 to 20, y from 5 to 15
+SQUARE_COUNTS = [10 * HEIGHT + 5, *[10, 30] * 9, 10, (HEIGHT - 15) + 40 * HEIGHT]  # columns, from the left upper corner
+KEYPOINTS = [30, 20, 2, 25, 18, 1, *[0, 0, 0] * 15]
+CATEGORIES = [
+    {"id": 1, "name": "person", "supercategory": "person", "keypoints": [f"point {i}" for i in range(17)]},
+    {"id": 18, "name": "dog", "supercategory": "animal"},
+]
+
+
+def square_mask() -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[5:15, 10:20] = 1
+    return mask
+
+
+def compressed(mask: np.ndarray) -> dict:
+    found = coco_mask.encode(np.asfortranarray(mask))
+    return {"size": found["size"], "counts": found["counts"].decode()}
+
+
+def annotation(number: int, picture: int = 1, **changes) -> dict:
+    """A legal annotation; a change to `...` takes a key away."""
+    values = {
+        "id": number,
+        "image_id": picture,
+        "category_id": 18,
+        "segmentation": [SQUARE],
+        "bbox": [10, 5, 10, 10],
+        "area": 100.0,
+        "iscrowd": 0,
+    } | changes
+    return {key: value for key, value in values.items() if value is not ...}
+
+
+class Coco:
+    """A small set in COCO's layout; its parts are changed before it is written."""
+
+    def __init__(self, year: int = 2017, pictures: int = 2):
+        self.set = f"val{year}"
+        prefix = "COCO_val2014_" if year == 2014 else ""
+        self.names = [f"{prefix}{number:012d}.jpg" for number in range(1, pictures + 1)]
+        self.images = [
+            {"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT}
+            for number, name in enumerate(self.names, 1)
+        ]
+        self.annotations = {"instances": [], "person_keypoints": [], "captions": []}
+
+    def write(self, root: Path) -> CocoSource:
+        (root / self.set).mkdir(parents=True)
+        (root / "annotations").mkdir()
+        for number, name in enumerate(self.names):
+            shade = np.full((HEIGHT, WIDTH, 3), 40 + number, np.uint8)
+            Image.fromarray(shade).save(root / self.set / name)
+        for kind, annotations in self.annotations.items():
+            values = {"info": {"year": 2017}, "licenses": [], "images": self.images, "annotations": annotations}
+            if kind != "captions":
+                values["categories"] = CATEGORIES if kind == "instances" else CATEGORIES[:1]
+            (root / "annotations" / f"{kind}_{self.set}.json").write_text(json.dumps(values))
+        return CocoSource(type="coco", path=str(root), set=self.set)
+
+
+def read(source: CocoSource, folder: Path, shards: int = 1):
+    """Run the stages; return index, objects, captions and quarantine."""
+    split_stage.split_annotations(coco.annotation_files(source), shards, folder / "annotations")
+    tables = [[], [], [], []]
+    for shard in range(shards):
+        name = f"{shard:05d}"
+        index, rejected, *outputs = (folder / f"{kind}_{name}.parquet" for kind in "irocq")
+        index_source(source, 1, shard, shards, index, rejected)
+        read_objects(source, folder / "annotations", name, index, rejected, *outputs)
+        for table, path in zip(tables, (index, *outputs), strict=True):
+            table.append(path)
+    return [read_tables(paths) for paths in tables]
+
+
+def decode(row) -> np.ndarray:
+    return coco_mask.decode({"size": [row.height, row.width], "counts": row.counts})
+
+
+FORMS = {
+    "polygon": ([SQUARE], 0),
+    "polygon in two parts": ([[10, 5, 15, 5, 15, 15, 10, 15], [15, 5, 20, 5, 20, 15, 15, 15]], 0),
+    "polygon over the edge": ([[-3, -3, 8, -3, 8, 6, -3, 6]], 0),
+    "uncompressed run lengths": ({"size": [HEIGHT, WIDTH], "counts": SQUARE_COUNTS}, 1),
+    "compressed run lengths": (compressed(square_mask()), 0),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("year", [2014, 2017])
+def test_every_form_of_mask_is_read_pixel_by_pixel(tmp_path, form, year):
+    segmentation, crowd = FORMS[form]
+    made = Coco(year)
+    made.annotations["instances"] = [annotation(7, 2, segmentation=segmentation, iscrowd=crowd)]
+    index, objects, _, lost = read(made.write(tmp_path / "coco"), tmp_path)
+    assert list(index["item"]) == made.names and lost.empty
+    (row,) = objects.itertuples()
+    expected = square_mask()
+    if "edge" in form:
+        expected[:] = 0
+        expected[:6, :8] = 1
+    assert np.array_equal(decode(row), expected) and row.area == expected.sum()
+    assert (row.item, row.annotation, row.category, row.supercategory) == (made.names[1], 7, "dog", "animal")
+    assert (row.left, row.top, row.right, row.bottom, row.crowd) == (10, 5, 20, 15, bool(crowd))
+    assert row.keypoints is None
+
+
+def test_a_long_compressed_mask_is_what_pycocotools_wrote(tmp_path):
+    noise = (np.random.default_rng(0).random((HEIGHT, WIDTH)) < 0.5).astype(np.uint8)
+    blocks = np.zeros((HEIGHT, WIDTH), np.uint8)
+    blocks[::2, 3:50] = 1
+    masks = [noise, blocks, np.ones((HEIGHT, WIDTH), np.uint8)]
+    made = Coco()
+    made.annotations["instances"] = [annotation(i, segmentation=compressed(mask)) for i, mask in enumerate(masks)]
+    _, objects, _, lost = read(made.write(tmp_path / "coco"), tmp_path)
+    assert lost.empty and len(objects) == 3
+    for row, mask in zip(objects.itertuples(), masks, strict=True):
+        assert np.array_equal(decode(row), mask)
+
+
+def test_keypoints_join_the_object_and_captions_have_their_own_table(tmp_path):
+    made = Coco()
+    person = annotation(1, category_id=1)
+    made.annotations["instances"] = [person, annotation(2)]
+    made.annotations["person_keypoints"] = [person | {"keypoints": KEYPOINTS}, annotation(5, 2, category_id=1)]
+    made.annotations["captions"] = [{"id": i, "image_id": 1, "caption": f"words {i}"} for i in (9, 3)]
+    _, objects, captions, lost = read(made.write(tmp_path / "coco"), tmp_path)
+    assert lost.empty and list(objects["annotation"]) == [1, 2, 5]
+    points = np.stack(objects["keypoints"][0])
+    assert points.shape == (17, 3) and points[0].tolist() == [30, 20, 2]
+    assert objects["keypoints"][1] is None and objects["keypoints"][2] is None
+    assert captions.to_dict("records") == [
+        {"item": made.names[0], "annotation": i, "caption": f"words {i}"} for i in (3, 9)
+    ]
+
+
+def test_a_box_that_is_not_given_is_that_of_the_mask(tmp_path):
+    made = Coco()
+    made.annotations["instances"] = [annotation(1, bbox=...)]
+    (row,) = read(made.write(tmp_path / "coco"), tmp_path)[1].itertuples()
+    assert (row.left, row.top, row.right, row.bottom) == (10, 5, 20, 15)
+
+
+NAN = float("nan")
+RUNS = {"size": [HEIGHT, WIDTH], "counts": SQUARE_COUNTS}
+BROKEN = {
+    "no polygon": ({"segmentation": []}, "no polygon"),
+    "two points": ({"segmentation": [[1, 1, 9, 9]]}, "polygon of fewer than 3 points"),
+    "one part of two points": ({"segmentation": [SQUARE, [1, 1, 9, 9]]}, "polygon of fewer than 3 points"),
+    "odd coordinates": ({"segmentation": [[*SQUARE, 1]]}, "odd number of coordinates"),
+    "not a number": ({"segmentation": [[NAN, *SQUARE[1:]]]}, "not a finite number"),
+    "infinite": ({"segmentation": [[float("inf"), *SQUARE[1:]]]}, "not a finite number"),
+    "text in a polygon": ({"segmentation": [["10", *SQUARE[1:]]]}, "wrong type"),
+    "flat polygon": ({"segmentation": SQUARE}, "wrong type"),
+    "beside the picture": ({"segmentation": [[x + 60 * (i % 2 == 0) for i, x in enumerate(SQUARE)]]}, "empty mask"),
+    "far from the picture": ({"segmentation": [[1e9, 5, 2e9, 5, 2e9, 15]]}, "polygon far outside the picture"),
+    "no area": ({"segmentation": [[10, 5, 10, 5, 10, 5]]}, "empty mask"),
+    "empty run lengths": ({"segmentation": RUNS | {"counts": [HEIGHT * WIDTH]}}, "empty mask"),
+    "huge run length": ({"segmentation": RUNS | {"counts": [10**30]}}, "wrong type"),
+    "no run lengths": ({"segmentation": RUNS | {"counts": []}}, "run lengths do not fit the size"),
+    "short run lengths": ({"segmentation": RUNS | {"counts": [5, 6]}}, "run lengths do not fit the size"),
+    "negative run length": ({"segmentation": RUNS | {"counts": [-5, 5 + HEIGHT * WIDTH]}}, "wrong type"),
+    "size of another picture": ({"segmentation": RUNS | {"size": [41, 60]}}, "run lengths of another size"),
+    "size turned round": ({"segmentation": RUNS | {"size": [WIDTH, HEIGHT]}}, "run lengths of another size"),
+    "compressed, cut off": (
+        {"segmentation": RUNS | {"counts": compressed(square_mask())["counts"][:-2]}},
+        "run lengths not readable",
+    ),
+    "compressed, of a smaller picture": (
+        {"segmentation": RUNS | {"counts": compressed(square_mask()[:-1])["counts"]}},
+        "run lengths do not fit the size",
+    ),
+    "compressed, ends inside a number": ({"segmentation": RUNS | {"counts": "o"}}, "run lengths not readable"),
+    "compressed, other characters": ({"segmentation": RUNS | {"counts": "not base 64!"}}, "run lengths not readable"),
+    "compressed, huge": ({"segmentation": RUNS | {"counts": "o" * 9000 + "1"}}, "run lengths not readable"),
+    "compressed, empty": ({"segmentation": RUNS | {"counts": ""}}, "run lengths not readable"),
+    "no mask": ({"segmentation": ...}, "key missing"),
+    "null mask": ({"segmentation": None}, "wrong type"),
+    "no width": ({"bbox": [10, 5, 0, 10]}, "empty box"),
+    "box of three numbers": ({"bbox": [10, 5, 10]}, "key missing"),
+    "box of NaN": ({"bbox": [NAN, 5, 10, 10]}, "not a finite number"),
+    "box elsewhere": ({"bbox": [100, 5, 10, 10]}, "box outside the picture"),
+    "unknown category": ({"category_id": 99}, "unknown category"),
+    "category as text": ({"category_id": "18"}, "wrong type"),
+    "unknown picture": ({"image_id": 404}, "unknown picture"),
+    "no picture": ({"image_id": ...}, "key missing"),
+    "picture as list": ({"image_id": [1]}, "wrong type"),
+    "id as text": ({"id": "3"}, "wrong type"),
+    "id beyond 64 bits": ({"id": 2**70}, "wrong type"),
+    "crowd of two": ({"iscrowd": 2}, "wrong type"),
+    "id used twice": ({"id": 1}, "id used twice"),
+    "keypoints of a dog": ({"keypoints": KEYPOINTS}, "wrong number of keypoints"),
+    "16 keypoints": ({"category_id": 1, "keypoints": KEYPOINTS[:-3]}, "wrong number of keypoints"),
+    "visibility 7": ({"category_id": 1, "keypoints": [1, 1, 7, *KEYPOINTS[3:]]}, "keypoint visibility is none"),
+    "no object": (None, "wrong type"),
+}
+
+
+def test_each_broken_annotation_is_set_aside_with_its_reason_and_nothing_is_lost(tmp_path):
+    made = Coco(pictures=5)
+    entries = [annotation(number, number % 5 + 1) for number in range(1, 11)]
+    for number, (changes, _) in enumerate(BROKEN.values(), 100):
+        entries.append("words" if changes is None else annotation(number, number % 5 + 1, **copy.deepcopy(changes)))
+    made.annotations["instances"] = entries
+    made.annotations["captions"] = [
+        {"id": 1, "image_id": 1, "caption": "good"},
+        {"id": 2, "image_id": 1, "caption": 3},
+        {"id": 3, "image_id": 77, "caption": "of no picture"},
+        {"id": 1, "image_id": 2, "caption": "id again"},
+        annotation(4),
+    ]
+    _, objects, captions, lost = read(made.write(tmp_path / "coco"), tmp_path, shards=4)
+    fates = lost.set_index("item")
+    for number, (case, (_, reason)) in enumerate(BROKEN.items(), 10):
+        fate = fates.loc[f"instances_val2017.json#/annotations/{number}"]
+        assert fate["reason"] == reason, (case, fate["detail"])
+        assert "\n" not in fate["detail"] and ";" in fate["detail"] and fate["stage"] == "read_objects"
+    assert sorted(objects["annotation"]) == list(range(1, 11)) and list(captions["caption"]) == ["good"]
+    assert lost["item"].is_unique and len(objects) + len(captions) + len(lost) == len(entries) + 5
+
+
+def test_results_do_not_depend_on_the_number_of_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr(split_stage, "OPEN_FILES", 3)
+    monkeypatch.setattr(split_stage, "BUFFER", 500)
+    made = Coco(pictures=9)
+    made.annotations["instances"] = [annotation(number, number % 9 + 1) for number in range(40)]
+    source = made.write(tmp_path / "coco")
+    one, many = read(source, tmp_path / "one"), read(source, tmp_path / "many", shards=16)
+    for first, second in zip(one, many, strict=True):
+        assert first.equals(second.sort_values(list(first.columns[:2]), ignore_index=True))
+    assert len(one[1]) == 40
+
+
+def test_a_listed_picture_that_is_missing_damaged_or_resized_takes_its_objects_along(tmp_path):
+    made = Coco(pictures=5)
+    made.annotations["instances"] = [annotation(number, number) for number in range(1, 6)]
+    made.annotations["captions"] = [{"id": number, "image_id": number, "caption": "words"} for number in range(1, 6)]
+    made.images.append({"id": 9, "file_name": made.names[4], "width": "60", "height": HEIGHT})
+    source = made.write(tmp_path / "coco")
+    pictures = tmp_path / "coco/val2017"
+    (pictures / made.names[0]).unlink()
+    (pictures / made.names[1]).write_bytes(b"damaged")
+    Image.new("RGB", (HEIGHT, WIDTH)).save(pictures / made.names[2])
+    Image.new("RGB", (WIDTH, HEIGHT)).save(pictures / "unlisted.jpg")
+    index, objects, captions, lost = read(source, tmp_path)
+    assert set(index["item"]) == {*made.names[2:], "unlisted.jpg"}
+    assert list(objects["annotation"]) == [4, 5] and list(captions["annotation"]) == [3, 4, 5]
+    reasons = lost.set_index("item")["reason"]
+    for place, reason in enumerate(["picture missing", "picture not usable", "sizes differ"]):
+        assert reasons[f"instances_val2017.json#/images/{place}"] == reason
+        assert reasons[f"instances_val2017.json#/annotations/{place}"] == reason
+    assert reasons["captions_val2017.json#/annotations/0"] == "picture missing"
+    assert reasons["instances_val2017.json#/images/5"] == "wrong type"
+
+
+def test_what_the_subset_leaves_out_is_no_item_and_has_no_objects(tmp_path):
+    made = Coco(pictures=20)
+    made.annotations["instances"] = [annotation(number, number) for number in range(1, 21)]
+    source = made.write(tmp_path / "coco").model_copy(update={"subset": 0.5})
+    index, objects, _, lost = read(source, tmp_path)
+    assert 0 < len(index) < 20 and list(objects["item"]) == list(index["item"]) and lost.empty
+
+
+def test_annotation_files_can_be_named_and_lie_among_the_pictures(tmp_path):
+    made = Coco()
+    made.annotations["instances"] = [annotation(1)]
+    made.write(tmp_path)
+    root = tmp_path / "val2017"
+    shutil.move(tmp_path / "annotations/instances_val2017.json", root / "_annotations.coco.json")
+    source = CocoSource(type="coco", path=str(root), set=".", annotations=("_annotations.coco.json",))
+    assert coco.list_files(source).problems == []
+    index, objects, _, lost = read(source, tmp_path / "out")
+    assert len(index) == 2 and len(objects) == 1 and lost.empty
+
+
+def test_sections_in_any_order_and_entries_across_windows_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(coco_json, "WINDOW", 7)
+    values = {
+        "annotations": [{"id": 1, "text": "ü" * 50}, 12345678901234567890, [], NAN],
+        "more": {"a": [1]},
+        "number": 1234567890123,
+        "images": [],
+    }
+    (tmp_path / "a.json").write_text("\ufeff" + json.dumps(values, indent=3, ensure_ascii=False), encoding="utf-8")
+    entries = list(coco_json.read_entries(tmp_path / "a.json"))
+    assert [entry.number for entry in entries] == [0, 1, 2, 3]
+    assert str([entry.value for entry in entries]) == str(values["annotations"])
+    assert json.loads(entries[0].text) == values["annotations"][0]
+
+
+def edited(change: Callable[[dict], object]) -> Callable[[bytes], bytes]:
+    """Return what changes the values of a JSON file."""
+
+    def edit(data: bytes) -> bytes:
+        values = json.loads(data)
+        changed = change(values)
+        return json.dumps(values if changed is None else changed).encode()
+
+    return edit
+
+
+BAD_FILES = {
+    "empty": (lambda data: b"", "the file ends early"),
+    "cut off": (lambda data: data[:-40], "is no whole JSON file"),
+    "cut off in a text": (lambda data: data[: data.index(b"file_name") + 14], "is no whole JSON file"),
+    "a comma lost": (lambda data: data.replace(b"}, {", b"} {", 1), "`,` is expected"),
+    "damaged inside": (lambda data: data.replace(b'"file_name"', b"file_name", 1), "is no whole JSON file"),
+    "a picture": (lambda data: b"\x89PNG\r\n\x1a\n" + data, "no UTF-8 text"),
+    "a web page": (lambda data: b"<!DOCTYPE html>", "does not begin with `{`"),
+    "a bottomless list": (lambda data: b'{"images": [' + b"[" * 100_000, "is no whole JSON file"),
+    "detection results": (edited(lambda v: v["annotations"]), "detection results"),
+    "no annotations": (edited(lambda v: {"images": v["images"]}), "has no `annotations`"),
+    "no images": (edited(lambda v: {"annotations": []}), "has no `images`"),
+    "annotations by name": (edited(lambda v: v.update(annotations={"1": {}})), "`annotations` is no list"),
+    "no categories": (edited(lambda v: v.pop("categories") and None), "neither categories nor captions"),
+    "category without name": (edited(lambda v: v["categories"][0].pop("name") and None), "categories[0]"),
+    "category name that is no text": (
+        edited(lambda v: v["categories"][0].update(name="\ud800")),
+        "categories[0]",
+    ),
+    "categories with one id": (edited(lambda v: v["categories"].append(v["categories"][0])), "another category"),
+    "panoptic": (edited(lambda v: v["annotations"][0].update(segments_info=[])), "panoptic"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_file_that_cannot_be_used_ends_the_stage_with_one_line(tmp_path, case):
+    damage, expected = BAD_FILES[case]
+    made = Coco()
+    made.annotations["instances"] = [annotation(1), annotation(2)]
+    source = made.write(tmp_path / "coco")
+    file = tmp_path / "coco/annotations/instances_val2017.json"
+    file.write_bytes(damage(file.read_bytes()))
+    command = [sys.executable, "-m", "workflow_scripts.split_annotations", str(file), "--shards", "1"]
+    run = subprocess.run(
+        [*command, "--output", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    line = run.stderr.splitlines()[-1]
+    assert run.returncode == 1 and line.startswith("error: ") and file.name in line and expected in line, run.stderr
+    assert "Traceback" not in run.stderr and not list((tmp_path / "out").glob("*.parquet"))
+    assert coco.list_files(source).count == 2  # the start looks at names alone
+
+
+@pytest.mark.parametrize("case", ["no root", "no set", "no annotations", "named file missing"])
+def test_a_wrong_folder_is_refused_at_start(tmp_path, case):
+    source = Coco().write(tmp_path / "coco")
+    if case == "no root":
+        source = source.model_copy(update={"path": str(tmp_path / "nowhere")})
+    if case == "no set":
+        shutil.rmtree(tmp_path / "coco/val2017")
+    if case == "no annotations":
+        shutil.rmtree(tmp_path / "coco/annotations")
+    if case == "named file missing":
+        source = source.model_copy(update={"annotations": ("annotations/val.json",)})
+    with pytest.raises(UserError, match=r"^(path|set|annotations): .*; "):
+        coco.list_files(source)
+
+
+def snakemake(folder: Path, *targets: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [SNAKEMAKE, *targets, "--cores", "2", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    command += ["--configfile", folder / "config.yaml"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+def test_a_real_run_gives_landmarks_and_objects_and_an_added_picture_redoes_its_shard_alone(tmp_path, astronaut):
+    made = Coco(pictures=7)
+    made.annotations["instances"] = [annotation(number, number) for number in range(1, 8)]
+    made.write(tmp_path / "coco")
+    pictures = tmp_path / "coco/val2017"
+    face = cv2.resize(astronaut[:300, 70:370], (200, 200), interpolation=cv2.INTER_AREA)
+    Image.fromarray(face).save(pictures / "face.png")
+    later = (pictures / made.names[6]).rename(tmp_path / "later.jpg")
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    source = {"type": "coco", "path": "coco", "set": "val2017", "faces": {"detector": "dlib_hog"}}
+    config |= {"sources": {"coco": source}, "shard_size": 4}
+    config["experiments"]["unmask"] |= {"train": ["coco"], "test": ["coco"]}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    targets = [
+        f"results/coco/{file}" for file in ("index.parquet", "quarantine.parquet", "rejected_annotations.parquet")
+    ]
+    snakemake(tmp_path, *targets)
+
+    results = tmp_path / "results/coco"
+    lost = read_table(results / "quarantine.parquet")
+    assert set(lost["item"]) == set(made.names[:6]) and set(lost["reason"]) == {"no face"}
+    landmarks = read_tables(sorted((results / "landmarks").iterdir()))
+    assert list(landmarks["item"]) == ["face.png"]
+    assert len(read_tables(sorted((results / "objects").iterdir()))) == 6
+    assert set(read_table(results / "rejected_annotations.parquet")["reason"]) == {"picture missing"}
+
+    later.rename(pictures / made.names[6])
+    again = snakemake(tmp_path, *targets)
+    shard = f"{shard_of(made.names[6], 2):05d}"
+    for stage in ("index_source", "find_landmarks", "read_objects"):
+        assert f"results/logs/{stage}/coco/{shard}.log" in again
+        assert f"results/logs/{stage}/coco/{1 - int(shard):05d}.log" not in again
+    assert "results/logs/split_annotations" not in again
+    assert len(read_tables(sorted((results / "objects").iterdir()))) == 7
+    assert read_table(results / "rejected_annotations.parquet").empty
