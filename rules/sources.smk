@@ -55,7 +55,9 @@ rule index_source:
         "results/benchmarks/index_source/{source}/{shard}.tsv"
     params:
         code=lambda wildcards: code_digest("index_source", f"sources.{source(wildcards).type}"),
-        config=lambda wildcards: source(wildcards).slice("subset", "split", "identity", "max_pixels"),
+        config=lambda wildcards: source(wildcards).slice(
+            "subset", "split", "identity", "max_pixels", "every", "per_second", "block"
+        ),
         listing=lambda wildcards: listing_digest(source(wildcards), int(wildcards.shard), len(SHARDS[wildcards.source])),
         seed=CONFIG.seed,
         shards=lambda wildcards: len(SHARDS[wildcards.source]),

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 PACKAGE = Path(__file__).parent
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -151,30 +151,61 @@ class CelebaSource(BaseSource):
     )
 
 
+def _has_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}; write for example `identity: '^([a-z]+)_'`") from error
+    if not groups:
+        raise ValueError("needs one group around the person's name; write for example `identity: '^([a-z]+)_'`")
+    return pattern
+
+
+PersonPattern = Annotated[str, AfterValidator(_has_group)]
+
+
 class FolderSource(BaseSource):
-    """Any pictures, searched recursively."""
+    """Any pictures, searched recursively, or an archive of pictures, read in place."""
 
     type: Literal["folder"]
-    path: str = Field(description="the folder")
-    identity: str | None = Field(
+    path: str = Field(description="the folder, or a `.zip`, `.tar`, `.tar.gz`, `.tgz`, `.tar.bz2` or `.tar.xz`")
+    identity: PersonPattern | None = Field(
         None,
         description="regular expression on the path below the folder; its first group is the person's "
         "name, which keeps a person in one split",
     )
 
-    @field_validator("identity")
+
+class VideoSource(BaseSource):
+    """Frames of videos (mp4, m4v, mov, avi, mkv, webm), searched recursively."""
+
+    type: Literal["video"]
+    path: str = Field(description="the folder, or one video")
+    every: int | None = Field(None, ge=1, description="use every n-th frame; either this or `per_second`")
+    per_second: float | None = Field(
+        None, gt=0, description="use so many frames a second, by presentation time; 1 when `every` is not given either"
+    )
+    block: float = Field(
+        10.0,
+        ge=2,
+        description="seconds; frames of one block of time are never divided. The first second of a block that begins "
+        "within a shot is `unused`, as it looks like the block before. Longer than a clip: the clip is not divided",
+    )
+    identity: PersonPattern | None = Field(
+        None,
+        description="regular expression on the video's path; its first group is the person's name, which keeps a "
+        "person in one split, whatever the blocks",
+    )
+
+    @model_validator(mode="before")
     @classmethod
-    def _has_group(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            try:
-                groups = re.compile(pattern).groups
-            except re.error as error:
-                raise ValueError(
-                    f"is not a regular expression: {error}; write for example `identity: '^([a-z]+)_'`"
-                ) from error
-            if not groups:
-                raise ValueError("needs one group around the person's name; write for example `identity: '^([a-z]+)_'`")
-        return pattern
+    def _one_pace(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        every, per_second = given.get("every"), given.get("per_second")
+        if every is not None and per_second is not None:
+            raise ValueError("every and per_second exclude each other; write one of them, for example `per_second: 1`")
+        return given if every is not None or per_second is not None else given | {"per_second": 1.0}
 
 
 class CocoSource(BaseSource):
@@ -199,7 +230,9 @@ class PairsSource(BaseSource):
     split: Split = Split(train=0, val=0, test=1)
 
 
-Source = Annotated[SampleSource | CelebaSource | CocoSource | FolderSource | PairsSource, Field(discriminator="type")]
+Source = Annotated[
+    SampleSource | CelebaSource | CocoSource | FolderSource | VideoSource | PairsSource, Field(discriminator="type")
+]
 
 
 class Training(Model):

@@ -12,6 +12,7 @@ from workflow_scripts import cli
 from workflow_scripts.config import BaseSource, Source, Split
 from workflow_scripts.randomness import stable_hash
 from workflow_scripts.sources import adapter, in_subset, list_files, shard_of
+from workflow_scripts.sources.listing import Problem
 from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.tables import INDEX, Quarantine, write_table
@@ -43,6 +44,9 @@ def index_source(source: BaseSource, seed: int, shard: int, shards: int, output:
     rows = []
     with PictureReader(source) as reader:
         for row in tqdm(adapter(source).describe(source, files), "index_source", mininterval=2, unit=" items"):
+            if isinstance(row, Problem):
+                rejected.add(*row)
+                continue
             if not in_subset(source, row["item"]):
                 continue
             try:
@@ -72,17 +76,18 @@ def draw_split(split: Split, seed: int, group: str) -> str:
 
 
 def _complete(row: dict, source: BaseSource, seed: int, reader: PictureReader) -> dict:
-    """Return a row of the index: what the adapter knew, and what the bytes tell."""
-    sha256, width, height = reader.inspect(row["file"], row.get("frame"))
+    """Return a row of the index: what the adapter knew, and what the bytes tell if it has not read them."""
+    if "sha256" not in row:
+        row["sha256"], row["width"], row["height"] = reader.inspect(row["file"], row.get("frame"))
     if "occluded_file" in row:
         occluded, *other = reader.inspect(row["occluded_file"])
         row["occluded_sha256"] = occluded
-        if other != [width, height]:
-            sizes = f"{row['file']} is {width}x{height}, {row['occluded_file']} is {other[0]}x{other[1]}"
+        if other != [row["width"], row["height"]]:
+            sizes = f"{row['file']} is {row['width']}x{row['height']}, {row['occluded_file']} is {other[0]}x{other[1]}"
             raise BadPicture("sizes differ", f"{sizes}; make them equal")
     group = row.get("identity") or row.get("group") or row["item"]
     split = row.get("split") or draw_split(source.split, seed, group)
-    return {**row, "sha256": sha256, "width": width, "height": height, "group": group, "split": split}
+    return {**row, "group": group, "split": split}
 
 
 def _where(source: BaseSource) -> str:

@@ -15,6 +15,7 @@ INDEX = pa.schema(
         ("file", pa.string()),
         ("frame", pa.int32()),
         ("time", pa.float64()),
+        ("shot", pa.int32()),
         ("occluded_file", pa.string()),
         ("occluded_sha256", pa.string()),
         ("kind", pa.string()),

@@ -4,7 +4,8 @@ An adapter is these functions:
 
 - `list_files(source) -> Listing`: the files and the problems, from names and sizes alone;
 - `survey(source) -> Listing`, where there is a faster way to see whether and how many files changed;
-- `describe(source, files) -> rows`: the items in those files, as rows of the index without what only the bytes tell;
+- `describe(source, files) -> rows`: the items in those files as rows of the index, which may lack what only the bytes
+  tell (`sha256`, `width`, `height`); a `Problem` among them goes to quarantine;
 - `open_store(source) -> Store`: what reads the bytes of a file.
 
 Only light modules are imported here: the Snakefile lists the sources at every start.
@@ -35,13 +36,15 @@ def list_files(source: BaseSource) -> Listing:
 
 
 def shard_count(source: BaseSource, shard_size: int) -> int:
-    """Return the smallest power of two of shards that keeps their mean number of files at or below `shard_size`.
+    """Return the smallest power of two of shards that keeps their mean number of items at or below `shard_size`.
 
-    A power of two, because growing from n to 2n shards splits each shard and moves nothing else.
+    A power of two, because growing from n to 2n shards splits each shard and moves nothing else. Files are not divided,
+    so a few long videos do not get more shards than there are files.
     """
-    count = _listed(source).count * source.subset
+    listing = _listed(source)
+    count = listing.count * source.subset
     shards = 1
-    while count > shards * shard_size:
+    while count > shards * shard_size and (shards < len(listing.files) or not listing.files):
         shards *= 2
     return shards
 

@@ -99,23 +99,41 @@ class ZipStore:
         self._archive.close()
 
 
+def open_store(path: str | Path) -> ZipStore:
+    """Return what reads the members of an archive."""
+    return ZipStore(path)
+
+
+def leads_out(name: str) -> bool:
+    """Tell whether a member's name is that of a place outside the folder it would be unpacked to."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return name.startswith(("/", "\\")) or ".." in parts or ":" in name[:2]
+
+
+def unsafe_name(name: str) -> Problem:
+    """Return the problem of a member that leads out of its archive."""
+    detail = f"{name}: leads out of the archive; it was not read, make the archive anew without it"
+    return Problem(name, "unsafe name in archive", detail)
+
+
+def linked(name: str) -> Problem:
+    """Return the problem of a member that is a link."""
+    detail = f"{name}: is a link, which is never followed; put the file itself into the archive"
+    return Problem(name, "link in archive", detail)
+
+
+def repeated(name: str) -> Problem:
+    """Return the problem of a second member of one name."""
+    detail = f"{name}: the archive has two members of this name; the first is used"
+    return Problem(f"{name} (again)", "name used twice", detail)
+
+
 def _member_problem(member: zipfile.ZipInfo, seen: set[str]) -> Problem | None:
     name = member.filename
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if name.startswith(("/", "\\")) or ".." in parts or ":" in name[:2]:
-        return Problem(
-            name,
-            "unsafe name in archive",
-            f"{name}: leads out of the archive; it was not read, make the archive anew without it",
-        )
+    if leads_out(name):
+        return unsafe_name(name)
     if stat.S_ISLNK(member.external_attr >> 16):
-        return Problem(
-            name, "link in archive", f"{name}: is a link, which is never followed; put the file itself into the archive"
-        )
+        return linked(name)
     if member.flag_bits & 1:
         return Problem(name, "encrypted archive member", f"{name}: needs a password; put it into the archive without")
-    if name in seen:
-        return Problem(
-            f"{name} (again)", "name used twice", f"{name}: the archive has two members of this name; the first is used"
-        )
-    return None
+    return repeated(name) if name in seen else None

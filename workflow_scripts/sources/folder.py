@@ -1,29 +1,60 @@
-"""Source `folder`: any pictures, searched recursively. The item is the path below the folder."""
+"""Source `folder`: any pictures, searched recursively, in a folder or an archive. The item is the path below it."""
 
+import os
 import re
 from collections.abc import Sequence
+from types import ModuleType
 
+from workflow_scripts.cli import UserError
 from workflow_scripts.config import FolderSource
-from workflow_scripts.sources.listing import File, Listing, walk
+from workflow_scripts.sources import archives, tars
+from workflow_scripts.sources.listing import SUFFIXES, File, Listing, stamp, walk
 
 
 def list_files(source: FolderSource) -> Listing:
-    """List the pictures below the folder."""
-    return walk(source.path, "path")
+    """List the pictures below the folder or in the archive."""
+    archive = _archive_module(source.path)
+    if archive is None:
+        return walk(source.path, "path")
+    listing = archive.list_members(source.path)
+    if not listing.files:
+        raise UserError(f"path: no picture in {source.path}; pictures end in {' '.join(SUFFIXES)}")
+    return listing
+
+
+def survey(source: FolderSource) -> Listing:
+    """Return what tells whether the source changed, without reading all of an archive."""
+    archive = _archive_module(source.path)
+    if archive is None:
+        return list_files(source)
+    changing = stamp(source.path, os.path.basename(source.path))
+    return Listing(shared=[changing], more=archive.count_members(source.path))
 
 
 def describe(source: FolderSource, files: Sequence[File]) -> list[dict]:
     """Return a row for each file, with the person where the configured expression finds one."""
-    pattern = re.compile(source.identity) if source.identity is not None else None
-    rows = []
-    for file in files:
-        match = pattern.search(file.path) if pattern else None
-        rows.append({"item": file.path, "file": file.path, "identity": match[1] if match else None})
-    return rows
+    return [
+        {"item": file.path, "file": file.path, "identity": find_person(source.identity, file.path)} for file in files
+    ]
+
+
+def find_person(pattern: str | None, path: str) -> str | None:
+    """Return the first group of a regular expression in a path, None where it is not found or there is none."""
+    match = re.search(pattern, path) if pattern is not None else None
+    return match[1] if match else None
 
 
 def open_store(source: FolderSource):
-    """Return what reads the folder's files."""
+    """Return what reads the files, from the folder or in the archive."""
     from workflow_scripts.sources.stores import FolderStore
 
-    return FolderStore(source.path)
+    archive = _archive_module(source.path)
+    return archive.open_store(source.path) if archive else FolderStore(source.path)
+
+
+def _archive_module(path: str) -> ModuleType | None:
+    """Return the module that reads an archive of this name, None for a folder."""
+    if not os.path.isfile(path):
+        return None
+    name = path.lower()
+    return archives if name.endswith(".zip") else tars if name.endswith(tars.SUFFIXES) else None

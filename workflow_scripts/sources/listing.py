@@ -11,6 +11,17 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", "
 CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave behind; ignored, like hidden files
 
 
+class Kind(NamedTuple):
+    """A kind of file: what messages call it, and how its name may end."""
+
+    name: str
+    suffixes: tuple[str, ...]
+
+
+PICTURES = Kind("picture", SUFFIXES)
+VIDEOS = Kind("video", (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"))
+
+
 class File(NamedTuple):
     """One file of a source.
 
@@ -43,7 +54,8 @@ class Listing:
         files: those that the stages work on.
         problems: those that cannot be used.
         shared: further files, on which all items depend.
-        more: items beyond one for each of `files`: frames of videos, members of an archive.
+        more: items beyond one for each of `files`: frames of videos, members of an archive; only the
+            number of shards depends on it, so an estimate will do.
     """
 
     files: list[File] = field(default_factory=list)
@@ -62,19 +74,19 @@ def is_clutter(name: str) -> bool:
     return name.startswith(".") or name.lower() in CLUTTER
 
 
-def name_problem(path: str) -> Problem | None:
-    """Return why a path cannot be that of a picture, from its name alone."""
+def name_problem(path: str, kind: Kind = PICTURES) -> Problem | None:
+    """Return why a path cannot be that of a picture or video, from its name alone."""
     try:
         path.encode()
     except UnicodeEncodeError:
         shown = _readable(path)
         return Problem(shown, "name is not UTF-8", f"{shown}: the name cannot be written in a table; rename the file")
-    if not path.lower().endswith(SUFFIXES):
-        known = " ".join(SUFFIXES)
+    if not path.lower().endswith(kind.suffixes):
+        known = " ".join(kind.suffixes)
         return Problem(
             path,
-            "not a picture file",
-            f"{path}: the name ends in none of {known}; convert or rename it if it is a picture",
+            f"not a {kind.name} file",
+            f"{path}: the name ends in none of {known}; convert or rename it if it is a {kind.name}",
         )
     return None
 
@@ -85,33 +97,34 @@ def stamp(path: str | Path, name: str) -> File:
     return File(name, info.st_size, info.st_mtime_ns, name)
 
 
-def walk(root: str | Path, key: str, prefix: str = "") -> Listing:
-    """List a folder of pictures and all folders in it, each once, however links are laid.
+def walk(root: str | Path, key: str, prefix: str = "", kind: Kind = PICTURES) -> Listing:
+    """List a folder of pictures or videos and all folders in it, each once, however links are laid.
 
     Links are followed, also out of the folder (it is the user's own); real folders come first, so that a file keeps its
-    real path. Hidden files and `CLUTTER` are ignored. All else that is not a picture by its name is a problem.
+    real path. Hidden files and `CLUTTER` are ignored. All else that is not of this kind by its name is a problem.
 
     Args:
         root: the folder.
         key: the configuration key that names it, for messages.
         prefix: put in front of every path.
+        kind: what is looked for.
 
     Raises:
-        UserError: it is missing, no folder, or holds no file named like a picture.
+        UserError: it is missing, no folder, or holds no file named like one of that kind.
     """
     root = os.fspath(root)
     if not os.path.isdir(root):
         what = "is a file, not a folder" if os.path.exists(root) else "does not exist"
-        raise UserError(f"{key}: {root} {what}; write the folder of the pictures in the configuration")
+        raise UserError(f"{key}: {root} {what}; write the folder of the {kind.name}s in the configuration")
     listing = Listing()
     seen: set[tuple[int, int]] = set()
     folders, links = [(root, prefix)], []
     while folders or links:
         folder, path = folders.pop() if folders else links.pop(0)
-        _list_folder(folder, path, listing, seen, folders, links)
+        _list_folder(folder, path, listing, kind, seen, folders, links)
     if not listing.files:
         others = f" ({len(listing.problems)} other files are there)" if listing.problems else ""
-        raise UserError(f"{key}: no picture in {root}{others}; pictures end in {' '.join(SUFFIXES)}")
+        raise UserError(f"{key}: no {kind.name} in {root}{others}; {kind.name}s end in {' '.join(kind.suffixes)}")
     listing.files.sort()
     return listing
 
@@ -120,6 +133,7 @@ def _list_folder(
     folder: str,
     prefix: str,
     listing: Listing,
+    kind: Kind,
     seen: set[tuple[int, int]],
     folders: list[tuple[str, str]],
     links: list[tuple[str, str]],
@@ -145,12 +159,12 @@ def _list_folder(
         elif entry.is_symlink() and os.path.isdir(entry.path):
             links.append((entry.path, f"{path}/"))
         else:
-            _add(entry, path, listing)
+            _add(entry, path, listing, kind)
 
 
-def _add(entry: os.DirEntry, path: str, listing: Listing) -> None:
-    """Add a file, or the reason why it cannot be a picture."""
-    problem = name_problem(path)
+def _add(entry: os.DirEntry, path: str, listing: Listing, kind: Kind) -> None:
+    """Add a file, or the reason why it cannot be used."""
+    problem = name_problem(path, kind)
     if problem is None:
         try:
             if entry.is_file():

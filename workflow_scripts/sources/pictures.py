@@ -72,6 +72,16 @@ def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
         raise _damaged(error) from error
 
 
+def check_size(width: int, height: int, max_pixels: int | None) -> None:
+    """Raise `BadPicture` for a picture or frame with more than `max_pixels` pixels, or too small to hold a face."""
+    if max_pixels is not None and width * height > max_pixels:
+        raise BadPicture(
+            "too many pixels", f"{width}x{height} is more than max_pixels = {max_pixels}; shrink it or raise max_pixels"
+        )
+    if min(width, height) < MIN_SIDE:
+        raise BadPicture("too small", f"{width}x{height} pixels; the smallest side must be {MIN_SIDE}")
+
+
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     """Read the header and check the size."""
     if not data:
@@ -88,13 +98,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
         if isinstance(error, UnidentifiedImageError):
             raise BadPicture("not a picture", f"it {_looks_like(data)}; replace or remove it") from error
         raise _damaged(error) from error
-    width, height = image.size
-    if width * height > max_pixels:
-        raise BadPicture(
-            "too many pixels", f"{width}x{height} is more than max_pixels = {max_pixels}; shrink it or raise max_pixels"
-        )
-    if min(width, height) < MIN_SIDE:
-        raise BadPicture("too small", f"{width}x{height} pixels; the smallest side must be {MIN_SIDE}")
+    check_size(*image.size, max_pixels)
     return image
 
 

@@ -71,7 +71,7 @@ class PictureReader:
 
         path = self._store.root / file
         if self._video is None or self._video.path != path:
-            self._video = VideoReader(path)
+            self._video = VideoReader(path, self._max_pixels)
         return self._video
 
 

@@ -1,0 +1,102 @@
+"""Source `video`: frames of video files. The item is the clip's path with the frame's number, `clip.mp4#000123`.
+
+Frames of one clip are alike, so they are divided by blocks of time and not one by one. Where a block begins within a
+shot, its first second looks like the end of the block before: those frames have the split `unused`. They are items like
+any other for what a trained system is applied to, but nothing is trained or tested on them.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from workflow_scripts.cli import UserError
+from workflow_scripts.config import VideoSource
+from workflow_scripts.sources.folder import find_person
+from workflow_scripts.sources.listing import VIDEOS, File, Listing, Problem, name_problem, stamp, walk
+
+GAP = 1.0  # seconds after a border within a shot that are left unused
+# For the number of shards alone, from the files' sizes: to open each video at every start would take too long.
+BYTES_PER_SECOND, FRAMES_PER_SECOND = 250_000, 25
+
+
+def list_files(source: VideoSource) -> Listing:
+    """List the videos: one file, or those below a folder."""
+    if os.path.isfile(source.path):
+        name = os.path.basename(source.path)
+        if problem := name_problem(name, VIDEOS):
+            raise UserError(f"path: {problem.detail}")
+        listing = Listing([stamp(source.path, name)])
+    else:
+        listing = walk(source.path, "path", kind=VIDEOS)
+    per_second = FRAMES_PER_SECOND / source.every if source.every else source.per_second
+    listing.more = int(sum(file.size for file in listing.files) / BYTES_PER_SECOND * per_second)
+    return listing
+
+
+def describe(source: VideoSource, files: Sequence[File]) -> Iterator[dict | Problem]:
+    """Yield a row for each chosen frame, and a problem for each video of which some or all is lost.
+
+    Each video is decoded once, and no more than one of its frames is held.
+    """
+    for file in files:
+        yield from _describe_clip(source, file.path)
+
+
+def open_store(source: VideoSource):
+    """Return what reads the videos' files."""
+    from workflow_scripts.sources.stores import FolderStore
+
+    return FolderStore(_root(source))
+
+
+class Blocks:
+    """Divides a video into blocks of time.
+
+    Args:
+        length: of a block, in seconds.
+    """
+
+    def __init__(self, length: float):
+        self._length = length
+        self._block: int | None = None
+        self._first = True
+        self._shot = self._shot_before = 0
+
+    def place(self, time: float, shot: int) -> tuple[int, bool]:
+        """Return the block of a frame, and whether it is alike the end of the block before. Called for all in order."""
+        block = int((time + 1e-6) // self._length)
+        if block != self._block:
+            self._first = self._block is None
+            self._block, self._shot_before = block, self._shot
+        self._shot = shot
+        alike = not self._first and shot == self._shot_before and time - block * self._length < GAP - 1e-6
+        return block, alike
+
+
+def _describe_clip(source: VideoSource, path: str) -> Iterator[dict | Problem]:
+    import hashlib
+
+    from workflow_scripts.sources.pictures import BadPicture
+    from workflow_scripts.sources.videos import ShotCounter, VideoReader, pace, to_rgb
+
+    person = find_person(source.identity, path)
+    is_due, shots, blocks = pace(source.every, source.per_second), ShotCounter(), Blocks(source.block)
+    try:
+        for frame in VideoReader(_root(source) / path, source.max_pixels).frames():
+            shot = shots.count(frame.image)
+            block, alike = blocks.place(frame.time, shot)
+            if not is_due(frame):
+                continue
+            pixels = to_rgb(frame.image)
+            row = {"item": f"{path}#{frame.number:06d}", "file": path, "frame": frame.number, "time": frame.time}
+            row |= {"shot": shot, "identity": person, "group": f"{path}#block {block}"}
+            row |= {"split": "unused"} if alike and person is None else {}
+            row |= {"sha256": hashlib.sha256(pixels).hexdigest(), "width": pixels.shape[1], "height": pixels.shape[0]}
+            yield row
+    except BadPicture as bad:
+        yield Problem(path, bad.reason, f"{path}: {bad.detail}")
+
+
+def _root(source: VideoSource) -> Path:
+    path = Path(source.path)
+    return path.parent if path.is_file() else path
