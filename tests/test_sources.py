@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -364,11 +365,14 @@ def test_members_of_an_archive_are_counted_without_reading_its_directory(tmp_pat
 
 def test_listing_imports_nothing_heavy(tmp_path):
     """The Snakefile lists the sources at every start, in every job of a cluster."""
-    write(tmp_path, PICTURES)
+    with tarfile.open(write(tmp_path, PICTURES | {"clip.mp4": b""}) / "photos.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / NAMES[0], NAMES[0])
     code = (
         "import sys; from workflow_scripts import sources; from workflow_scripts.config import *\n"
         "for source in (FolderSource(type='folder', path=sys.argv[1]), CelebaSource(type='celeba', path=sys.argv[1]),\n"
-        "    PairsSource(type='pairs', clean=sys.argv[1], occluded=sys.argv[1]), SampleSource(type='sample')):\n"
+        "    PairsSource(type='pairs', clean=sys.argv[1], occluded=sys.argv[1]), SampleSource(type='sample'),\n"
+        "    VideoSource(type='video', path=sys.argv[1]),\n"
+        "    FolderSource(type='folder', path=f'{sys.argv[1]}/photos.tar.gz')):\n"
         "    sources.listing_digest(source, 0, sources.shard_count(source, 10))\n"
         "print(*{'PIL', 'pandas', 'pyarrow', 'cv2', 'av', 'torch'} & set(sys.modules))"
     )

@@ -76,7 +76,7 @@ class ShotCounter:
 
     A shot begins where the mean absolute difference of two consecutive frames, both shrunk to 32 x 32 RGB, is above
     `CUT_CHANGE` grey levels and above `CUT_RATIO` times its mean over the `CUT_MEMORY` frames before, so that a fast
-    movement is no cut. A slow dissolve is not seen; a flash counts as one cut.
+    movement is no cut. A slow dissolve is not seen; a flash is a shot of its own.
     """
 
     def __init__(self):
@@ -94,9 +94,7 @@ class ShotCounter:
             usual = sum(self._changes) / len(self._changes) if self._changes else 0.0
             if change > CUT_CHANGE and change > CUT_RATIO * usual:
                 self._shot += 1
-                self._changes.clear()
-            else:
-                self._changes.append(change)
+            self._changes.append(change)
         self._last = thumbnail
         return self._shot
 
@@ -210,6 +208,8 @@ def _check_end(last: Frame | None, stream: av.VideoStream) -> None:
 
 def _stated_length(stream: av.VideoStream) -> float | None:
     """Return the length in seconds that a stream states, None if it does not."""
+    if stream.container.format.name == "avi" and stream.average_rate:  # FFmpeg's duration is that of what is left
+        return float(stream.frames / stream.average_rate)
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     try:
