@@ -115,7 +115,7 @@ def summarize_source(
             "yaw": spread_angles(_stacked(faces.yaw)),
             "yaw_method": YAW_METHOD,
         },
-        "crops": {"size": shards[0].tensor("image", 0).shape[0] if any(map(len, shards)) else None},
+        "crops": {"size": next((len(shard.tensor("image", 0)) for shard in shards if len(shard)), None)},
     }
     with atomic_folder(output) as folder:
         _draw_charts(summary, flow, items, faces, folder)
