@@ -26,3 +26,4 @@ rule all:
         "results/overview.html",
         expand("results/{source}/{file}", source=CONFIG.sources, file=["quarantine.parquet", "summary"]),
         expand("results/{source}/rejected_annotations.parquet", source=COCO),
+        expand("results/{source}/landmark_check.parquet", source=CELEBA),

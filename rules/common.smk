@@ -27,6 +27,8 @@ try:
 except UserError as error:
     sys.exit(f"error: {error}")
 
+# Sources whose data set may say where its faces are.
+CELEBA = [name for name, source in CONFIG.sources.items() if source.type == "celeba"]
 # Jobs find the project's modules and its Python from any working directory.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

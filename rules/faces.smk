@@ -4,14 +4,23 @@ INPUTS
     results/{source}/index/{shard}.parquet
 OUTPUTS
     results/{source}/landmarks/{shard}.parquet    every face found: box, score, 68 points
+    results/{source}/landmark_check.parquet       their distance from given points and from detected landmarks, and .json
     results/{source}/crops/{shard}.arrow          the chosen face, aligned, with its points
     results/{source}/quarantine.parquet           every input without a crop, with its reason
 """
+
+import json
+
+
+def detector_weights(wildcards):
+    """Return the paths, by their keys, of the weights that a source's detector needs."""
+    return CONFIG.weights.of_detector(source(wildcards).faces.detector)
 
 
 rule find_landmarks:
     input:
         raw=raw_sample,
+        weights=lambda wildcards: list(detector_weights(wildcards).values()),
         index="results/{source}/index/{shard}.parquet",
     output:
         landmarks="results/{source}/landmarks/{shard}.parquet",
@@ -23,10 +32,34 @@ rule find_landmarks:
     params:
         code=lambda wildcards: code_digest("find_landmarks", f"sources.{source(wildcards).type}"),
         config=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
+        weights=lambda wildcards: json.dumps(detector_weights(wildcards)),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.find_landmarks --config {params.config:q} --index {input.index} "
+        "python -m workflow_scripts.find_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
         "--output {output.landmarks} --quarantine {output.quarantine} > {log} 2>&1"
+
+
+rule check_landmarks:
+    input:
+        raw=raw_sample,
+        weights=lambda wildcards: list(detector_weights(wildcards).values()),
+        index=lambda wildcards: shards_of("results/{source}/index/{shard}.parquet", [wildcards.source]),
+        landmarks=lambda wildcards: shards_of("results/{source}/landmarks/{shard}.parquet", [wildcards.source]),
+    output:
+        table="results/{source}/landmark_check.parquet",
+        summary="results/{source}/landmark_check.json",
+    log:
+        "results/logs/check_landmarks/{source}.log",
+    benchmark:
+        "results/benchmarks/check_landmarks/{source}.tsv"
+    params:
+        code=lambda wildcards: code_digest("check_landmarks", f"sources.{source(wildcards).type}"),
+        config=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
+        weights=lambda wildcards: json.dumps(detector_weights(wildcards)),
+        lock=LOCK,
+    shell:
+        "python -m workflow_scripts.check_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
+        "--landmarks {input.landmarks} --output {output.table} --summary {output.summary} > {log} 2>&1"
 
 
 rule crop_faces:

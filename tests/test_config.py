@@ -78,6 +78,8 @@ BAD = {
         "vgg19",
         ["edit.perceptual", "weights: {vgg19:"],
     ),
+    "detector without its weights": ("sources.sample.faces", {"detector": "yunet"}, ["detector", "weights: {yunet:"]),
+    "prior that the source has not": ("sources.sample.faces", {"prior": "points"}, ["faces.prior", "`prior: none`"]),
     "no source to train on": ("experiments.unmask.train", [], ["experiments.unmask.train", "`train: [sample]`"]),
     "not a momentum": ("experiments.unmask.map.training.betas", [1.5, 0.9], ["map.training.betas", "less than 1"]),
     "presence of an unapplied source": (
@@ -134,6 +136,16 @@ def test_a_slice_holds_what_its_stage_depends_on_and_nothing_else(values):
 def test_the_same_value_written_differently_is_the_same(values):
     other = put(values, "experiments.unmask.map.training.learning_rate", 0.001)
     assert load_config(other).experiments["unmask"].canonical() == load_config(values).experiments["unmask"].canonical()
+
+
+def test_weights_of_a_detector_must_be_there(values, tmp_path):
+    chosen = put(values, "sources.sample.faces.detector", "ssd")
+    chosen["weights"] = {"ssd_prototxt": str(tmp_path / "a"), "ssd_caffemodel": str(tmp_path / "b")}
+    (tmp_path / "a").touch()
+    with pytest.raises(UserError, match=r"weights.ssd_caffemodel: no file .*/b; write the path"):
+        load_config(chosen)
+    (tmp_path / "b").touch()
+    assert load_config(chosen).sources["sample"].faces.detector == "ssd"
 
 
 def test_generated_documents_are_up_to_date():

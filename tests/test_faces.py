@@ -1,5 +1,6 @@
 """Detection, landmarks and alignment, by the real dlib models on a real photograph."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from skimage import data
 
-from workflow_scripts.config import Crop, Faces, FolderSource, PairsSource
+from workflow_scripts.check_landmarks import check_landmarks
+from workflow_scripts.cli import UserError
+from workflow_scripts.config import CelebaSource, Crop, Faces, FolderSource, PairsSource, Weights
 from workflow_scripts.crop_faces import crop_faces
 from workflow_scripts.faces.alignment import (
     CELEBA_POINTS,
@@ -21,10 +24,14 @@ from workflow_scripts.faces.alignment import (
     stretch,
     transform_points,
 )
-from workflow_scripts.faces.detection import detect_faces, face_patch, predict_landmarks
+from workflow_scripts.faces.detection import detect_faces
+from workflow_scripts.faces.face import Face, Picture
+from workflow_scripts.faces.landmarks import face_patch, predict_landmarks
 from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
 from workflow_scripts.faces.plausibility import BadFace, check_face
+from workflow_scripts.faces.priors import face_from_points, prior_face
 from workflow_scripts.find_landmarks import find_landmarks
+from workflow_scripts.index_source import index_source
 from workflow_scripts.shards import Shard
 from workflow_scripts.tables import INDEX, read_table, write_table
 
@@ -32,9 +39,16 @@ EYES = np.array([[203.0, 101.0], [246.0, 103.5]])  # of the astronaut, marked by
 HOG = Faces(detector="dlib_hog")
 
 
+def found(picture: np.ndarray, config: Faces) -> list[Face]:
+    return detect_faces(Picture(picture), config)
+
+
 def landmarks_of(picture: np.ndarray, config: Faces = HOG) -> np.ndarray:
-    face = detect_faces(picture, config)[0]
-    return predict_landmarks(face_patch(picture, face), face)
+    return landmarks_in(picture, found(picture, config)[0])
+
+
+def landmarks_in(picture: np.ndarray, face: Face) -> np.ndarray:
+    return predict_landmarks(face_patch(Picture(picture), face), face)
 
 
 def turned(picture: np.ndarray, degrees: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +68,7 @@ def two_sizes(astronaut) -> np.ndarray:
 
 
 def test_a_face_is_found_in_its_place(astronaut):
-    (face,) = detect_faces(astronaut, Faces())
+    (face,) = found(astronaut, Faces())
     assert (face.detector, face.score > 1) == ("dlib_hog", True)
     assert face.left < EYES[0, 0] < EYES[1, 0] < face.right
     assert np.abs(five_points(landmarks_of(astronaut))[:2] - EYES).max() < 2
@@ -70,7 +84,7 @@ def test_landmarks_are_in_pixels_of_the_picture_at_every_size(astronaut, scale):
 
 
 def test_the_largest_the_central_or_the_surest_face_comes_first(two_sizes):
-    by_rule = {rule: detect_faces(two_sizes, Faces(choose=rule)) for rule in ("largest", "central", "score")}
+    by_rule = {rule: found(two_sizes, Faces(choose=rule)) for rule in ("largest", "central", "score")}
     assert len(by_rule["central"]) == len(by_rule["score"]) == 2
     widths = [face.width for face in by_rule["central"]]
     assert by_rule["largest"][0].center[0] < 512 and widths[0] < 0.7 * widths[1]
@@ -83,29 +97,29 @@ def test_the_largest_the_central_or_the_surest_face_comes_first(two_sizes):
 
 def test_of_two_equal_faces_the_left_one_comes_first(astronaut):
     face = astronaut[:256, 96:352]
-    faces = detect_faces(np.concatenate([face, face], axis=1), HOG)
+    faces = found(np.concatenate([face, face], axis=1), HOG)
     assert len(faces) == 2
     assert faces[0].center[0] < 256 < faces[1].center[0]
 
 
 def test_a_face_smaller_than_the_limit_is_no_face(two_sizes):
-    widths = sorted(face.width for face in detect_faces(two_sizes, Faces(choose="score")))
+    widths = sorted(face.width for face in found(two_sizes, Faces(choose="score")))
     limit = int(np.mean(widths))
-    assert [face.width for face in detect_faces(two_sizes, Faces(choose="score", min_size=limit))] == widths[1:]
+    assert [face.width for face in found(two_sizes, Faces(choose="score", min_size=limit))] == widths[1:]
 
 
 def test_a_tight_crop_is_found_by_padding(astronaut):
     tight = astronaut[94:176, 184:262]
-    assert detect_faces(tight, Faces(detector="dlib_hog", pad_retry=0)) == []
-    (face,) = detect_faces(tight, HOG)
+    assert found(tight, Faces(detector="dlib_hog", pad_retry=0)) == []
+    (face,) = found(tight, HOG)
     assert face.detector == "dlib_hog_padded"
     assert np.abs(five_points(landmarks_of(tight))[:2] + np.array([184, 94]) - EYES).max() < 2
 
 
 def test_a_face_that_only_the_network_finds(astronaut):
     tilted, matrix = turned(astronaut, 60, 1.0)
-    assert detect_faces(tilted, HOG) == []
-    (face,) = detect_faces(tilted, Faces())
+    assert found(tilted, HOG) == []
+    (face,) = found(tilted, Faces())
     assert face.detector == "dlib_cnn"
     eyes = five_points(landmarks_of(tilted, Faces()))[:2]
     assert np.abs(eyes - transform_points(matrix, EYES)).max() < 2
@@ -113,13 +127,13 @@ def test_a_face_that_only_the_network_finds(astronaut):
 
 @pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket"])
 def test_nothing_is_found_where_no_face_is(name):
-    assert detect_faces(cv2.resize(getattr(data, name)(), (300, 220), interpolation=cv2.INTER_AREA), Faces()) == []
+    assert found(cv2.resize(getattr(data, name)(), (300, 220), interpolation=cv2.INTER_AREA), Faces()) == []
 
 
 def test_the_whole_picture_is_the_last_resort_and_gets_the_mean_face():
     grey = np.full((200, 160, 3), 128, np.uint8)
     config = Faces(detector="dlib_hog", on_no_face="whole")
-    (face,) = detect_faces(grey, config)
+    (face,) = found(grey, config)
     assert (face.detector, face.score) == ("whole_picture", None)
     landmarks = landmarks_of(grey, config)
     assert (landmarks > 0).all() and (landmarks < (160, 200)).all()
@@ -130,7 +144,7 @@ def test_the_whole_picture_is_the_last_resort_and_gets_the_mean_face():
 def test_pictures_of_any_shape_are_searched():
     for height, width in ((16, 16), (20, 3000), (40000, 30)):
         picture = np.full((height, width, 3), 90, np.uint8)
-        assert detect_faces(picture, Faces()) == []
+        assert found(picture, Faces()) == []
         landmarks = landmarks_of(picture, Faces(detector="dlib_hog", on_no_face="whole"))
         matrix = crop_matrix(landmarks, (width, height), Crop())
         assert (crop_picture(picture, matrix, Crop()) == 90).all()
@@ -266,8 +280,6 @@ def test_the_occluded_picture_of_a_pair_is_cropped_like_the_clean_one(astronaut,
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / "1.png"), picture[:, :, ::-1])
     source = PairsSource(type="pairs", clean=str(tmp_path / "clean"), occluded=str(tmp_path / "occluded"))
-    from workflow_scripts.index_source import index_source
-
     index_source(source, 0, 0, 1, tmp_path / "index.parquet", tmp_path / "q.parquet")
     crops = Shard(run_stages(source, tmp_path / "index.parquet", tmp_path)["crops.arrow"])
     clean, occluded = crops.tensor("image", 0).astype(int), crops.tensor("occluded", 0).astype(int)
@@ -289,3 +301,99 @@ def test_the_commands_run(folder, tmp_path):
     command[command.index("--index") + 1] = str(tmp_path / "absent.parquet")
     failed = subprocess.run(command, capture_output=True, text=True)
     assert failed.returncode == 1 and "absent.parquet" in failed.stderr and "Traceback" not in failed.stderr
+
+
+def five_of(picture: np.ndarray) -> np.ndarray:
+    return np.round(five_points(landmarks_of(picture)))
+
+
+def nme(found: np.ndarray, expected: np.ndarray) -> float:
+    eyes = np.linalg.norm(expected[36] - expected[45])
+    return float(np.linalg.norm(found - expected, axis=1).mean() / eyes)
+
+
+@pytest.mark.parametrize("degrees", [0, 25, -40])
+def test_five_points_replace_the_detector_whatever_the_tilt(astronaut, degrees):
+    picture, matrix = turned(astronaut, degrees, 1.0)
+    upright = landmarks_of(astronaut)
+    face = face_from_points(np.round(transform_points(matrix, five_points(upright))))
+    assert (face.detector, face.score) == ("given_points", None)
+    assert nme(landmarks_in(picture, face), transform_points(matrix, upright)) < 0.03
+
+
+def test_a_box_replaces_the_detector(astronaut):
+    face = detect_faces(Picture(astronaut), HOG)[0]
+    wide = prior_face("boxes", None, [face.left - 4, face.top - 6, face.width * 1.1, face.width * 1.2])
+    assert wide.detector == "given_box"
+    assert nme(landmarks_in(astronaut, wide), landmarks_of(astronaut)) < 0.03
+
+
+def test_what_cannot_be_a_face_is_no_prior():
+    assert prior_face("none", [1.0] * 10, [1, 1, 9, 9]) is None
+    assert prior_face("points", None, None) is None
+    assert prior_face("points", [0.0] * 10, None) is None
+    assert prior_face("boxes", None, [10, 10, 0, 0]) is None
+
+
+def test_the_network_alone_finds_what_it_finds_as_a_last_step(astronaut):
+    (face,) = found(astronaut, Faces(detector="dlib_mmod"))
+    assert face.detector == "dlib_cnn"
+    assert nme(landmarks_in(astronaut, face), landmarks_of(astronaut)) < 0.03
+
+
+@pytest.mark.parametrize("detector", ["yunet", "ssd"])
+def test_files_that_are_no_weights_are_refused(astronaut, tmp_path, detector):
+    path = tmp_path / "weights"
+    path.write_text("not a network")
+    weights = Weights(**dict.fromkeys(Weights().of_detector(detector), str(path)))
+    with pytest.raises(UserError, match=r"weights\..*; download"):
+        detect_faces(Picture(astronaut), Faces(detector=detector), weights)
+
+
+@pytest.fixture(scope="module")
+def celeba(astronaut, tmp_path_factory) -> CelebaSource:
+    """Three pictures: one with given points, one of which the data set says nothing, one with impossible points."""
+    root = tmp_path_factory.mktemp("celeba")
+    (root / "img_align_celeba").mkdir()
+    for number in (1, 2, 3):
+        cv2.imwrite(str(root / f"img_align_celeba/{number:06d}.png"), astronaut[:300, 70:370, ::-1])
+    points = " ".join(str(int(value)) for value in five_of(astronaut[:300, 70:370]).ravel())
+    rows = [f"000001.jpg {points}", f"000003.jpg {' '.join(['0'] * 10)}"]
+    (root / "list_landmarks_align_celeba.txt").write_text("\n".join(["2", "lefteye_x", *rows]) + "\n")
+    return CelebaSource(type="celeba", path=str(root), faces=Faces(prior="points"))
+
+
+def test_a_picture_without_points_goes_to_the_detector_and_the_check_says_how_near_all_are(celeba, tmp_path):
+    paths = {name: tmp_path / name for name in ("i.parquet", "q.parquet", "l.parquet", "c.parquet", "c.json")}
+    index_source(celeba, 0, 0, 1, paths["i.parquet"], paths["q.parquet"])
+    find_landmarks(celeba, paths["i.parquet"], paths["l.parquet"], paths["q.parquet"])
+    table = read_table(paths["l.parquet"])
+    assert table["detector"].tolist() == ["given_points", "dlib_hog", "dlib_hog"]
+    assert table["score"].isna().tolist() == [True, False, False]
+
+    check_landmarks(celeba, [paths["i.parquet"]], [paths["l.parquet"]], paths["c.parquet"], paths["c.json"])
+    check = read_table(paths["c.parquet"])
+    assert check["compared_with"].tolist() == ["dlib_hog", None, None]
+    assert check["points_nme"][0] < 0.03 and check["detected_nme"][0] < 0.03
+    assert np.isnan(check["points_nme"][1]) and check["points_nme"][2] > 1  # impossible points are seen
+    summary = json.loads(paths["c.json"].read_text())
+    assert (summary["points_nme"]["items"], summary["detected_nme"]["items"]) == (2, 1)
+
+
+def test_pictures_in_the_wild_have_their_own_boxes_and_points(astronaut, tmp_path):
+    (tmp_path / "Img/img_celeba").mkdir(parents=True)
+    (tmp_path / "Anno").mkdir()
+    cv2.imwrite(str(tmp_path / "Img/img_celeba/000001.png"), astronaut[:, :, ::-1])
+    face = found(astronaut, HOG)[0]
+    box = [round(value) for value in (face.left, face.top, face.width, face.width)]
+    texts = {"bbox_celeba": box, "landmarks_celeba": range(10), "landmarks_align_celeba": [1] * 10}
+    for name, values in texts.items():
+        row = " ".join(["000001.jpg", *map(str, values)])
+        (tmp_path / f"Anno/list_{name}.txt").write_text(f"1\nimage_id x\n{row}\n")
+    source = CelebaSource(type="celeba", path=str(tmp_path), faces=Faces(prior="boxes"))
+    index, output, quarantine = (tmp_path / name for name in ("i.parquet", "l.parquet", "q.parquet"))
+    index_source(source, 0, 0, 1, index, quarantine)
+    assert read_table(index)["box"][0].tolist() == box
+    assert read_table(index)["points"][0].tolist() == list(range(10))
+    find_landmarks(source, index, output, quarantine)
+    assert read_table(output)["detector"].tolist() == ["given_box"]

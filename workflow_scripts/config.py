@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 PACKAGE = Path(__file__).parent
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+DETECTOR_WEIGHTS = {"yunet": ("yunet",), "ssd": ("ssd_prototxt", "ssd_caffemodel")}  # keys of `Weights`
 NAME = r"^[a-z][a-z0-9_]*$"  # sources and experiments become folder names
 
 
@@ -76,11 +77,18 @@ class Split(Model):
 class Faces(Model):
     """How faces are found."""
 
-    detector: Literal["dlib_hog", "dlib_hog_cnn"] = Field(
+    detector: Literal["dlib_hog", "dlib_hog_cnn", "dlib_mmod", "yunet", "ssd"] = Field(
         "dlib_hog_cnn",
         description="`dlib_hog`: dlib's histogram-of-gradients frontal detector; `dlib_hog_cnn`: then, where it finds "
-        "no face, dlib's convolutional one, which also finds turned and partly hidden faces, at some 100 ms a picture",
+        "no face, dlib's convolutional one, which also finds turned and partly hidden faces, at some 100 ms a picture; "
+        "`dlib_mmod`: the convolutional one alone; `yunet`, `ssd`: OpenCV's, with the files named under `weights:`",
     )
+    prior: Literal["none", "points", "boxes"] = Field(
+        "none",
+        description="what the data set itself says of where its faces are, which saves the detector: CelebA's five "
+        "`points` or its `boxes`; a picture of which it says nothing goes to the detector",
+    )
+    min_score: float = Field(0.8, ge=0, le=1, description="of `yunet` and `ssd`: a surer detection is a face")
     choose: Literal["largest", "central", "score"] = Field(
         "largest",
         description="which of several faces an item stands for; ties go to the higher score, then to the left",
@@ -398,6 +406,17 @@ def experiment_types() -> tuple[type[BaseExperiment], ...]:
 
 
 class Weights(Model):
-    """Paths of weights that the user has; a file is used only when its SHA-256 is the published one."""
+    """Paths of weights that the user has."""
 
-    vgg19: str | None = Field(None, description="torchvision's `vgg19-dcbb9e9d.pth`")
+    vgg19: str | None = Field(
+        None, description="torchvision's `vgg19-dcbb9e9d.pth`; used only when its SHA-256 is the published one"
+    )
+    yunet: str | None = Field(None, description="OpenCV's `face_detection_yunet_2023mar.onnx`")
+    ssd_prototxt: str | None = Field(None, description="`deploy.prototxt` of OpenCV's ResNet-10 SSD")
+    ssd_caffemodel: str | None = Field(
+        None, description="`res10_300x300_ssd_iter_140000.caffemodel` of OpenCV's ResNet-10 SSD"
+    )
+
+    def of_detector(self, detector: str) -> dict[str, str | None]:
+        """Return the paths, by their keys, of the weights that a detector of `Faces.detector` needs."""
+        return {key: getattr(self, key) for key in DETECTOR_WEIGHTS.get(detector, ())}

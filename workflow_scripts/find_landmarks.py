@@ -12,17 +12,24 @@ from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from workflow_scripts import cli
-from workflow_scripts.config import BaseSource, Source
-from workflow_scripts.faces.detection import Face, detect_faces, face_patch, predict_landmarks
+from workflow_scripts.config import BaseSource, Source, Weights
+from workflow_scripts.faces.detection import detect_faces
+from workflow_scripts.faces.face import Face, Picture
+from workflow_scripts.faces.landmarks import Patch, face_patch, predict_landmarks
+from workflow_scripts.faces.priors import prior_face
 from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.tables import LANDMARKS, Quarantine, read_table, write_table
 
 STAGE = "find_landmarks"
+NO_WEIGHTS = Weights()
+COLUMNS = ["item", "file", "frame", "points", "box"]
 BLOCK = 64  # faces; the detector and the landmark model (100 MB) each stay in the processor's cache for a block
 
 
-def find_landmarks(source: BaseSource, index: Path, output: Path, quarantine: Path) -> None:
+def find_landmarks(
+    source: BaseSource, index: Path, output: Path, quarantine: Path, weights: Weights = NO_WEIGHTS
+) -> None:
     """Write the `landmarks` table of one shard: one row per face, sorted by item and rank.
 
     Args:
@@ -30,28 +37,33 @@ def find_landmarks(source: BaseSource, index: Path, output: Path, quarantine: Pa
         index: the shard's part of the index. Of a pair, the clean picture is searched.
         output: the table.
         quarantine: items whose picture cannot be read or shows no face.
+        weights: the files of the detector, where it needs some.
+
+    Raises:
+        UserError: the files of the detector's weights cannot be used.
     """
     cv2.setNumThreads(1)
     rejected = Quarantine(STAGE)
     rows = []
-    for block in _blocks(_faces(source, read_table(index, ["item", "file", "frame"]), rejected)):
+    for block in _blocks(_faces(source, weights, read_table(index, COLUMNS), rejected)):
         rows += [_row(item, rank, face, predict_landmarks(patch, face)) for item, rank, face, patch in block]
     write_table(output, sorted(rows, key=lambda row: (row["item"], row["face"])), LANDMARKS)
     rejected.write(quarantine)
 
 
 def _faces(
-    source: BaseSource, index: pd.DataFrame, rejected: Quarantine
-) -> Iterator[tuple[str, int, Face, np.ndarray]]:
+    source: BaseSource, weights: Weights, index: pd.DataFrame, rejected: Quarantine
+) -> Iterator[tuple[str, int, Face, Patch]]:
     """Yield item, rank, face and its patch for every face of every item."""
     with PictureReader(source) as reader:
         for row in tqdm(index.itertuples(), STAGE, len(index), mininterval=2, file=sys.stderr):
             try:
-                picture = reader.read(row.file, row.frame)
+                picture = Picture(reader.read(row.file, row.frame))
             except BadPicture as bad:
                 rejected.add(row.item, bad.reason, bad.detail)
                 continue
-            faces = detect_faces(picture, source.faces)
+            given = prior_face(source.faces.prior, row.points, row.box)
+            faces = [given] if given else detect_faces(picture, source.faces, weights)
             if not faces:
                 rejected.add(
                     row.item,
@@ -87,8 +99,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--index", type=Path, required=True, help="the shard's part of the index")
     parser.add_argument("--output", type=Path, required=True, help="the landmarks table to write")
     parser.add_argument("--quarantine", type=Path, required=True, help="the table of items without a face to write")
+    parser.add_argument("--weights", default="{}", help="the paths of weights as JSON")
     args = parser.parse_args(argv)
-    find_landmarks(TypeAdapter(Source).validate_json(args.config), args.index, args.output, args.quarantine)
+    source = TypeAdapter(Source).validate_json(args.config)
+    weights = Weights.model_validate_json(args.weights)
+    find_landmarks(source, args.index, args.output, args.quarantine, weights)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Check the whole configuration at start: a wrong key is named, with the line to write instead; then nothing runs."""
 
 import difflib
+from pathlib import Path
 from typing import Annotated, Any, Union, get_args
 
 import yaml
@@ -30,9 +31,24 @@ class Config(Model):
         for name in (*self.sources, *self.experiments):
             if name in RESERVED or (name in self.sources and name in self.experiments):
                 raise ValueError(f"the name {name!r} is taken; rename it, for example `{name}_1:`")
+        for name, source in self.sources.items():
+            self._check_faces(f"sources.{name}.faces", source)
         for name, experiment in self.experiments.items():
             self._check_experiment(name, experiment)
         return self
+
+    def _check_faces(self, here: str, source) -> None:
+        detector, prior = source.faces.detector, source.faces.prior
+        for key, path in self.weights.of_detector(detector).items():
+            if path is None:
+                raise ValueError(
+                    f"{here}.detector: {detector} needs its weights, which are not downloaded; "
+                    f"write `weights: {{{key}: path/of/the/file}}`"
+                )
+            if not Path(path).is_file():
+                raise ValueError(f"weights.{key}: no file {path}; write the path of the file that you have")
+        if prior != "none" and source.type != "celeba":
+            raise ValueError(f"{here}.prior: only a source of type celeba has {prior}; write `prior: none`")
 
     def _check_experiment(self, name: str, experiment) -> None:
         here = f"experiments.{name}"

@@ -47,7 +47,8 @@ def make_pairs(
     """
     cv2.setNumThreads(1)
     shard = Shard(crops)
-    rows = read_table(index, ["item", "split", "kind"]).set_index("item")
+    table = read_table(index, ["item", "split", "kind"])
+    splits, kinds = (dict(zip(table["item"], table[name], strict=True)) for name in ("split", "kind"))
     size = shard.tensor("image", 0).shape[0] if len(shard) else 1
     picture, plane = (np.uint8, (size, size, 3)), (np.uint8, (size, size))
     columns = {"item": pa.string(), "variant": pa.int32(), "kind": pa.string(), "input": picture}
@@ -64,11 +65,9 @@ def make_pairs(
                 shown = shard.tensor("occluded", row) if "occluded" in shard.columns else image
                 yield {"item": item, "variant": 0, "kind": None, "input": shown}
             elif role == "given":
-                yield from _given(
-                    item, rows.at[item, "kind"], image, shard.tensor("occluded", row), difference, rejected
-                )
+                yield from _given(item, kinds[item], image, shard.tensor("occluded", row), difference, rejected)
             else:
-                variants = occluders.variants if rows.at[item, "split"] == "train" else 1
+                variants = occluders.variants if splits[item] == "train" else 1
                 yield from _drawn(
                     item, image, shard.tensor("landmarks", row), variants, occluders, difference, seed, rejected
                 )

@@ -26,6 +26,7 @@ INDEX = pa.schema(
         ("identity", pa.string()),
         ("group", pa.string()),
         ("points", pa.list_(pa.float32())),
+        ("box", pa.list_(pa.float32())),
         ("attributes", pa.list_(pa.string())),
     ]
 )
@@ -42,6 +43,16 @@ LANDMARKS = pa.schema(
         ("detector", pa.string()),
         *[(f"x_{i}", pa.float32()) for i in range(68)],
         *[(f"y_{i}", pa.float32()) for i in range(68)],
+    ]
+)
+
+LANDMARK_CHECK = pa.schema(
+    [
+        ("item", pa.string()),
+        ("detector", pa.string()),
+        ("points_nme", pa.float32()),
+        ("detected_nme", pa.float32()),
+        ("compared_with", pa.string()),
     ]
 )
 

@@ -9,6 +9,10 @@ import numpy as np
 from workflow_scripts.config import Crop
 from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
 
+# How `warp` samples, against eightfold sampling of aligned CelebA: 48 dB at 128 pixels (a fourth of the time of cubic
+# samples, which have 52 dB), 46 dB at 192.
+MILD_SHRINK = 1.2  # up to this, one sample for each pixel is enough
+LINEAR_SHRINK = 1.5  # from this on, the two samples are so near to the picture's own pixels that linear ones do
 OUTSIDE_FADE = 0.1  # of the crop's size; distance from the picture at which its continuation is fully blurred
 OUTSIDE_BLUR = 0.08  # of the crop's size; standard deviation of the blur
 
@@ -24,6 +28,12 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
 
 CELEBA_POINTS = five_points(CELEBA_LANDMARKS)
+
+
+def tilt_of(landmarks: np.ndarray) -> float:
+    """Return the angle of the line between the eyes of 68 landmarks (68, 2) in degrees, clockwise as seen."""
+    across = landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)
+    return float(np.degrees(np.arctan2(across[1], across[0])))
 
 
 def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -92,17 +102,18 @@ def warp(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.n
         reduced = tuple(max(1, int(side / int(shrinks))) for side in full)
         part = cv2.resize(part, reduced, interpolation=cv2.INTER_AREA)
         matrix = compose(matrix, stretch(reduced, full))
-    samples = 1 if shrinks <= 1 else 2
+        shrinks /= int(shrinks)
+    samples = 1 if shrinks <= MILD_SHRINK else 2
+    flags = cv2.INTER_LINEAR if shrinks >= LINEAR_SHRINK else cv2.INTER_CUBIC
     grid = (samples * size[0], samples * size[1])
     matrix = compose(stretch(size, grid), matrix)
-    dense = cv2.warpAffine(part, matrix, grid, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    dense = cv2.warpAffine(part, matrix, grid, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return dense if samples == 1 else cv2.resize(dense, size, interpolation=cv2.INTER_AREA)
 
 
 def _visible_part(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int], margin: int):
     """Return the rectangle of the picture that the result shows, at least one pixel, and its upper left corner."""
-    result_corners = np.array([[x, y] for x in (0, size[0] - 1) for y in (0, size[1] - 1)], np.float64)
-    seen = transform_points(cv2.invertAffineTransform(matrix), result_corners)
+    seen = _corners(size, cv2.invertAffineTransform(matrix))
     limits = np.array(picture.shape[1::-1])
     first = np.clip(np.floor(seen.min(axis=0)) - margin, 0, limits - 1).astype(int)
     last = np.clip(np.ceil(seen.max(axis=0)) + margin, 0, limits - 1).astype(int)
@@ -123,14 +134,22 @@ def crop_picture(picture: np.ndarray, matrix: np.ndarray, crop: Crop) -> np.ndar
     if not outside.any():
         return image
     distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_5)
-    weight = np.minimum(distance / (OUTSIDE_FADE * crop.size), 1)[:, :, None]
-    blurred = cv2.GaussianBlur(image, (0, 0), OUTSIDE_BLUR * crop.size, borderType=cv2.BORDER_REPLICATE)
-    return np.rint(image * (1 - weight) + blurred * weight).astype(np.uint8)
+    weight = np.minimum(distance / (OUTSIDE_FADE * crop.size), 1)
+    small = cv2.resize(image, (crop.size // 8, crop.size // 8), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), OUTSIDE_BLUR * crop.size / 8, borderType=cv2.BORDER_REPLICATE)
+    blurred = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
+    return cv2.blendLinear(blurred, image, weight, 1 - weight)
 
 
 def _outside(matrix: np.ndarray, picture_size: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     """Return uint8 (height, width): 1 where a pixel of the result lies beyond the picture."""
-    columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
-    points = transform_points(cv2.invertAffineTransform(matrix), np.stack([columns, rows], axis=-1).reshape(-1, 2))
-    beyond = ((points < -0.5) | (points > np.array(picture_size) - 0.5)).any(axis=1)
-    return beyond.reshape(size[::-1]).astype(np.uint8)
+    x, y = (np.arange(side, dtype=np.float32) for side in size)
+    inverse = cv2.invertAffineTransform(matrix).astype(np.float32)
+    columns, rows = (line[0] * x + (line[1] * y[:, None] + line[2]) for line in inverse)
+    inside = (columns >= -0.5) & (columns <= picture_size[0] - 0.5) & (rows >= -0.5) & (rows <= picture_size[1] - 0.5)
+    return (~inside).astype(np.uint8)
+
+
+def _corners(size: tuple[int, int], matrix: np.ndarray) -> np.ndarray:
+    """Return where a matrix (2, 3) takes the middles of the four corner pixels of a rectangle, (4, 2)."""
+    return transform_points(matrix, np.array([[x, y] for x in (0, size[0] - 1) for y in (0, size[1] - 1)], np.float64))

@@ -107,7 +107,7 @@ def _lit(canvas: Canvas, drawing: Drawing, light: Light, rng: np.random.Generato
     Lambert's law on the relief's normals, with the light from above and from the side that the face's skin shows, and
     a little sheen, which is what shows the folds of black cloth.
     """
-    slope_y, slope_x = np.gradient(drawing.relief, np.float32(1 / canvas.scale))
+    slope_y, slope_x = _slopes(drawing.relief, canvas.scale)
     direction = np.array([0.9 * light.slope[0], 0.5 * light.slope[1] - 0.35, 1], np.float32)
     cosine = (1 - slope_x * direction[0] - slope_y * direction[1]) / np.sqrt(1 + slope_x**2 + slope_y**2)
     diffuse = np.maximum(cosine, 0)
@@ -115,25 +115,44 @@ def _lit(canvas: Canvas, drawing: Drawing, light: Light, rng: np.random.Generato
     falloff = light.slope[0] * canvas.x[:1] + light.slope[1] * (canvas.y[:, :1] - 0.5)
     shade = drawing.shade * (ambient + (1 - ambient) * diffuse) * np.exp(np.clip(0.8 * falloff, -0.7, 0.5))
     white = 255 * light.level * rng.uniform(0.88, 1.08) * light.tint
-    color = (drawing.color + _SHEEN * np.square(np.square(diffuse))[..., None]) * (shade[..., None] * white)
-    return np.dstack([np.clip(color, 0, 255) * drawing.alpha[..., None], 255 * drawing.alpha]).astype(np.float32)
+    sheen = _SHEEN * np.square(np.square(diffuse))
+    layer = np.empty((*canvas.shape, 4), np.float32)
+    for channel in range(3):
+        color = (drawing.color[..., channel] + sheen) * (shade * white[channel])
+        layer[..., channel] = np.minimum(color, 255) * drawing.alpha
+    layer[..., 3] = 255 * drawing.alpha
+    return layer
+
+
+def _slopes(relief: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return central differences down and to the right, per unit, float32 (h, w); one-sided at the border."""
+    relief = np.pad(np.asarray(relief, np.float32), 1, mode="reflect", reflect_type="odd")
+    half = np.float32(scale / 2)
+    return (relief[2:, 1:-1] - relief[:-2, 1:-1]) * half, (relief[1:-1, 2:] - relief[1:-1, :-2]) * half
 
 
 def _warp(layer: np.ndarray, canvas: Canvas, wear: Wear, pose: Pose, window: Window, factor: int) -> np.ndarray:
     """Return the layer as it lies in the picture's window, float32 (bottom - top, right - left, 4)."""
     left, top, right, bottom = window
     offset = 0.5 / factor - 0.5
-    x, y = unproject(
+    columns, rows = unproject(
         pose,
         np.arange(left * factor, right * factor) / factor + offset,
         np.arange(top * factor, bottom * factor) / factor + offset,
+        _to_canvas(canvas, wear),
     )
-    cosine, sine = np.float32(np.cos(wear.turn)), np.float32(np.sin(wear.turn))
-    x, y = x - np.float32(wear.right), y - np.float32(wear.down + 0.5)  # turned about the middle of the canvas
-    x, y = x * cosine + y * sine, y * cosine - x * sine + np.float32(0.5)
-    columns, rows = (x - LEFT) * canvas.scale - 0.5, (y - TOP) * canvas.scale - 0.5
     warped = cv2.remap(layer, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
     return warped if factor == 1 else cv2.resize(warped, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+
+
+def _to_canvas(canvas: Canvas, wear: Wear) -> np.ndarray:
+    """Return the matrix (3, 3) from points of the mean face to canvas pixels of an occluder worn out of place."""
+    cosine, sine = np.cos(wear.turn), np.sin(wear.turn)
+    placed = np.array([[1, 0, -wear.right], [0, 1, -wear.down - 0.5], [0, 0, 1]])  # turned about the canvas's middle
+    turned = np.array([[cosine, sine, 0], [-sine, cosine, 0.5], [0, 0, 1]])
+    scale = canvas.scale
+    pixels = np.array([[scale, 0, -LEFT * scale - 0.5], [0, scale, -TOP * scale - 0.5], [0, 0, 1]])
+    return pixels @ turned @ placed
 
 
 def _taken_alike(warped: np.ndarray, window: Window, light: Light, rng: np.random.Generator) -> np.ndarray:

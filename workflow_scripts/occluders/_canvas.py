@@ -12,9 +12,9 @@ _SCALES = (32, 48, 64, 80, 96, 112, 128, 160, 192, 256, 320, 384, 512)  # pixels
 _SUBPIXEL = 4  # fractional bits of OpenCV's drawing coordinates
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Canvas:
-    """The mean frontal face as a pixel grid.
+    """The mean frontal face as a pixel grid; there is one for each scale, so what depends on it alone can be cached.
 
     Attributes:
         scale: pixels per unit.

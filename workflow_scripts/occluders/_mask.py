@@ -52,9 +52,9 @@ def add_straps(
     if not lines:
         return body
     straps = canvas.stroke(lines, width)
-    over = body.alpha[..., None]
+    color = np.asarray(color, np.float32)
     return Drawing(
-        body.color * over + np.asarray(color, np.float32) * (1 - over),
+        color + (body.color - color) * body.alpha[..., None],
         np.maximum(body.alpha, straps),
         body.relief,
         body.shade * body.alpha + 0.92 * (1 - body.alpha),

@@ -19,6 +19,7 @@ _MIRROR = {**{i: 16 - i for i in range(9)}, 31: 35, 32: 34, 48: 54, 49: 53, 50: 
 _TURN_WIDENING = 0.37
 _FRONT = [30, *range(48, 60)]
 _FRONT_MARGIN = 1.15
+FAR = -1e4  # for `cv2.remap`: outside of any picture
 
 
 @dataclass(frozen=True)
@@ -116,17 +117,23 @@ def project(pose: Pose, points: np.ndarray) -> np.ndarray:
     return mapped[:, :2] / weight
 
 
-def unproject(pose: Pose, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Map pixels (x row vector (w,), y column (h,)) back to the mean face; beyond the horizon they lie far outside.
+def unproject(pose: Pose, x: np.ndarray, y: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Map pixels (x row vector (w,), y column (h,)) back to the mean face, and on by an affine matrix.
+
+    Args:
+        pose: of the face.
+        x: of the columns.
+        y: of the rows.
+        then: (3, 3), applied to points of the mean face.
 
     Returns:
-        Two float32 arrays (h, w): x and y on the mean face.
+        Two float32 arrays (h, w): x and y; far outside for a pixel beyond the horizon.
     """
     (top, bottom) = pose.seam
     columns, rows = x[None, :].astype(np.float32), y[:, None].astype(np.float32)
     side = (columns - top[0]) * (bottom[1] - top[1]) - (rows - top[1]) * (bottom[0] - top[0])
     right = side > 0
-    inverse = np.linalg.inv(pose.sides).astype(np.float32)
+    inverse = (then @ np.linalg.inv(pose.sides)).astype(np.float32)
     mapped = []
     for line in range(3):
         left_map, right_map = (
@@ -134,5 +141,7 @@ def unproject(pose: Pose, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.
         )
         mapped.append(np.where(right, right_map, left_map))
     valid = mapped[2] > 1e-6
+    if valid.all():
+        return mapped[0] / mapped[2], mapped[1] / mapped[2]
     weight = np.where(valid, mapped[2], 1)
-    return np.where(valid, mapped[0] / weight, 9), np.where(valid, mapped[1] / weight, 9)
+    return np.where(valid, mapped[0] / weight, FAR), np.where(valid, mapped[1] / weight, FAR)

@@ -1,5 +1,7 @@
 """Surgical mask: pleated non-woven cloth with a nose wire and ear loops."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, mirrored_outline
@@ -39,9 +41,7 @@ def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> D
     )  # fmt: skip
     color = pick_color(rng, _VARIED if varied else _PLAIN, 0.03 if varied else 0.01)
     relief, shade = _pleats(canvas, rng, 0.015 if varied else 0.003)
-    relief -= 0.45 * canvas.x**2 + 0.15 * (canvas.y - 0.4) ** 2
-    wire = np.exp(-(((canvas.y - 0.105 - 0.9 * canvas.x**2) / 0.018) ** 2) - (canvas.x / 0.22) ** 4)
-    relief += 0.006 * wire
+    relief += _vault(canvas)
     inset = canvas.inset(alpha)
     shade *= (1 - 0.08 * line_at(canvas, inset - 0.035)) * (0.92 + 0.08 * np.clip(inset / 0.012, 0, 1))
     if varied:
@@ -52,10 +52,17 @@ def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> D
     return add_straps(canvas, body, turn, style, ends, 0.018, loops)
 
 
+@lru_cache
+def _vault(canvas: Canvas) -> np.ndarray:
+    """Return the relief that all surgical masks share: bent over the face, with a wire over the nose."""
+    wire = np.exp(-np.square((canvas.y - 0.105 - 0.9 * canvas.x**2) / 0.018) - np.square(np.square(canvas.x / 0.22)))
+    return 0.006 * wire - (0.45 * canvas.x**2 + 0.15 * np.square(canvas.y - 0.4))
+
+
 def _pleats(canvas: Canvas, rng: np.random.Generator, spread: float) -> tuple[np.ndarray, np.ndarray]:
     """Return relief and shade of three pleats: each overhangs the cloth below, and they draw together sideways."""
     relief, shade = np.zeros(canvas.shape, np.float32), np.ones(canvas.shape, np.float32)
-    outward = np.square(canvas.x / 0.5)
+    outward = np.square(canvas.x[:1] / 0.5)
     for height in _PLEATS:
         depth, height = rng.uniform(0.7, 1.2), height + rng.normal(0, spread)
         below = canvas.y - height - (0.03 - 0.24 * (height - 0.40)) * outward

@@ -2,8 +2,9 @@
 
 Layouts, tried in this order below `path`: Kaggle (`img_align_celeba/img_align_celeba/`), flat (`img_align_celeba/`),
 official (`Img/img_align_celeba/`, text files in `Anno/` and `Eval/`), torchvision (`celeba/img_align_celeba/`), the
-pictures' folder itself, and the same with `img_align_celeba.zip`. The item is the picture's path below its folder, as
-`000001.jpg`; in an archive it is the name alone, because the folders differ between copies.
+pictures' folder itself, the same with `img_align_celeba.zip`, and last the pictures in the wild, `img_celeba/`, which
+have other points, and boxes. The item is the picture's path below its folder, as `000001.jpg`; in an archive it is the
+name alone, because the folders differ between copies.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ FOLDERS = (
     "celeba/img_align_celeba",
     ".",
 )
+IN_THE_WILD = "img_celeba"
 ARCHIVES = ("img_align_celeba.zip", "Img/img_align_celeba.zip", "celeba/img_align_celeba.zip")
 
 
@@ -66,6 +68,9 @@ def find_layout(path: str) -> Layout:
     for name in ARCHIVES:
         if (root / name).is_file():
             return _layout(root, root / name, archive=True)
+    for name in (IN_THE_WILD, f"Img/{IN_THE_WILD}"):
+        if _has_picture(root / name):
+            return _layout(root, root / name, archive=False)
     expected = "img_align_celeba/, Img/img_align_celeba/ or img_align_celeba.zip"
     raise UserError(f"path: no CelebA pictures in {path}; expected {expected} in it")
 
@@ -102,7 +107,8 @@ def describe(source: CelebaSource, files: Sequence[File]) -> list[dict]:
     """
     layout = find_layout(source.path)
     names = {file.path: PurePosixPath(file.path).stem for file in files}
-    inside = celeba_texts.find_members(layout.archive) if layout.archive else []
+    members = celeba_texts.find_members(layout.archive) if layout.archive else []
+    inside = [text for text in members if text.stem not in celeba_texts.IN_THE_WILD]
     said = celeba_texts.read([*inside, *layout.texts], set(names.values()))
     return [{"item": layout.item(file.path), "file": file.path, **said[names[file.path]]} for file in files]
 
@@ -124,7 +130,9 @@ def _layout(root: Path, pictures: Path, *, archive: bool) -> Layout:
     bases = [folder for folder in (pictures, *pictures.parents[:2]) if own or folder.is_relative_to(root)]
     places = [base / name for base in bases for name in (".", "Anno", "Eval")]
     prefix = "" if own or archive else f"{pictures.relative_to(root).as_posix()}/"
-    return Layout(pictures, prefix, pictures if archive else None, celeba_texts.find(places))
+    other = celeba_texts.ALIGNED if pictures.name == IN_THE_WILD else celeba_texts.IN_THE_WILD
+    texts = [text for text in celeba_texts.find(places) if text.stem not in other]
+    return Layout(pictures, prefix, pictures if archive else None, texts)
 
 
 def _has_picture(folder: Path) -> bool:

@@ -10,7 +10,17 @@ from workflow_scripts.cli import UserError
 from workflow_scripts.sources.archives import open_archive
 from workflow_scripts.sources.listing import SUFFIXES
 
-STEMS = ("list_eval_partition", "list_landmarks_align_celeba", "list_attr_celeba", "identity_CelebA")
+STEMS = (
+    "list_eval_partition",
+    "list_landmarks_align_celeba",
+    "list_landmarks_celeba",
+    "list_bbox_celeba",
+    "list_attr_celeba",
+    "identity_CelebA",
+)
+# What is said in pixels holds for the aligned pictures or for those in the wild, which lie in another folder.
+IN_THE_WILD = ("list_landmarks_celeba", "list_bbox_celeba")
+ALIGNED = ("list_landmarks_align_celeba",)
 NAMES = frozenset(f"{stem}{suffix}" for stem in STEMS for suffix in (".txt", ".csv"))
 SPLITS = {"0": "train", "1": "val", "2": "test"}
 PRESENT = {"1": True, "-1": False, "0": False}
@@ -131,6 +141,11 @@ def _points(fields: list[str], header: list[str]) -> list[float]:
     return [float(field) for field in fields]
 
 
+def _box(fields: list[str], header: list[str]) -> list[float]:
+    left, top, width, height = map(float, fields)
+    return [left, top, width, height]
+
+
 def _attributes(fields: list[str], header: list[str]) -> list[str]:
     return [name for name, value in zip(header, fields, strict=True) if PRESENT[value]]
 
@@ -143,6 +158,8 @@ def _identity(fields: list[str], header: list[str]) -> str:
 PARSERS: dict[str, tuple[str, Callable[[list[str], list[str]], object]]] = {
     "list_eval_partition": ("split", _split),
     "list_landmarks_align_celeba": ("points", _points),
+    "list_landmarks_celeba": ("points", _points),
+    "list_bbox_celeba": ("box", _box),
     "list_attr_celeba": ("attributes", _attributes),
     "identity_CelebA": ("identity", _identity),
 }
