@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs lock clean
+.PHONY: help run test lint docs lock benchmark clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -32,6 +32,12 @@ lock: $(READY) ## pin the newest allowed versions of all dependencies
 	@{ echo "# Written by \`make lock\` from pyproject.toml. torch brings the CUDA packages of its own build itself, so they are not listed."; \
 	  $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --group dev --no-annotate --no-header -q \
 	  | grep -vE '^(nvidia-|cuda-|triton)'; } > envs/requirements.lock.new && mv envs/requirements.lock.new envs/requirements.lock
+
+benchmark: $(READY) ## speed against MaskTheFace: PEER=its checkout PEER_PYTHON=a Python for it PICTURES=aligned CelebA pictures
+	@rm -rf results/benchmark-runs
+	@$(BIN)/python -m benchmarks.masks --peer $(PEER) --peer-python $(PEER_PYTHON) --pictures $(PICTURES) --work results/benchmark-runs/masks
+	@$(BIN)/python -m benchmarks.pieces --pictures $(PICTURES) --work results/benchmark-runs/pieces
+	@$(BIN)/python -m benchmarks.folder --pictures $(PICTURES) --work results/benchmark-runs/folder
 
 clean: ## remove results (not the environment)
 	find results -mindepth 1 ! -name README.md -delete; rm -rf .snakemake

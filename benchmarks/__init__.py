@@ -1,0 +1,1 @@
+"""Measurements of speed against other tools, each one command; see README.md."""
