@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     rejected = read_table(args.work / "results/photos/quarantine.parquet")
     late = rejected[rejected["stage"] == "crop_faces"]["item"]
     fates = set(landmarks["item"]) | set(rejected["item"])
-    reasons = dict(rejected["reason"].value_counts())
+    reasons = rejected["reason"].value_counts().to_dict()
     print(f"{files} files: {landmarks['item'].nunique() - len(late)} crops, quarantined: {reasons}")
     print(f"files without a fate: {files - len(fates)}")
 

@@ -88,7 +88,12 @@ class Faces(Model):
         description="what the data set itself says of where its faces are, which saves the detector: CelebA's five "
         "`points` or its `boxes`; a picture of which it says nothing goes to the detector",
     )
-    min_score: float = Field(0.8, ge=0, le=1, description="of `yunet` and `ssd`: a surer detection is a face")
+    min_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="of `yunet` and `ssd`: a surer detection is a face; null: 0.8 and 0.95",
+    )
     choose: Literal["largest", "central", "score"] = Field(
         "largest",
         description="which of several faces an item stands for; ties go to the higher score, then to the left",

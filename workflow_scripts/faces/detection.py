@@ -28,6 +28,8 @@ from workflow_scripts.faces.face import Face, Picture, square
 HOG_SIDE = 1000  # pixels; longest side of the copy searched first, the second is twice as large
 PADDED_SIDE = 288  # pixels; a face that touches the border is large in its picture, so a small copy shows it
 CNN_SIDES = (640, 320)  # pixels; a larger picture is shrunk to the first, a smaller one then enlarged to the second
+# SSD sees second faces on the chests of aligned CelebA, most with scores below 0.93; that of a true face is nearly 1.
+MIN_SCORES = {"yunet": 0.8, "ssd": 0.95}
 YUNET_SIDE = 640  # pixels; a larger picture is shrunk
 # The HOG box in tight face crops: side as a fraction of sqrt(width x height), and its centre. Medians of bare faces are
 # 0.88, 0.50, 0.57; set slightly smaller and higher by eye, as what is left for this step are mostly masked faces.
@@ -72,10 +74,11 @@ def _steps(picture: Picture, config: Faces, weights: Weights) -> Iterator[list[F
         yield mmod(picture, min(1.0, CNN_SIDES[0] / side), "dlib_cnn")
         if side < CNN_SIDES[1]:
             yield mmod(picture, CNN_SIDES[1] / side, "dlib_cnn_enlarged")
+    min_score = MIN_SCORES.get(config.detector) if config.min_score is None else config.min_score
     if config.detector == "yunet":
-        yield yunet(picture, min(1.0, YUNET_SIDE / side), config.min_score, weights)
+        yield yunet(picture, min(1.0, YUNET_SIDE / side), min_score, weights)
     if config.detector == "ssd":
-        yield ssd(picture, config.min_score, weights)
+        yield ssd(picture, min_score, weights)
 
 
 def _whole_picture(width: int, height: int) -> Face:

@@ -77,7 +77,7 @@ def ssd(picture: Picture, min_score: float, weights: Weights) -> list[Face]:
     model.setInput(cv2.dnn.blobFromImage(image, 1.0, mean=SSD_MEAN, swapRB=True))
     width, height = picture.size
     faces = []
-    for _, _, score, left, top, right, bottom in model.forward()[0, 0].astype(float):
+    for _, _, score, left, top, right, bottom in model.forward()[0, 0].tolist():
         if score >= min_score and right > left and bottom > top:
             side = ((right - left) * width * (bottom - top) * height) ** 0.5
             x, y = (left + right) / 2 * width - 0.5, (top + bottom) / 2 * height - 0.5
