@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from workflow_scripts.config import occluder_kinds
-from workflow_scripts.occluders._canvas import HEIGHT, LEFT, TOP, WIDTH, Canvas, Drawing, Wear, canvas_for
+from workflow_scripts.occluders._canvas import LEFT, TOP, Canvas, Drawing, Wear, canvas_for
 from workflow_scripts.occluders._fit import fit_reason
 from workflow_scripts.occluders._light import Light, measure_light
 from workflow_scripts.occluders._placement import Pose, project, solve_pose, unproject
@@ -20,9 +20,9 @@ __all__ = ["Occluded", "apply_occluder", "fit_reason", "load_kind"]
 Style = Literal["plain", "varied"]
 Window = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 _SHEEN = np.float32(0.035)
-_SUPERSAMPLING = 2
-_DETAIL = 0.75  # canvas pixels per supersampled one: more would not be seen
-_MAX_SAMPLES = 1024  # supersampled pixels per side; larger pictures are sampled once
+_DETAIL, _LESS_DETAIL = 1.5, 0.75  # canvas pixels per pixel of the picture, and of one with a side above
+_LARGE = 512  # pixels
+_PIXEL = 1 / 16  # variance of the box, of a pixel's area, by which fine canvases are averaged, beyond linear samples
 
 
 @dataclass(frozen=True)
@@ -71,33 +71,50 @@ def apply_occluder(
         raise ValueError(f"expected landmarks (68, 2), got {np.shape(landmarks)}")
     module = load_kind(kind)
     pose = solve_pose(landmarks, module.PLACEMENT)
-    window = _window(image.shape, pose) if pose else None
-    if window is None:
-        return Occluded(image.copy(), np.zeros(image.shape[:2], np.uint8))
-    factor = _SUPERSAMPLING if max(image.shape[:2]) * _SUPERSAMPLING <= _MAX_SAMPLES else 1
-    canvas = canvas_for(_DETAIL * factor * pose.unit)
+    if pose is None:
+        return _bare(image)
+    canvas = canvas_for((_DETAIL if max(image.shape[:2]) <= _LARGE else _LESS_DETAIL) * pose.unit)
     drawing = module.draw(canvas, style, pose.turn, rng)
+    to_canvas = _to_canvas(canvas, drawing.wear)
+    window = _window(image.shape, pose, drawing.alpha, to_canvas)
+    if window is None:
+        return _bare(image)
     light = measure_light(image, pose)
     layer = _lit(canvas, drawing, light if style == "varied" else light.flat(), rng)
-    warped = _warp(layer, canvas, drawing.wear, pose, window, factor)
-    if style == "varied":
-        warped, image = (
-            _taken_alike(warped, window, light, rng),
-            _shaded(image, warped[..., 3], window, light, pose, rng),
-        )
-    return _blend(image, warped, window)
+    layer = _warp(layer, canvas.scale / pose.unit, pose, window, to_canvas)
+    if style == "plain":
+        return _blend(image, layer, 1 - layer[..., 3] / 255, 0, window)
+    layer = cv2.GaussianBlur(layer, (0, 0), np.hypot(light.blur, rng.uniform(0.2, 0.5)))
+    grain = rng.standard_normal(layer.shape[:2], np.float32) * np.float32(light.noise * rng.uniform(0.4, 0.9) / 255)
+    alpha = cv2.extractChannel(layer, 3)
+    shadow = _shadow(alpha, light, pose, rng.uniform(0.04, 0.11))
+    return _blend(image, layer, shadow * (1 - alpha / 255), grain * alpha, window)
 
 
-def _window(shape: tuple[int, ...], pose: Pose) -> Window | None:
-    """Return left, top, right, bottom of the part of the picture that the canvas reaches; None when there is none."""
-    corners = np.array([(x, y) for x in (LEFT, -1e-9, LEFT + WIDTH) for y in (TOP, TOP + HEIGHT)])
-    points = project(pose, corners)
+def _bare(image: np.ndarray) -> Occluded:
+    return Occluded(image.copy(), np.zeros(image.shape[:2], np.uint8))
+
+
+def _reach(pose: Pose) -> float:
+    """Return how far the shadow on the skin reaches, in pixels."""
+    return max(0.8, 0.025 * pose.unit)
+
+
+def _window(shape: tuple[int, ...], pose: Pose, alpha: np.ndarray, to_canvas: np.ndarray) -> Window | None:
+    """Return left, top, right, bottom of the part of the picture that an occluder and its shadow change, if any."""
+    left, top, width, height = cv2.boundingRect((alpha > 0).view(np.uint8))
+    corners = np.array([(x, y, 1) for x in (left - 1, left + width) for y in (top - 1, top + height)], np.float64)
+    (left, top, _), (right, bottom, _) = (f((corners @ np.linalg.inv(to_canvas).T), axis=0) for f in (np.min, np.max))
+    # Both sides of the seam, where they meet, may stand out beyond the corners.
+    middle = min(max(left, 0), right)
+    points = project(pose, np.array([(x, y) for x in (left, middle - 1e-9, middle, right) for y in (top, bottom)]))
     points = points[np.isfinite(points).all(1)]
     if len(points) < 3:
         return None
     height, width = shape[:2]
-    left, top = np.floor(np.clip(points.min(0), 0, (width, height))).astype(int)
-    right, bottom = np.ceil(np.clip(points.max(0) + 1, 0, (width, height))).astype(int)
+    margin = 2 + 4 * _reach(pose)
+    left, top = np.floor(np.clip(points.min(0) - margin, 0, (width, height))).astype(int).tolist()
+    right, bottom = np.ceil(np.clip(points.max(0) + 1 + margin, 0, (width, height))).astype(int).tolist()
     return (left, top, right, bottom) if right - left >= 4 and bottom - top >= 4 else None
 
 
@@ -107,81 +124,94 @@ def _lit(canvas: Canvas, drawing: Drawing, light: Light, rng: np.random.Generato
     Lambert's law on the relief's normals, with the light from above and from the side that the face's skin shows, and
     a little sheen, which is what shows the folds of black cloth.
     """
-    slope_y, slope_x = _slopes(drawing.relief, canvas.scale)
-    direction = np.array([0.9 * light.slope[0], 0.5 * light.slope[1] - 0.35, 1], np.float32)
-    cosine = (1 - slope_x * direction[0] - slope_y * direction[1]) / np.sqrt(1 + slope_x**2 + slope_y**2)
+    slope_x, slope_y = (
+        cv2.Sobel(drawing.relief, cv2.CV_32F, *axis, ksize=1, scale=canvas.scale / 2) for axis in ((1, 0), (0, 1))
+    )
+    right, down = float(0.9 * light.slope[0]), float(0.5 * light.slope[1] - 0.35)
+    cosine = (1 - slope_x * right - slope_y * down) / np.sqrt(1 + slope_x * slope_x + slope_y * slope_y)
     diffuse = np.maximum(cosine, 0)
     ambient = rng.uniform(0.35, 0.6)
-    falloff = light.slope[0] * canvas.x[:1] + light.slope[1] * (canvas.y[:, :1] - 0.5)
-    shade = drawing.shade * (ambient + (1 - ambient) * diffuse) * np.exp(np.clip(0.8 * falloff, -0.7, 0.5))
+    falloff = 0.8 * (light.slope[0] * canvas.x + light.slope[1] * (canvas.y - 0.5))
+    shade = drawing.shade * (ambient + (1 - ambient) * diffuse) * np.exp(np.minimum(np.maximum(falloff, -0.7), 0.5))
     white = 255 * light.level * rng.uniform(0.88, 1.08) * light.tint
-    sheen = _SHEEN * np.square(np.square(diffuse))
-    layer = np.empty((*canvas.shape, 4), np.float32)
-    for channel in range(3):
-        color = (drawing.color[..., channel] + sheen) * (shade * white[channel])
-        layer[..., channel] = np.minimum(color, 255) * drawing.alpha
-    layer[..., 3] = 255 * drawing.alpha
-    return layer
+    color = drawing.color + _SHEEN * np.square(np.square(diffuse))
+    color *= shade
+    color *= white[:, None, None]
+    np.minimum(color, 255, out=color)
+    color *= drawing.alpha
+    return cv2.merge([*color, 255 * drawing.alpha])
 
 
-def _slopes(relief: np.ndarray, scale: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return central differences down and to the right, per unit, float32 (h, w); one-sided at the border."""
-    relief = np.pad(np.asarray(relief, np.float32), 1, mode="reflect", reflect_type="odd")
-    half = np.float32(scale / 2)
-    return (relief[2:, 1:-1] - relief[:-2, 1:-1]) * half, (relief[1:-1, 2:] - relief[1:-1, :-2]) * half
+def _warp(layer: np.ndarray, detail: float, pose: Pose, window: Window, to_canvas: np.ndarray) -> np.ndarray:
+    """Return the layer as it lies in the picture's window, float32 (bottom - top, right - left, 4).
 
-
-def _warp(layer: np.ndarray, canvas: Canvas, wear: Wear, pose: Pose, window: Window, factor: int) -> np.ndarray:
-    """Return the layer as it lies in the picture's window, float32 (bottom - top, right - left, 4)."""
+    Args:
+        layer: on the canvas.
+        detail: canvas pixels per pixel of the picture. Where there are several, they are averaged before they are
+            sampled, so that edges come out smooth.
+        pose: of the face.
+        window: of the picture.
+        to_canvas: matrix (3, 3) from the mean face.
+    """
+    if detail > 1:
+        spread = min(_PIXEL * detail * detail, 0.5) / 2
+        kernel = np.array([spread, 1 - 2 * spread, spread])
+        layer = cv2.sepFilter2D(layer, -1, kernel, kernel)
     left, top, right, bottom = window
-    offset = 0.5 / factor - 0.5
-    columns, rows = unproject(
-        pose,
-        np.arange(left * factor, right * factor) / factor + offset,
-        np.arange(top * factor, bottom * factor) / factor + offset,
-        _to_canvas(canvas, wear),
-    )
-    warped = cv2.remap(layer, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    return warped if factor == 1 else cv2.resize(warped, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+    columns, rows = unproject(pose, np.arange(left, right), np.arange(top, bottom), to_canvas)
+    return cv2.remap(layer, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
 
 
 def _to_canvas(canvas: Canvas, wear: Wear) -> np.ndarray:
     """Return the matrix (3, 3) from points of the mean face to canvas pixels of an occluder worn out of place."""
     cosine, sine = np.cos(wear.turn), np.sin(wear.turn)
-    placed = np.array([[1, 0, -wear.right], [0, 1, -wear.down - 0.5], [0, 0, 1]])  # turned about the canvas's middle
-    turned = np.array([[cosine, sine, 0], [-sine, cosine, 0.5], [0, 0, 1]])
     scale = canvas.scale
-    pixels = np.array([[scale, 0, -LEFT * scale - 0.5], [0, scale, -TOP * scale - 0.5], [0, 0, 1]])
-    return pixels @ turned @ placed
+    # Moved, turned about the canvas's middle (0, 0.5), and scaled.
+    x = cosine * -wear.right + sine * (-wear.down - 0.5)
+    y = -sine * -wear.right + cosine * (-wear.down - 0.5) + 0.5
+    return np.array(
+        [
+            [scale * cosine, scale * sine, scale * (x - LEFT) - 0.5],
+            [-scale * sine, scale * cosine, scale * (y - TOP) - 0.5],
+            [0, 0, 1],
+        ]
+    )
 
 
-def _taken_alike(warped: np.ndarray, window: Window, light: Light, rng: np.random.Generator) -> np.ndarray:
-    """Give the occluder the picture's own blur and grain."""
-    warped = cv2.GaussianBlur(warped, (0, 0), np.hypot(light.blur, rng.uniform(0.2, 0.5)))
-    grain = rng.standard_normal(warped.shape[:2], dtype=np.float32) * np.float32(light.noise * rng.uniform(0.4, 0.9))
-    warped[..., :3] += (grain * warped[..., 3] / 255)[..., None]
-    return warped
+def _shadow(alpha: np.ndarray, light: Light, pose: Pose, depth: float) -> np.ndarray:
+    """Return what is left of the skin's light in the narrow, faint shadow that the occluder throws away from the light.
+
+    Args:
+        alpha: float32 (h, w), 0..255.
+        light: of the face.
+        pose: of the face.
+        depth: share of the light that is lost where the shadow is deepest.
+
+    Returns:
+        float32 (h, w), factors.
+    """
+    reach = _reach(pose)
+    shift = np.array([[1, 0, -0.3 * reach * np.sign(light.slope[0])], [0, 1, 0.8 * reach]])
+    return 1 - cv2.warpAffine(cv2.GaussianBlur(alpha, (0, 0), reach), shift, alpha.shape[::-1]) * (depth / 255)
 
 
-def _shaded(
-    image: np.ndarray, alpha: np.ndarray, window: Window, light: Light, pose: Pose, rng: np.random.Generator
-) -> np.ndarray:
-    """Return the picture with the narrow, faint shadow that the occluder throws on the skin, away from the light."""
-    left, top, right, bottom = window
-    reach = max(0.8, 0.025 * pose.unit)
-    shift = np.float32([[1, 0, -0.3 * reach * np.sign(light.slope[0])], [0, 1, 0.8 * reach]])
-    shadow = cv2.warpAffine(cv2.GaussianBlur(alpha, (0, 0), reach), shift, alpha.shape[::-1])
-    image = image.copy()
-    part = image[top:bottom, left:right]
-    part[:] = part * (1 - rng.uniform(0.04, 0.11) / 255 * shadow[..., None]) + 0.5
-    return image
+def _blend(
+    image: np.ndarray, layer: np.ndarray, keep: np.ndarray, grain: np.ndarray | float, window: Window
+) -> Occluded:
+    """Lay an occluder over a picture.
 
-
-def _blend(image: np.ndarray, warped: np.ndarray, window: Window) -> Occluded:
-    """Lay the warped occluder over the picture."""
+    Args:
+        image: the picture.
+        layer: float32 (h, w, 4), the occluder in the picture's window, premultiplied RGBA in 0..255.
+        keep: float32 (h, w), what factor of the picture remains.
+        grain: float32 (h, w), added to all channels, or 0.
+        window: where it lies.
+    """
     left, top, right, bottom = window
     result, coverage = image.copy(), np.zeros(image.shape[:2], np.uint8)
-    mixed = image[top:bottom, left:right] * (1 - warped[..., 3:] / 255) + warped[..., :3]
-    result[top:bottom, left:right] = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
-    coverage[top:bottom, left:right] = np.clip(warped[..., 3] + 0.5, 0, 255).astype(np.uint8)
+    *color, alpha = cv2.split(layer)
+    under = cv2.multiply(image[top:bottom, left:right], cv2.merge([keep] * 3), dtype=cv2.CV_32F)
+    over = cv2.merge([plane + grain for plane in color])
+    result[top:bottom, left:right] = cv2.add(under, over, dtype=cv2.CV_8U)
+    coverage[top:bottom, left:right] = cv2.convertScaleAbs(alpha)
     return Occluded(result, coverage)

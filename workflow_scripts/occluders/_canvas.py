@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 LEFT, TOP, WIDTH, HEIGHT = -1.0, -0.15, 2.0, 1.35  # the canvas in units of the mean face (bridge to chin = 1)
-_SCALES = (32, 48, 64, 80, 96, 112, 128, 160, 192, 256, 320, 384, 512)  # pixels per unit; few, so that grids are cached
+_SCALES = (*range(32, 128, 8), *range(128, 256, 16), *range(256, 513, 32))  # pixels per unit; few, so grids are cached
 _SUBPIXEL = 4  # fractional bits of OpenCV's drawing coordinates
 
 
@@ -18,7 +18,8 @@ class Canvas:
 
     Attributes:
         scale: pixels per unit.
-        x, y: float32 (h, w), coordinates of the pixels' centres: (0, 0) nose bridge, (0, 1) chin, x to the right.
+        x: float32 (1, w), of the columns' centres, growing to the right; 0 is the middle of the face.
+        y: float32 (h, 1), of the rows' centres, growing downwards; 0 is the nose bridge, 1 the chin.
     """
 
     scale: int
@@ -28,11 +29,16 @@ class Canvas:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return self.x.shape
+        return self.y.shape[0], self.x.shape[1]
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
         """Return canvas pixel coordinates of points (n, 2)."""
         return (np.asarray(points, np.float64) - (LEFT, TOP)) * self.scale - 0.5
+
+    def rows(self, first: float, last: float) -> slice:
+        """Return the rows between two heights."""
+        start, stop = (round((y - TOP) * self.scale) for y in (first, last))
+        return slice(max(start, 0), max(stop, 0))
 
     def fill(self, outline: np.ndarray) -> np.ndarray:
         """Return the antialiased inside of a closed outline (n, 2) as float32 (h, w) in 0..1."""
@@ -85,7 +91,7 @@ class Drawing:
     """An occluder on the mean face, before light.
 
     Attributes:
-        color: float32 (h, w, 3), 0..1, the surface's own colour.
+        color: float32 (3, h, w), or (3, 1, 1) where it is the same everywhere, 0..1, the surface's own colour.
         alpha: float32 (h, w), 0..1.
         relief: float32 (h, w), height of the surface in units; its slope is what the light shows.
         shade: float32 (h, w), factor for what relief does not show: folds that hide light, thin cloth.
@@ -108,14 +114,13 @@ def canvas_for(pixels_per_unit: float) -> Canvas:
 def _canvas(scale: int) -> Canvas:
     x = (np.arange(round(WIDTH * scale), dtype=np.float32) + 0.5) / scale + LEFT
     y = (np.arange(round(HEIGHT * scale), dtype=np.float32) + 0.5) / scale + TOP
-    grid = np.meshgrid(x, y)
-    for axis in grid:
+    for axis in (x, y):
         axis.setflags(write=False)
-    return Canvas(scale, *grid)
+    return Canvas(scale, x[None, :], y[:, None])
 
 
 def smooth(points: np.ndarray, steps: int = 8, closed: bool = True) -> np.ndarray:
-    """Return a Catmull-Rom curve through points (n, 2), `steps` segments between each two."""
+    """Return a Catmull-Rom curve through points (n, dimensions), `steps` segments between each two."""
     points = np.asarray(points, np.float64)
     if closed:
         before, after, last = np.roll(points, 1, 0), np.roll(points, -1, 0), np.roll(points, -2, 0)
@@ -129,7 +134,7 @@ def smooth(points: np.ndarray, steps: int = 8, closed: bool = True) -> np.ndarra
         + t**2 * (2 * before - 5 * points + 4 * after - last)
         + t**3 * (3 * points - 3 * after + last - before)
     )
-    curve = curve.swapaxes(0, 1).reshape(-1, 2)
+    curve = curve.swapaxes(0, 1).reshape(-1, points.shape[1])
     return curve if closed else np.concatenate([curve, after[-1:]])
 
 
@@ -140,6 +145,14 @@ def mirrored_outline(half: Sequence[tuple[float, float]], corners: Sequence[int]
         half: points with x >= 0, the first and the last at x = 0.
         corners: positions in `half` that stay sharp.
     """
-    points = np.asarray(half, np.float64)
-    doubled = np.repeat(points, [3 if i in corners else 1 for i in range(len(points))], axis=0)
-    return smooth(np.concatenate([doubled, (doubled * (-1, 1))[-2:0:-1]]))
+    across, down = _outline_weights(len(half), tuple(corners))
+    x, y = np.array(half, np.float64).T
+    return np.stack([across @ x, down @ y], axis=1)
+
+
+@lru_cache
+def _outline_weights(count: int, corners: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights (m, count) of the points of half an outline in the x and in the y of the whole."""
+    right = np.repeat(np.eye(count), [3 if i in corners else 1 for i in range(count)], axis=0)
+    left = right[-2:0:-1]
+    return smooth(np.concatenate([right, -left])), smooth(np.concatenate([right, left]))

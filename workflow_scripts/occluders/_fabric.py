@@ -1,12 +1,22 @@
 """Colours, prints and weaves of cloth and paper."""
 
+from bisect import bisect
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import TypeVar
 
 import numpy as np
 
 from workflow_scripts.occluders._canvas import Canvas
 
 Color = tuple[float, float, float]
+T = TypeVar("T")
+
+
+def draw_weighted(rng: np.random.Generator, choices: Sequence[tuple[float, T]]) -> T:
+    """Draw one of (weight, value) pairs; `Generator.choice` does the same in ten times the time."""
+    bounds = list(accumulate(weight for weight, _ in choices))
+    return choices[bisect(bounds, rng.random() * bounds[-1], hi=len(bounds) - 1)][1]
 
 
 def pick_color(rng: np.random.Generator, colors: Sequence[tuple[float, Color]], spread: float) -> np.ndarray:
@@ -20,8 +30,7 @@ def pick_color(rng: np.random.Generator, colors: Sequence[tuple[float, Color]], 
     Returns:
         float32 (3,), RGB in 0.02..0.98.
     """
-    weights = np.array([weight for weight, _ in colors])
-    color = np.array(colors[rng.choice(len(colors), p=weights / weights.sum())][1])
+    color = np.array(draw_weighted(rng, colors))
     color = color + spread * rng.standard_normal() + 0.5 * spread * rng.standard_normal(3)
     return np.clip(color, 0.02, 0.98).astype(np.float32)
 
@@ -36,7 +45,7 @@ def any_color(rng: np.random.Generator) -> np.ndarray:
 def weave(canvas: Canvas, threads: float) -> np.ndarray:
     """Return the light and dark of crossing threads, -1..1, `threads` per unit or as many as the canvas resolves."""
     frequency = 2 * np.pi * min(threads, canvas.scale / 3)
-    return np.sin(frequency * canvas.x[:1]) * np.sin(frequency * canvas.y[:, :1])
+    return np.sin(frequency * canvas.x) * np.sin(frequency * canvas.y)
 
 
 def draw_print(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
@@ -55,20 +64,20 @@ def _edge(value: np.ndarray, slope: float) -> np.ndarray:
 
 
 def _stripes(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    u, _ = _turned(canvas, rng.choice([0, np.pi / 2, np.pi / 4, -np.pi / 4]))
+    u, _ = _turned(canvas, float(rng.choice([0, np.pi / 2, np.pi / 4, -np.pi / 4])))
     period, share = rng.uniform(0.06, 0.25), rng.uniform(-0.6, 0.6)
     return _edge(np.sin(2 * np.pi / period * u) + share, canvas.scale * period / 4)
 
 
 def _dots(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    u, v = _turned(canvas, rng.choice([0, np.pi / 4]))
+    u, v = _turned(canvas, float(rng.choice([0, np.pi / 4])))
     period, radius = rng.uniform(0.08, 0.2), rng.uniform(0.18, 0.36)
     u, v = (axis / period - np.round(axis / period) for axis in (u, v))
     return _edge(radius - np.sqrt(u * u + v * v), canvas.scale * period)
 
 
 def _checks(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    u, v = _turned(canvas, rng.choice([0, 0, np.pi / 4]))
+    u, v = _turned(canvas, float(rng.choice([0, 0, np.pi / 4])))
     period, slope = rng.uniform(0.08, 0.22), canvas.scale * 0.03
     return 0.5 * _edge(np.sin(2 * np.pi / period * u), slope) + 0.5 * _edge(np.sin(2 * np.pi / period * v), slope)
 

@@ -5,10 +5,11 @@ import numpy as np
 
 from workflow_scripts.config import Fit
 
-_OUTLINE = [*range(17), *range(26, 16, -1)]  # jaw from the left ear round the chin, then the brows back
-_MOUTH = range(48, 60)
-_EYES = (range(36, 42), range(42, 48))
-_LOWER_FACE = [*range(2, 15), *range(28, 36), *_MOUTH]
+_OUTLINE = np.r_[0:17, 26:16:-1]  # jaw from the left ear round the chin, then the brows back
+_LEFT_JAW, _RIGHT_JAW = slice(1, 6), slice(11, 16)
+_MOUTH = slice(48, 60)
+_EYES = (slice(36, 42), slice(42, 48))
+_LOWER_FACE = np.r_[2:15, 28:36, 48:60]
 
 
 def fit_reason(coverage: np.ndarray, landmarks: np.ndarray, fit: Fit) -> tuple[str, str] | None:
@@ -33,7 +34,8 @@ def _bad_landmarks(points: np.ndarray, shape: tuple[int, int], fit: Fit) -> tupl
             "landmarks not finite",
             f"{int((~np.isfinite(points)).any(1).sum())} of 68 landmarks are not numbers; find the face again",
         )
-    face = np.ptp(points[_OUTLINE, 0]) / width
+    outline = points[_OUTLINE]
+    face = np.ptp(outline[:, 0]) / width
     if face < fit.min_face:
         return (
             "face too small",
@@ -50,16 +52,16 @@ def _bad_landmarks(points: np.ndarray, shape: tuple[int, int], fit: Fit) -> tupl
     top, chin = points[27], points[8]
     across = np.array([chin[1] - top[1], top[0] - chin[0]])
     left, right = (
-        (points[list(jaw)] - top) @ across / (across @ across + 1e-9) for jaw in (range(1, 6), range(11, 16))
+        float(((points[jaw] - top) @ across).mean() / (across @ across + 1e-9)) for jaw in (_LEFT_JAW, _RIGHT_JAW)
     )
-    turn = (abs(left.mean()) - abs(right.mean())) / (abs(left.mean()) + abs(right.mean()) + 1e-9)
-    if left.mean() >= 0 or right.mean() <= 0 or abs(turn) > fit.max_turn:
+    turn = (abs(left) - abs(right)) / (abs(left) + abs(right) + 1e-9)
+    if left >= 0 or right <= 0 or abs(turn) > fit.max_turn:
         return (
             "face turned too far",
             f"the face's sides differ by {abs(turn):.2f}, more than {fit.max_turn}, or lie on one side of the nose; "
             "take a more frontal picture or raise fit.max_turn",
         )
-    if _crosses_itself(points[_OUTLINE]):
+    if _crosses_itself(outline):
         return (
             "face outline crosses itself",
             "jaw and brows cross, so the landmarks are wrong; find the face again or leave it out",
@@ -68,8 +70,8 @@ def _bad_landmarks(points: np.ndarray, shape: tuple[int, int], fit: Fit) -> tupl
 
 
 def _bad_coverage(coverage: np.ndarray, points: np.ndarray, fit: Fit) -> tuple[str, str] | None:
-    covered = coverage > 127
-    area = covered.mean()
+    covered = cv2.threshold(coverage, 127, 1, cv2.THRESH_BINARY)[1]
+    area = cv2.countNonZero(covered) / covered.size
     if area < fit.min_area:
         return (
             "covers too little",
@@ -80,13 +82,13 @@ def _bad_coverage(coverage: np.ndarray, points: np.ndarray, fit: Fit) -> tuple[s
             "covers too much",
             f"covers {area:.3f} of the crop, more than {fit.max_area}; look at the landmarks or raise fit.max_area",
         )
-    mouth = _covered_share(covered, [points[list(_MOUTH)]])
+    mouth = _covered_share(covered, [points[_MOUTH]])
     if mouth < fit.min_mouth:
         return (
             "mouth uncovered",
             f"covers {mouth:.2f} of the mouth, less than {fit.min_mouth}; look at the landmarks or lower fit.min_mouth",
         )
-    eyes = _covered_share(covered, [points[list(eye)] for eye in _EYES])
+    eyes = _covered_share(covered, [points[eye] for eye in _EYES])
     if eyes > fit.max_eyes:
         return (
             "eyes covered",
@@ -100,18 +102,14 @@ def _covered_share(covered: np.ndarray, polygons: list[np.ndarray]) -> float:
     inside = np.zeros(covered.shape, np.uint8)
     for polygon in polygons:
         cv2.fillPoly(inside, [np.round(polygon).astype(np.int32)], 1)
-    return float(covered[inside > 0].mean()) if inside.any() else 0.0
+    pixels = cv2.countNonZero(inside)
+    return cv2.countNonZero(cv2.bitwise_and(inside, covered)) / pixels if pixels else 0.0
 
 
 def _crosses_itself(polygon: np.ndarray) -> bool:
     """Tell whether two sides of a closed polygon (n, 2) that are not neighbours cross."""
-    start, end = polygon, np.roll(polygon, -1, 0)
-
-    def turns(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-        return np.sign(
-            (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
-        )
-
-    a, b, c, d = start[:, None], end[:, None], start[None], end[None]
-    cross = (turns(a, b, c) * turns(a, b, d) < 0) & (turns(c, d, a) * turns(c, d, b) < 0)
-    return bool(cross.any())
+    along = np.roll(polygon, -1, 0) - polygon
+    apart = polygon[None] - polygon[:, None]  # from the start of side i to point j
+    turn = np.sign(along[:, None, 0] * apart[..., 1] - along[:, None, 1] * apart[..., 0])
+    parted = turn * np.roll(turn, -1, 1) < 0  # side j's ends are on different sides of the line through side i
+    return bool((parted & parted.T).any())

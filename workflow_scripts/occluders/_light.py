@@ -55,21 +55,24 @@ def measure_light(image: np.ndarray, pose: Pose) -> Light:
     window = max(3, round(0.08 * pose.unit))
     smooth = cv2.blur(image, (window, window))
     points = project(pose, _SKIN)
-    inside = np.isfinite(points).all(1) & (points >= 0).all(1) & (points < (width, height)).all(1)
-    columns, rows = points[inside].astype(int).T
+    inside = ((points >= 0) & (points < (width, height))).all(1)  # which NaN is not
     scene = smooth[::4, ::4].reshape(-1, 3).astype(np.float32) / 255
-    skin = smooth[rows, columns].astype(np.float32) / 255 if inside.sum() >= 8 else scene
+    slope, skin = np.zeros(2), scene
+    enough = np.count_nonzero(inside) >= 8
+    if enough:
+        columns, rows = points[inside].astype(int).T
+        skin = smooth[rows, columns].astype(np.float32) / 255
     luma = skin @ _LUMA + 0.02
-    slope = _slope(_SKIN[inside], np.log(luma)) if inside.sum() >= 8 else np.zeros(2)
+    if enough:
+        slope = _slope(_SKIN[inside], np.log(luma))
 
     # Dark skin and dim light look alike; the whole picture's highlights help to tell them apart.
     exposure = 0.65 * _quantile(luma, 0.6) / _TYPICAL_SKIN + 0.35 * _quantile(scene @ _LUMA, 0.9) / 0.9
-    white = scene.mean(0) + 0.1
-    tint = (white / white.mean()) ** 0.5
+    tint = np.sqrt(np.array(cv2.mean(smooth[::4, ::4])[:3]) / 255 + 0.1)
     blur, noise = _grain(image, pose)
     return Light(
-        float(np.clip(exposure, 0.2, 1.1) ** 0.7),
-        (tint / tint.mean()).astype(np.float32),
+        min(max(exposure, 0.2), 1.1) ** 0.7,
+        (tint * (3 / tint.sum())).astype(np.float32),
         slope.astype(np.float32),
         blur,
         noise,
@@ -78,19 +81,22 @@ def measure_light(image: np.ndarray, pose: Pose) -> Light:
 
 def _slope(points: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the plane's slope through values at points, by ridge regression with outliers clipped."""
-    values = np.clip(values, _quantile(values, 0.1), _quantile(values, 0.9))
-    centred = points - points.mean(0)
-    return np.clip(
-        np.linalg.solve(centred.T @ centred + 0.15 * np.eye(2), centred.T @ (values - values.mean())), -1.2, 1.2
-    )
+    values = np.minimum(np.maximum(values, _quantile(values, 0.1)), _quantile(values, 0.9))
+    x, y = points.T - points.mean(0)[:, None]
+    xx, xy, yy = float(x @ x) + 0.15, float(x @ y), float(y @ y) + 0.15
+    values = values - values.mean()
+    x, y = float(x @ values), float(y @ values)
+    slope = np.array([yy * x - xy * y, xx * y - xy * x]) / (xx * yy - xy * xy)
+    return np.minimum(np.maximum(slope, -1.2), 1.2)
 
 
 def _quantile(values: np.ndarray, share: float) -> float:
     """Return what `numpy.quantile` does, linear between neighbours; its own checks take longer than the work."""
     position = share * (values.size - 1)
     below = int(position)
-    ordered = np.partition(values.ravel(), (below, min(below + 1, values.size - 1)))
-    low, high = float(ordered[below]), float(ordered[min(below + 1, values.size - 1)])
+    above = min(below + 1, values.size - 1)
+    ordered = np.partition(values.ravel(), (below, above))
+    low, high = float(ordered[below]), float(ordered[above])
     return low + (position - below) * (high - low)
 
 
@@ -98,16 +104,17 @@ def _grain(image: np.ndarray, pose: Pose) -> tuple[float, float]:
     """Return blur (how little fine detail the eyes show beside coarser) and noise (what flat skin shows)."""
     height, width = image.shape[:2]
     (x, y), reach = pose.seam[0], 0.6 * pose.unit
-    left, right = np.clip([x - reach, x + reach], 0, width).astype(int)
-    upper, lower = np.clip([y - 0.7 * reach, y + 0.7 * reach], 0, height).astype(int)
+    left, right = (int(min(max(edge, 0), width)) for edge in (x - reach, x + reach))
+    upper, lower = (int(min(max(edge, 0), height)) for edge in (y - 0.7 * reach, y + 0.7 * reach))
     if right - left < 8 or lower - upper < 8:
         return 0.0, 1.0
     grey = cv2.cvtColor(image[upper:lower, left:right], cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine = cv2.Laplacian(grey, cv2.CV_32F, ksize=1)
     soft = cv2.GaussianBlur(grey, (0, 0), 1)
     coarse = cv2.Laplacian(soft, cv2.CV_32F, ksize=1)
-    ratio = float(fine.std() / (coarse.std() + 1e-3))
+    spread_fine, spread_coarse = (cv2.meanStdDev(plane)[1].item() for plane in (fine, coarse))
+    ratio = spread_fine / (spread_coarse + 1e-3)
     # The quieter quarter of the face is skin without texture; 0.319 is that quantile of |N(0, 1)|, and the
     # Laplacian's squared weights add up to 20.
     noise = _quantile(np.abs(fine), 0.25) / 0.319 / np.sqrt(20)
-    return float(np.clip((2.6 - ratio) * 1.2, 0, 1.6)), min(noise, 4.0)
+    return min(max((2.6 - ratio) * 1.2, 0.0), 1.6), min(noise, 4.0)

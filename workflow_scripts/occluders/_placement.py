@@ -1,6 +1,7 @@
 """Where a drawing lies on a face: one perspective transform for each side of the face, equal along the seam."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -69,44 +70,53 @@ def solve_pose(landmarks: np.ndarray, placement: Placement) -> Pose | None:
     points = np.asarray(landmarks, np.float64)
     if not np.isfinite(points).all():
         return None
-    top, bottom = points[list(placement.seam)]
-    (_, start), (_, end) = (_HALF_FACE[i] for i in placement.seam)
-    length = np.hypot(*(bottom - top))
+    top, bottom = points[placement.seam[0]], points[placement.seam[1]]
+    down = bottom - top
+    length = float(np.hypot(*down))
     if length < 1:
         return None
-    across = np.array([bottom[1] - top[1], top[0] - bottom[0]]) / length
+    left, right, mean, start, end = _anchors(placement)
+    # In units of the seam, from its upper end: the equations stay well conditioned whatever the picture's size.
+    points = (points - top) / length
+    down = down / length
+    across = np.array([down[1], -down[0]])
+    sides, front = np.stack([points[left], points[right]]), points[_FRONT] @ across
+    widths = (sides @ across).mean(1) * (-1, 1)
+    if widths.min() <= 0:
+        return None
+    turn = float((widths[0] - widths[1]) / widths.sum())
+
+    equations, values = np.zeros((2, len(mean), 2, 7)), np.empty((2, len(mean), 2))  # side, anchor, axis
+    for side, sign in enumerate((1, -1)):
+        x, y = sign * (1 + _TURN_WIDENING * sign * turn) * mean[:, 0], mean[:, 1]
+        # In profile the nose and lips stand out beyond the far cheek, and what covers them does too.
+        stretch = max(1.0, _FRONT_MARGIN * float((-sign * front).max()) / widths[side])
+        target = sides[side] - ((stretch - 1) * widths[side] * sign / x.mean()) * x[:, None] * across
+        equations[side, :, 0, 3 * side] = equations[side, :, 1, 3 * side + 1] = x
+        equations[side, :, :, 3 * side + 2] = -x[:, None] * target
+        equations[side, :, :, 6] = y[:, None] * (down - target)
+        values[side] = target - y[:, None] * down
+    equations, values = equations.reshape(-1, 7), values.ravel()
+    try:
+        solution = np.linalg.solve(equations.T @ equations, equations.T @ values)
+    except np.linalg.LinAlgError:
+        return None
+    h = solution[6]
+    column = (1 + h) * down
+    rescale = np.array([[1, 0, 0], [0, 1 / (end - start), -start / (end - start)], [0, 0, 1]])
+    to_picture = np.array([[length, 0, top[0]], [0, length, top[1]], [0, 0, 1]])
+    homographies = np.array([[[x, column[0], 0], [y, column[1], 0], [g, h, 1]] for x, y, g in solution[:6].reshape(2, 3)])
+    return Pose(to_picture @ homographies @ rescale, np.array([top, bottom]), turn, length / (end - start))
+
+
+@cache
+def _anchors(placement: Placement) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
+    """Return the anchors of both sides, the left ones (n, 2) with heights from 0 to 1 on the seam, and its ends."""
+    (_, start), (_, end) = (_HALF_FACE[i] for i in placement.seam)
     left = np.array(placement.anchors)
     right = np.array([_MIRROR[i] for i in left])
     mean = np.array([_HALF_FACE[i] for i in left])
-    mean = np.stack([mean[:, 0], (mean[:, 1] - start) / (end - start)], 1)
-    widths = np.array([-np.mean((points[left] - top) @ across), np.mean((points[right] - top) @ across)])
-    if widths.min() <= 0:
-        return None
-    turn = (widths[0] - widths[1]) / widths.sum()
-
-    rows, values = [], []
-    front = (points[_FRONT] - top) @ across
-    for side, (indices, sign, near) in enumerate(((left, 1, turn), (right, -1, -turn))):
-        x = sign * mean[:, 0] * (1 + _TURN_WIDENING * near)
-        y = mean[:, 1]
-        # In profile the nose and lips stand out beyond the far cheek, and what covers them does too.
-        stretch = max(1.0, _FRONT_MARGIN * float((-sign * front).max()) / widths[side])
-        target = points[indices] - sign * (stretch - 1) * widths[side] * (x / x.mean())[:, None] * sign * across
-        for axis in (0, 1):
-            row = np.zeros((len(x), 7))
-            row[:, 3 * side + axis] = x
-            row[:, 3 * side + 2] = -x * target[:, axis]
-            row[:, 6] = y * (bottom[axis] - target[:, axis])
-            rows.append(row)
-            values.append(target[:, axis] - top[axis] - y * (bottom[axis] - top[axis]))
-    solution = np.linalg.lstsq(np.concatenate(rows), np.concatenate(values), rcond=None)[0]
-    h = solution[6]
-    column = (1 + h) * bottom - top
-    rescale = np.array([[1, 0, 0], [0, 1 / (end - start), -start / (end - start)], [0, 0, 1]])
-    sides = []
-    for a_x, a_y, g in solution[:6].reshape(2, 3):
-        sides.append(np.array([[a_x, column[0], top[0]], [a_y, column[1], top[1]], [g, h, 1]]) @ rescale)
-    return Pose(np.array(sides), np.array([top, bottom]), float(turn), float(length / (end - start)))
+    return left, right, np.stack([mean[:, 0], (mean[:, 1] - start) / (end - start)], 1), start, end
 
 
 def project(pose: Pose, points: np.ndarray) -> np.ndarray:
@@ -129,19 +139,21 @@ def unproject(pose: Pose, x: np.ndarray, y: np.ndarray, then: np.ndarray) -> tup
     Returns:
         Two float32 arrays (h, w): x and y; far outside for a pixel beyond the horizon.
     """
-    (top, bottom) = pose.seam
     columns, rows = x[None, :].astype(np.float32), y[:, None].astype(np.float32)
-    side = (columns - top[0]) * (bottom[1] - top[1]) - (rows - top[1]) * (bottom[0] - top[0])
-    right = side > 0
-    inverse = (then @ np.linalg.inv(pose.sides)).astype(np.float32)
+    (from_x, from_y), (to_x, to_y) = pose.seam
+    seam = np.array([to_y - from_y, from_x - to_x, from_y * to_x - from_x * to_y])  # positive on the right
+    left, right = then @ np.linalg.inv(pose.sides)
+    # Both agree on the seam, so they differ by a multiple of the distance from it.
+    bend = (right - left) @ seam / (seam @ seam)
+    left, seam, bend = left.astype(np.float32), seam.astype(np.float32), bend.astype(np.float32)
+    beyond = np.maximum(seam[0] * columns + (seam[1] * rows + seam[2]), 0)
     mapped = []
     for line in range(3):
-        left_map, right_map = (
-            matrix[line, 0] * columns + (matrix[line, 1] * rows + matrix[line, 2]) for matrix in inverse
-        )
-        mapped.append(np.where(right, right_map, left_map))
-    valid = mapped[2] > 1e-6
-    if valid.all():
+        side = left[line, 0] * columns + (left[line, 1] * rows + left[line, 2])
+        side += bend[line] * beyond
+        mapped.append(side)
+    if mapped[2].min() > 1e-6:
         return mapped[0] / mapped[2], mapped[1] / mapped[2]
+    valid = mapped[2] > 1e-6
     weight = np.where(valid, mapped[2], 1)
     return np.where(valid, mapped[0] / weight, FAR), np.where(valid, mapped[1] / weight, FAR)

@@ -30,10 +30,10 @@ def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> D
         if varied and rng.random() < 0.25
         else pick_color(rng, _VARIED if varied else _PLAIN, 0.03 if varied else 0.01)
     )
-    painted = np.broadcast_to(color, (*canvas.shape, 3))
+    painted = color[:, None, None]
     if varied and not moulded and rng.random() < 0.35:
-        share = draw_print(canvas, rng)[..., None]
-        painted = painted * (1 - share) + any_color(rng) * share
+        share = draw_print(canvas, rng)
+        painted = painted + (any_color(rng)[:, None, None] - painted) * share
 
     # Each half falls away from the ridge along the seam.
     relief = -rng.uniform(0.15, 0.35) * np.abs(canvas.x) - 0.35 * canvas.x**2 - 0.25 * (canvas.y - 0.45) ** 2

@@ -53,7 +53,7 @@ def _cup(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> D
     straps = _YELLOW if rng.random() < 0.6 else np.float32([0.92, 0.92, 0.90])
     corners = ((side - 0.03, 0.45), (side - 0.045, 0.67))
     tabs = [np.array([(sign * (x - 0.03), y), (sign * (x + 0.01), y)]) for x, y in corners for sign in (-1, 1)]
-    painted = color + (straps - color) * (0.8 * canvas.stroke(tabs, 0.035))[..., None]
+    painted = color[:, None, None] + (straps - color)[:, None, None] * (0.8 * canvas.stroke(tabs, 0.035))
     body = Drawing(painted, alpha, relief, shade, wear(rng) if varied else Wear())
     ends = [(corners[0], (0, -0.02)), (corners[1], (0, 0.42))]
     return add_straps(canvas, body, turn, style, ends, 0.022, straps)
@@ -80,16 +80,16 @@ def _folded(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -
         shade *= 1 - 0.12 * line_at(canvas, inset - distance)
     shade *= 1 - 0.2 * line_at(canvas, canvas.x)
     if rng.random() < 0.6:
-        shade *= 1 - 0.3 * _lettering(canvas, rng, (rng.choice((-0.3, 0.3)), 0.6), (0.12, 0.05))
+        shade *= 1 - 0.3 * _lettering(canvas, rng, (float(rng.choice((-0.3, 0.3))), 0.6), (0.12, 0.05))
     if rng.random() < 0.5:
         shade *= 1 - 0.14 * (np.abs(canvas.x) < 0.2) * np.exp(
             -(((canvas.y - 0.12 - 0.5 * np.abs(canvas.x)) / 0.02) ** 4)
         )
     body = Drawing(
-        np.broadcast_to(color, (*canvas.shape, 3)),
+        color[:, None, None],
         alpha,
-        relief.astype(np.float32),
-        shade.astype(np.float32),
+        relief,
+        shade,
         wear(rng),
     )
     ends = [((side - 0.01, 0.34), (0, 0)), ((side - 0.05, 0.55), (0, 0.07))]

@@ -23,6 +23,7 @@ _VARIED = (
     (0.7, (0.30, 0.33, 0.40)),
 )
 _PLEATS = (0.36, 0.53, 0.70)  # heights on the mean face
+_WIDEST = 1.7  # (x / 0.5)^2 beyond the mask's sides
 
 
 def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> Drawing:
@@ -46,7 +47,7 @@ def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> D
     shade *= (1 - 0.08 * line_at(canvas, inset - 0.035)) * (0.92 + 0.08 * np.clip(inset / 0.012, 0, 1))
     if varied:
         relief += creases(canvas, rng, 5, 0.012)
-    body = Drawing(np.broadcast_to(color, (*canvas.shape, 3)), alpha, relief, shade, wear(rng) if varied else Wear())
+    body = Drawing(color[:, None, None], alpha, relief, shade, wear(rng) if varied else Wear())
     loops = color if rng.random() < 0.5 and color.mean() < 0.4 else np.float32([0.93, 0.93, 0.93])
     ends = [((side - 0.01, 0.275), (0, 0)), ((side - 0.04, 0.55), (0, 0.05))]
     return add_straps(canvas, body, turn, style, ends, 0.018, loops)
@@ -62,10 +63,13 @@ def _vault(canvas: Canvas) -> np.ndarray:
 def _pleats(canvas: Canvas, rng: np.random.Generator, spread: float) -> tuple[np.ndarray, np.ndarray]:
     """Return relief and shade of three pleats: each overhangs the cloth below, and they draw together sideways."""
     relief, shade = np.zeros(canvas.shape, np.float32), np.ones(canvas.shape, np.float32)
-    outward = np.square(canvas.x[:1] / 0.5)
+    outward = np.minimum(np.square(canvas.x / 0.5), _WIDEST)
     for height in _PLEATS:
         depth, height = rng.uniform(0.7, 1.2), height + rng.normal(0, spread)
-        below = canvas.y - height - (0.03 - 0.24 * (height - 0.40)) * outward
-        relief += (0.014 * depth) * np.clip(1 + below / 0.06, 0, 1) * (below < 0)
-        shade *= 1 - (0.2 * depth) * np.exp(-np.maximum(below, 0) / 0.03) * (below >= 0)
+        bend = 0.03 - 0.24 * (height - 0.40)
+        near = canvas.rows(height - 0.06 + min(0, bend * _WIDEST), height + 0.2 + max(0, bend * _WIDEST))
+        below = (canvas.y[near] - height) - bend * outward
+        hidden = below >= 0
+        relief[near] += np.where(hidden, 0, np.maximum((0.014 * depth) * (1 + below / 0.06), 0))
+        shade[near] *= 1 - np.where(hidden, (0.2 * depth) * np.exp(np.minimum(below / -0.03, 0)), 0)
     return relief, shade
