@@ -24,7 +24,7 @@ from workflow_scripts.faces.alignment import five_points
 from workflow_scripts.find_landmarks import find_landmarks
 from workflow_scripts.index_source import index_source
 from workflow_scripts.shards import Shard
-from workflow_scripts.tables import read_table
+from workflow_scripts.tables import landmark_points, read_table
 
 ROOT = Path(__file__).parent.parent
 HEADER = " ".join(
@@ -60,9 +60,9 @@ def lay_out(pictures: Path, count: int, folder: Path) -> None:
     find_landmarks(source, table["index"], table["landmarks"], table["quarantine"])
     faces = read_table(table["landmarks"])
     faces = faces[faces["face"] == 0]
-    points = np.stack([faces[[f"{axis}_{i}" for i in range(68)]].to_numpy() for axis in "xy"], axis=-1)
     known = {
-        item: np.rint(five_points(own)).astype(int).ravel() for item, own in zip(faces["item"], points, strict=True)
+        item: np.rint(five_points(own)).astype(int).ravel()
+        for item, own in zip(faces["item"], landmark_points(faces), strict=True)
     }
     rows = [" ".join([name, *map(str, known[own])]) for name, own in origin.items() if own in known]
     header = f"{len(rows)}\n{HEADER}"

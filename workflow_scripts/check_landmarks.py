@@ -25,7 +25,7 @@ from workflow_scripts.faces.priors import BOXES, POINTS
 from workflow_scripts.files import write_json
 from workflow_scripts.randomness import stable_hash
 from workflow_scripts.sources.reader import PictureReader
-from workflow_scripts.tables import LANDMARK_CHECK, read_tables, write_table
+from workflow_scripts.tables import LANDMARK_CHECK, landmark_points, read_tables, write_table
 
 STAGE = "check_landmarks"
 SAMPLE = 200  # items on which the detector runs beside the prior, chosen by hash
@@ -54,7 +54,7 @@ def check_landmarks(
     faces = read_tables(landmarks)
     faces = faces[faces["face"] == 0].merge(read_tables(index, ["item", "file", "frame", "points"]), on="item")
     faces = faces.sort_values("item")
-    found = np.stack([faces[[f"{axis}_{i}" for i in range(68)]].to_numpy(np.float64) for axis in "xy"], axis=-1)
+    found = landmark_points(faces).astype(np.float64)
     rows = [
         {
             "item": row.item,

@@ -18,7 +18,7 @@ from workflow_scripts.faces.alignment import crop_matrix, crop_picture, transfor
 from workflow_scripts.faces.plausibility import check_face
 from workflow_scripts.shards import write_shard
 from workflow_scripts.sources.reader import PictureReader
-from workflow_scripts.tables import Quarantine, read_table
+from workflow_scripts.tables import Quarantine, landmark_points, read_table
 
 STAGE = "crop_faces"
 
@@ -39,15 +39,16 @@ def crop_faces(source: BaseSource, index: Path, landmarks: Path, output: Path, q
     if source.type == "pairs":
         columns["occluded"] = (np.uint8, (size, size, 3))
     faces = read_table(landmarks)
-    chosen = faces[faces["face"] == 0]
-    rows = read_table(index, ["item", "file", "frame", "occluded_file"]).merge(chosen, on="item").sort_values("item")
+    chosen = faces[faces["face"] == 0].set_index("item")
+    rows = read_table(index, ["item", "file", "frame", "occluded_file"]).sort_values("item")
+    rows = rows[rows["item"].isin(chosen.index)]
+    points = landmark_points(chosen.loc[rows["item"]])
     rejected = Quarantine(STAGE)
-    write_shard(output, _crops(source, rows, rejected), columns)
+    write_shard(output, _crops(source, rows, points, rejected), columns)
     rejected.write(quarantine)
 
 
-def _crops(source: BaseSource, rows: pd.DataFrame, rejected: Quarantine) -> Iterator[dict]:
-    points = np.stack([rows[[f"{axis}_{i}" for i in range(68)]].to_numpy(np.float32) for axis in "xy"], axis=-1)
+def _crops(source: BaseSource, rows: pd.DataFrame, points: np.ndarray, rejected: Quarantine) -> Iterator[dict]:
     with PictureReader(source) as reader:
         for row, landmarks in zip(
             tqdm(rows.itertuples(), STAGE, len(rows), mininterval=2, file=sys.stderr), points, strict=True

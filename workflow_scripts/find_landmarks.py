@@ -44,10 +44,14 @@ def find_landmarks(
     """
     cv2.setNumThreads(1)
     rejected = Quarantine(STAGE)
-    rows = []
+    rows, points = [], []
     for block in _blocks(_faces(source, weights, read_table(index, COLUMNS), rejected)):
-        rows += [_row(item, rank, face, predict_landmarks(patch, face)) for item, rank, face, patch in block]
-    write_table(output, sorted(rows, key=lambda row: (row["item"], row["face"])), LANDMARKS)
+        for item, rank, face, patch in block:
+            points.append(predict_landmarks(patch, face))
+            rows.append((item, rank, face.left, face.top, face.right, face.bottom, face.score, face.detector))
+    columns = np.array(points, np.float32).reshape(-1, 68, 2).transpose(0, 2, 1).reshape(-1, 2 * 68)  # all x, all y
+    table = pd.DataFrame(rows, columns=LANDMARKS.names[:8]).join(pd.DataFrame(columns, columns=LANDMARKS.names[8:]))
+    write_table(output, table.sort_values(["item", "face"]), LANDMARKS)
     rejected.write(quarantine)
 
 
@@ -83,13 +87,6 @@ def _blocks(faces: Iterator) -> Iterator[list]:
             yield block
             block = []
     yield block
-
-
-def _row(item: str, rank: int, face: Face, landmarks: np.ndarray) -> dict:
-    row = {"item": item, "face": rank, "score": face.score, "detector": face.detector}
-    row |= {"left": face.left, "top": face.top, "right": face.right, "bottom": face.bottom}
-    row |= {f"x_{i}": x for i, x in enumerate(landmarks[:, 0].tolist())}
-    return row | {f"y_{i}": y for i, y in enumerate(landmarks[:, 1].tolist())}
 
 
 def main(argv: list[str] | None = None) -> None:

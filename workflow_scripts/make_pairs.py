@@ -16,7 +16,7 @@ from workflow_scripts import cli
 from workflow_scripts.config import Difference, Occluders
 from workflow_scripts.maps import difference_map
 from workflow_scripts.occluders._apply import apply_occluder, fit_reason
-from workflow_scripts.randomness import item_rng
+from workflow_scripts.randomness import draw_weighted, item_rng
 from workflow_scripts.shards import Shard, write_shard
 from workflow_scripts.tables import Quarantine, read_table
 
@@ -102,10 +102,10 @@ def _drawn(
 ) -> Iterator[dict]:
     """Yield every variant of an item, or none: where one does not fit, the landmarks are not to be trusted."""
     drawn = []
-    shares = np.array(list(occluders.mix.values()))
+    mix = [(share, kind) for kind, share in occluders.mix.items()]
     for variant in range(variants):
         rng = item_rng(seed, item, f"occluder {variant}")
-        kind = str(rng.choice(list(occluders.mix), p=shares / shares.sum()))
+        kind = draw_weighted(rng, mix)
         for _ in range(DRAWS):
             occluded = apply_occluder(image, landmarks, kind, occluders.style, rng)
             misfit = fit_reason(occluded.coverage, landmarks, occluders.fit)

@@ -1,8 +1,14 @@
 """Item-keyed randomness: the same item draws the same numbers in any order, shard or process."""
 
 import hashlib
+from bisect import bisect
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 def stable_hash(*parts: object) -> int:
@@ -14,3 +20,9 @@ def stable_hash(*parts: object) -> int:
 def item_rng(seed: int, item: str, purpose: str) -> np.random.Generator:
     """Return the random generator of one item for one purpose."""
     return np.random.default_rng(stable_hash(seed, item, purpose))
+
+
+def draw_weighted(rng: np.random.Generator, choices: Sequence[tuple[float, T]]) -> T:
+    """Draw one of (weight, value) pairs; `Generator.choice` draws the same, in ten times the time."""
+    bounds = list(accumulate(weight for weight, _ in choices))
+    return choices[bisect(bounds, rng.random() * bounds[-1], hi=len(bounds) - 1)][1]

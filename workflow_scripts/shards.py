@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from workflow_scripts.files import atomic_path
 
-BATCH_ROWS = 256  # rows per record batch: bounds the writer's memory
+BATCH_ROWS = 64  # rows per record batch: bounds the writer's memory
 
 
 def write_shard(path: str | Path, rows, columns: dict[str, pa.DataType | tuple[np.dtype, tuple[int, ...]]]) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,6 +46,8 @@ LANDMARKS = pa.schema(
         *[(f"y_{i}", pa.float32()) for i in range(68)],
     ]
 )
+
+_POINTS = [name for name in LANDMARKS.names if name.startswith(("x_", "y_"))]
 
 LANDMARK_CHECK = pa.schema(
     [
@@ -128,6 +131,11 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
     for name in frame.select_dtypes(include=["str", "object"]).columns:
         frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
     return frame
+
+
+def landmark_points(faces: pd.DataFrame) -> np.ndarray:
+    """Return the points of rows of `landmarks`, float32 (n, 68, 2)."""
+    return faces[_POINTS].to_numpy(np.float32).reshape(-1, 2, 68).transpose(0, 2, 1)
 
 
 def read_tables(paths: Iterable[str | Path], columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -3,28 +3,32 @@
 Positions are x, y in pixels, and integers are the centres of pixels.
 """
 
+import math
+
 import cv2
 import numpy as np
 
 from workflow_scripts.config import Crop
 from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
 
-# How `warp` samples, against eightfold sampling of aligned CelebA: 48 dB at 128 pixels (a fourth of the time of cubic
-# samples, which have 52 dB), 46 dB at 192.
-MILD_SHRINK = 1.2  # up to this, one sample for each pixel is enough
-LINEAR_SHRINK = 1.5  # from this on, the two samples are so near to the picture's own pixels that linear ones do
+ENLARGING = 0.7  # source pixels per pixel of the result; below, cubic samples are smoother than linear ones
+# Linear interpolation blurs by a variance of up to 1/4 pixel^2, 1/6 on average; this takes the average back. Twice two
+# such samples are as near to eightfold sampling of aligned CelebA as cubic ones (51 dB at 128 pixels, detail as strong
+# within 2 %), in a quarter of the time.
+DEBLUR = np.array([-1, 14, -1]) / 12
 OUTSIDE_FADE = 0.1  # of the crop's size; distance from the picture at which its continuation is fully blurred
 OUTSIDE_BLUR = 0.08  # of the crop's size; standard deviation of the blur
 
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH = 30, 48, 54
+_OTHER_POINTS = [NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH]
+_EYE_MEANS = np.kron(np.eye(2), np.full(6, 1 / 6))  # (2, 12), weights of both eyes' landmarks
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
     """Return eye centres, nose tip and mouth corners of 68 landmarks (68, 2), float64 (5, 2), left ones first."""
     landmarks = np.asarray(landmarks, np.float64)
-    eyes = [landmarks[LEFT_EYE].mean(axis=0), landmarks[RIGHT_EYE].mean(axis=0)]
-    return np.stack([*eyes, *landmarks[[NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH]]])
+    return np.concatenate([_EYE_MEANS @ landmarks[LEFT_EYE.start : RIGHT_EYE.stop], landmarks[_OTHER_POINTS]])
 
 
 CELEBA_POINTS = five_points(CELEBA_LANDMARKS)
@@ -86,15 +90,15 @@ def crop_matrix(landmarks: np.ndarray, picture_size: tuple[int, int], crop: Crop
 def warp(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return a picture moved by an affine matrix, without aliasing; outside, the picture's border is repeated.
 
-    What shrinks is first averaged over whole multiples of pixels, then sampled twice as densely as the result and
-    averaged again, so memory is bounded by the part of the picture that is seen.
+    What shrinks is first averaged over whole multiples of pixels, then sampled linearly, twice as densely as the
+    result, and averaged again, so memory is bounded by the part of the picture that is seen.
 
     Args:
         picture: uint8 (H, W) or (H, W, 3).
         matrix: (2, 3), from pixels of the picture to pixels of the result.
         size: width and height of the result.
     """
-    shrinks = 1 / np.linalg.svd(matrix[:, :2], compute_uv=False)[-1]
+    shrinks = 1 / _least_stretch(matrix)
     part, corner = _visible_part(picture, matrix, size, margin=4 * max(1, round(shrinks)))
     matrix = compose(matrix, np.column_stack([np.eye(2), corner]))
     if shrinks >= 2:
@@ -102,13 +106,18 @@ def warp(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.n
         reduced = tuple(max(1, int(side / int(shrinks))) for side in full)
         part = cv2.resize(part, reduced, interpolation=cv2.INTER_AREA)
         matrix = compose(matrix, stretch(reduced, full))
-        shrinks /= int(shrinks)
-    samples = 1 if shrinks <= MILD_SHRINK else 2
-    flags = cv2.INTER_LINEAR if shrinks >= LINEAR_SHRINK else cv2.INTER_CUBIC
-    grid = (samples * size[0], samples * size[1])
-    matrix = compose(stretch(size, grid), matrix)
-    dense = cv2.warpAffine(part, matrix, grid, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return dense if samples == 1 else cv2.resize(dense, size, interpolation=cv2.INTER_AREA)
+    if shrinks <= ENLARGING:
+        return cv2.warpAffine(part, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    part = cv2.sepFilter2D(part, -1, DEBLUR, DEBLUR, borderType=cv2.BORDER_REPLICATE)
+    grid = (2 * size[0], 2 * size[1])
+    dense = cv2.warpAffine(part, compose(stretch(size, grid), matrix), grid, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(dense, size, interpolation=cv2.INTER_AREA)
+
+
+def _least_stretch(matrix: np.ndarray) -> float:
+    """Return the smaller singular value of the linear part of a matrix (2, 3)."""
+    (a, b), (c, d) = matrix[:, :2].tolist()
+    return abs(math.hypot(a + d, b - c) - math.hypot(a - d, b + c)) / 2
 
 
 def _visible_part(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int], margin: int):
@@ -144,10 +153,10 @@ def crop_picture(picture: np.ndarray, matrix: np.ndarray, crop: Crop) -> np.ndar
 def _outside(matrix: np.ndarray, picture_size: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     """Return uint8 (height, width): 1 where a pixel of the result lies beyond the picture."""
     x, y = (np.arange(side, dtype=np.float32) for side in size)
-    inverse = cv2.invertAffineTransform(matrix).astype(np.float32)
-    columns, rows = (line[0] * x + (line[1] * y[:, None] + line[2]) for line in inverse)
-    inside = (columns >= -0.5) & (columns <= picture_size[0] - 0.5) & (rows >= -0.5) & (rows <= picture_size[1] - 0.5)
-    return (~inside).astype(np.uint8)
+    away = []  # from the picture's middle, 1 at its border
+    for (a, b, c), side in zip(cv2.invertAffineTransform(matrix).tolist(), picture_size, strict=True):
+        away.append(np.abs(x * (2 * a / side) + (y[:, None] * (2 * b / side) + (2 * c + 1 - side) / side)))
+    return (np.maximum(*away) > 1).view(np.uint8)
 
 
 def _corners(size: tuple[int, int], matrix: np.ndarray) -> np.ndarray:

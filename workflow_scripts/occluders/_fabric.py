@@ -1,22 +1,13 @@
 """Colours, prints and weaves of cloth and paper."""
 
-from bisect import bisect
 from collections.abc import Sequence
-from itertools import accumulate
-from typing import TypeVar
 
 import numpy as np
 
 from workflow_scripts.occluders._canvas import Canvas
+from workflow_scripts.randomness import draw_weighted
 
 Color = tuple[float, float, float]
-T = TypeVar("T")
-
-
-def draw_weighted(rng: np.random.Generator, choices: Sequence[tuple[float, T]]) -> T:
-    """Draw one of (weight, value) pairs; `Generator.choice` does the same in ten times the time."""
-    bounds = list(accumulate(weight for weight, _ in choices))
-    return choices[bisect(bounds, rng.random() * bounds[-1], hi=len(bounds) - 1)][1]
 
 
 def pick_color(rng: np.random.Generator, colors: Sequence[tuple[float, Color]], spread: float) -> np.ndarray:
