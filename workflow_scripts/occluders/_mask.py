@@ -97,7 +97,8 @@ def _fold(x: float, y: float, reach_x: float, reach_y: float, width: float) -> l
     c = -(a * x + b * y)
     d, e = 2 * along_x / length, 2 * along_y / length
     f = -(d * (x + reach_x / 2) + e * (y + reach_y / 2))
-    return [-(a * a + d * d), -2 * (a * b + d * e), -(b * b + e * e), -2 * (a * c + d * f), -2 * (b * c + e * f), -(c * c + f * f)]
+    squares = -(a * a + d * d), -2 * (a * b + d * e), -(b * b + e * e)
+    return [*squares, -2 * (a * c + d * f), -2 * (b * c + e * f), -(c * c + f * f)]
 
 
 @lru_cache

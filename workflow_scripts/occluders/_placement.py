@@ -105,7 +105,8 @@ def solve_pose(landmarks: np.ndarray, placement: Placement) -> Pose | None:
     column = (1 + h) * down
     rescale = np.array([[1, 0, 0], [0, 1 / (end - start), -start / (end - start)], [0, 0, 1]])
     to_picture = np.array([[length, 0, top[0]], [0, length, top[1]], [0, 0, 1]])
-    homographies = np.array([[[x, column[0], 0], [y, column[1], 0], [g, h, 1]] for x, y, g in solution[:6].reshape(2, 3)])
+    unknowns = solution[:6].reshape(2, 3)
+    homographies = np.array([[[x, column[0], 0], [y, column[1], 0], [g, h, 1]] for x, y, g in unknowns])
     return Pose(to_picture @ homographies @ rescale, np.array([top, bottom]), turn, length / (end - start))
 
 
