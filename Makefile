@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs lock benchmark clean
+.PHONY: help run test chaos lint docs lock benchmark clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -19,6 +19,9 @@ run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/â€
 
 test: $(READY) ## the tests
 	@$(BIN)/python -m pytest
+
+chaos: $(READY) ## kill the workflow at 20 moments and compare what comes out (minutes)
+	@$(BIN)/python -m pytest -m chaos tests/test_chaos.py
 
 lint: $(READY) ## ruff, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile rules

@@ -20,6 +20,14 @@ include: "rules/evaluation.smk"
 include: "rules/reporting.smk"
 
 
+onstart:
+    check_writable()
+
+
+onerror:
+    explain_kill(log)
+
+
 rule all:
     default_target: True
     input:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts.cli import UserError
+from workflow_scripts.cli import RUN_PROCESS, UserError
 from workflow_scripts.code_digest import code_digest
 from workflow_scripts.load_config import load_config
-from workflow_scripts.sources import listing_digest, shard_count
+from workflow_scripts.records import RECORDS, check_writable, explain_kill, join_runs, keep_records
+from workflow_scripts.sources import shard_count, shard_listings
+from workflow_scripts.sources.contents import listing_digest
 
 
 def file_digest(path):
@@ -29,6 +31,13 @@ except UserError as error:
 
 # Sources whose data set may say where its faces are.
 CELEBA = [name for name, source in CONFIG.sources.items() if source.type == "celeba"]
+
+if workflow.is_main_process:
+    keep_records()
+    join_runs()
+# Jobs end when this process is killed.
+os.environ[RUN_PROCESS] = str(os.getpid())
+
 # Jobs find the project's modules and its Python from any working directory.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

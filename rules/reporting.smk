@@ -4,8 +4,8 @@ INPUTS
     results/{experiment}/metrics.parquet, metrics.json, splits.parquet, curves, previews and shards of each experiment
     results/{source}/index.parquet, quarantine.parquet, landmarks and crops of each source
 OUTPUTS
-    results/{source}/summary/           what a source holds: charts, contact sheets, numbers
-    results/{experiment}/figures/       galleries, curves, spread of the scores
+    results/{source}/summary/           what a source holds: charts, contact sheets, numbers; summary.json: their digests
+    results/{experiment}/figures/       galleries, curves, spread of the scores; figures.json: their digests
     results/overview.html               all results on one page
     results/report.html                 made of these by `snakemake --report` (see the Makefile)
 """
@@ -31,7 +31,8 @@ rule draw_figures:
         maps=evaluated_shards("results/{experiment}/maps/{source}/{shard}.arrow"),
         outputs=evaluated_shards("results/{experiment}/outputs/{source}/{shard}.arrow"),
     output:
-        report(
+        digests="results/{experiment}/figures.json",
+        figures=report(
             directory("results/{experiment}/figures"),
             patterns=["{figure}.png", "{figure}.svg"],
             category="Figures",
@@ -49,7 +50,7 @@ rule draw_figures:
     shell:
         "python -m workflow_scripts.draw_figures --config {params.config:q} --metrics {input.metrics} "
         "--curves {input.curves} --pairs {input.pairs} --maps {input.maps} --outputs {input.outputs} "
-        "--output {output} > {log} 2>&1"
+        "--output {output.figures} --digests {output.digests} > {log} 2>&1"
 
 
 rule summarize_source:
@@ -60,7 +61,8 @@ rule summarize_source:
         landmarks=lambda wildcards: shards_of("results/{source}/landmarks/{shard}.parquet", [wildcards.source]),
         crops=lambda wildcards: shards_of("results/{source}/crops/{shard}.arrow", [wildcards.source]),
     output:
-        report(
+        digests="results/{source}/summary.json",
+        summary=report(
             directory("results/{source}/summary"),
             patterns=["{figure}.png", "{figure}.svg"],
             category="Sources",
@@ -78,7 +80,7 @@ rule summarize_source:
         lock=LOCK,
     shell:
         "python -m workflow_scripts.summarize_source --config {params.config:q} --name {wildcards.source} --index {input.index} "
-        "--quarantine {input.quarantine} --landmarks {input.landmarks} --crops {input.crops} --output {output} > {log} 2>&1"
+        "--quarantine {input.quarantine} --landmarks {input.landmarks} --crops {input.crops} --output {output.summary} --digests {output.digests} > {log} 2>&1"
 
 
 rule write_overview:
@@ -86,17 +88,26 @@ rule write_overview:
         experiments=expand(
             "results/{experiment}/{file}",
             experiment=CONFIG.experiments,
-            file=["metrics.json", "splits.parquet", "figures"],
+            file=["metrics.json", "splits.parquet", "figures.json"],
         ),
-        previews=[
-            f"results/{name}/previews/{network}"
+        networks=[
+            f"results/{name}/checkpoints/{network}.json"
             for name, chosen in CONFIG.experiments.items()
             for network in chosen.networks
         ],
+        # A folder has only a time to judge it by: whether its files changed, the files above tell.
+        folders=ancient(
+            [
+                f"results/{name}/{folder}"
+                for name, chosen in CONFIG.experiments.items()
+                for folder in ["figures", *(f"previews/{network}" for network in chosen.networks)]
+            ]
+            + expand("results/{source}/summary", source=CONFIG.sources)
+        ),
         sources=expand(
             "results/{source}/{file}",
             source=CONFIG.sources,
-            file=["index.parquet", "quarantine.parquet", "summary"],
+            file=["index.parquet", "quarantine.parquet", "summary.json"],
         ),
     output:
         "results/overview.html",

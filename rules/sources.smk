@@ -43,6 +43,12 @@ def raw_sample(wildcards):
     return "results/sample/raw/manifest.json" if source(wildcards).type == "sample" else []
 
 
+def listing(wildcards):
+    """Return the digest of a shard's files; later times of the same contents leave it as it is."""
+    part = shard_listings(source(wildcards), len(SHARDS[wildcards.source]))[int(wildcards.shard)]
+    return listing_digest(part, RECORDS / f"listings/{wildcards.source}/{wildcards.shard}.json")
+
+
 rule index_source:
     input:
         raw=raw_sample,
@@ -58,13 +64,14 @@ rule index_source:
         config=lambda wildcards: source(wildcards).slice(
             "subset", "split", "identity", "max_pixels", "every", "per_second", "block"
         ),
-        listing=lambda wildcards: listing_digest(source(wildcards), int(wildcards.shard), len(SHARDS[wildcards.source])),
+        listing=listing,
+        record=str(RECORDS / "listings/{source}/{shard}.json"),
         seed=CONFIG.seed,
         shards=lambda wildcards: len(SHARDS[wildcards.source]),
         lock=LOCK,
     shell:
         "python -m workflow_scripts.index_source --config {params.config:q} --seed {params.seed} --shard {wildcards.shard} "
-        "--shards {params.shards} --output {output.index} --quarantine {output.quarantine} > {log} 2>&1"
+        "--shards {params.shards} --listing {params.listing} --record {params.record} --output {output.index} --quarantine {output.quarantine} > {log} 2>&1"
 
 
 rule merge_index:

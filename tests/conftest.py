@@ -1,10 +1,12 @@
 """Fixtures that several test files share."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from projects import Project
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -26,3 +28,18 @@ def astronaut() -> np.ndarray:
     from skimage import data
 
     return data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, astronaut) -> Project:
+    """A small project whose workflow has run to the end."""
+    project = Project.create(tmp_path_factory.mktemp("project"), astronaut)
+    project.said()
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Project:
+    """A copy of the finished project, to be changed."""
+    shutil.copytree(finished.root, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")

@@ -181,7 +181,7 @@ def draw(home, shards, folder):
             str(home / "curves/map.parquet"),
         ]
         + [text for kind in ("pairs", "maps", "outputs") for text in (f"--{kind}", *shards[kind])]
-        + ["--output", str(folder)]
+        + ["--output", str(folder), "--digests", str(folder.with_suffix(".json"))]
     )
 
 
@@ -189,7 +189,7 @@ def summarize(home):
     """Write the summary of a source that has crops, but no pictures of its own."""
     write_table(home / "landmarks/00000.parquet", [], LANDMARKS)
     config = json.dumps({"type": "folder", "path": str(home)})
-    arguments = {"config": config, "name": home.name, "output": home / "summary"}
+    arguments = {"config": config, "name": home.name, "output": home / "summary", "digests": home / "summary.json"}
     arguments |= {name: home / f"{name}.parquet" for name in ("index", "quarantine")}
     arguments |= {"landmarks": home / "landmarks/00000.parquet", "crops": home / "crops/00000.arrow"}
     summarize_source.main([f"--{name}={value}" for name, value in arguments.items()])

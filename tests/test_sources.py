@@ -1,6 +1,7 @@
 """Sources: layouts, text files, pairs, splits, shards, digests and videos, on real files made by the tests."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from workflow_scripts import fetch_sample, fetch_weights, sources
 from workflow_scripts.cli import UserError
 from workflow_scripts.config import CelebaSource, FolderSource, PairsSource, SampleSource, Split
 from workflow_scripts.index_source import draw_split, index_source
+from workflow_scripts.sources.contents import listing_digest, write_record
 from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.sources.sample import PIECES
@@ -319,14 +321,24 @@ def test_the_number_of_shards_is_a_power_of_two(tmp_path, files, size, shards):
     assert sources.shard_count(FolderSource(type="folder", path=str(folder)), size) == shards
 
 
+def shard_digests(source, shards: int, records: Path, note: bool = False) -> list[str]:
+    """Return the digest of each shard as a new start finds it; `note` what the shards contain, as the jobs do."""
+    for cached in (sources._listed, sources.shard_listings):
+        cached.cache_clear()
+    parts = sources.shard_listings(source, shards)
+    digests = [listing_digest(part, records / f"{shard}.json") for shard, part in enumerate(parts)]
+    if note:
+        for shard, part in enumerate(parts):
+            write_record(records / f"{shard}.json", digests[shard], part)
+    return digests
+
+
 def test_a_change_shows_in_the_digest_of_its_shard_alone(tmp_path):
     folder = write(tmp_path, {f"{number}.jpg": b"x" for number in range(40)})
     source = FolderSource(type="folder", path=str(folder))
 
     def digests() -> list[str]:
-        for cached in (sources._listed, sources._shard_digests):
-            cached.cache_clear()
-        return [sources.listing_digest(source, shard, 4) for shard in range(4)]
+        return shard_digests(source, 4, tmp_path / "records")
 
     def changed(before: list[str]) -> list[int]:
         return [shard for shard, (old, new) in enumerate(zip(before, digests(), strict=True)) if old != new]
@@ -343,13 +355,40 @@ def test_a_change_shows_in_the_digest_of_its_shard_alone(tmp_path):
         assert changed(before) == [sources.shard_of("new.jpg", 4)]
 
 
+def test_other_times_of_equal_contents_change_no_digest_and_are_looked_into_once(tmp_path):
+    folder = write(tmp_path / "in", {f"{number}.jpg": bytes([number]) for number in range(40)})
+    source = FolderSource(type="folder", path=str(folder))
+    before = shard_digests(source, 4, tmp_path / "records", note=True)
+    for number in range(40):
+        os.utime(folder / f"{number}.jpg", ns=(5, 5))
+    assert shard_digests(source, 4, tmp_path / "records") == before
+    noted = [json.loads(path.read_text().split("\n")[0])["stamps"] for path in sorted((tmp_path / "records").iterdir())]
+    assert not set(noted) & set(before)  # the new times are known: the next start opens no picture
+
+    (folder / "7.jpg").write_bytes(b"y")  # as large as before
+    os.utime(folder / "7.jpg", ns=(5, 6))
+    after = shard_digests(source, 4, tmp_path / "records")
+    assert [shard for shard in range(4) if after[shard] != before[shard]] == [sources.shard_of("7.jpg", 4)]
+    (folder / "7.jpg").write_bytes(bytes([7]))
+    assert shard_digests(source, 4, tmp_path / "records") == before
+
+
+def test_an_archive_is_known_by_what_its_members_contain(tmp_path):
+    archive = tmp_path / "in.zip"
+    archive.write_bytes(zipped(PICTURES))
+    before = shard_digests(celeba(archive), 1, tmp_path / "records")
+    os.utime(archive, ns=(5, 5))
+    assert shard_digests(celeba(archive), 1, tmp_path / "records") == before
+    name, data = next(iter(PICTURES.items()))
+    archive.write_bytes(zipped(PICTURES | {name: data[:-1] + bytes([data[-1] ^ 1])}))
+    assert shard_digests(celeba(archive), 1, tmp_path / "records") != before
+
+
 def test_a_changed_celeba_text_shows_in_every_digest(tmp_path):
     folder = write(tmp_path, below(IMAGES, PICTURES) | OFFICIAL)
-    before = sources.listing_digest(celeba(folder), 0, 2), sources.listing_digest(celeba(folder), 1, 2)
+    before = shard_digests(celeba(folder), 2, tmp_path / "records")
     write(folder, {"identity_CelebA.txt": "000001.jpg 1\n"})
-    sources._listed.cache_clear()
-    sources._shard_digests.cache_clear()
-    after = sources.listing_digest(celeba(folder), 0, 2), sources.listing_digest(celeba(folder), 1, 2)
+    after = shard_digests(celeba(folder), 2, tmp_path / "records")
     assert before[0] != after[0]
     assert before[1] != after[1]
 
@@ -368,12 +407,13 @@ def test_listing_imports_nothing_heavy(tmp_path):
     with tarfile.open(write(tmp_path, PICTURES | {"clip.mp4": b""}) / "photos.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / NAMES[0], NAMES[0])
     code = (
-        "import sys; from workflow_scripts import sources; from workflow_scripts.config import *\n"
+        "import sys; from pathlib import Path; from workflow_scripts import sources\n"
+        "from workflow_scripts.sources.contents import listing_digest; from workflow_scripts.config import *\n"
         "for source in (FolderSource(type='folder', path=sys.argv[1]), CelebaSource(type='celeba', path=sys.argv[1]),\n"
         "    PairsSource(type='pairs', clean=sys.argv[1], occluded=sys.argv[1]), SampleSource(type='sample'),\n"
         "    VideoSource(type='video', path=sys.argv[1]),\n"
         "    FolderSource(type='folder', path=f'{sys.argv[1]}/photos.tar.gz')):\n"
-        "    sources.listing_digest(source, 0, sources.shard_count(source, 10))\n"
+        "    listing_digest(sources.shard_listings(source, sources.shard_count(source, 10))[0], Path('absent'))\n"
         "print(*{'PIL', 'pandas', 'pyarrow', 'cv2', 'av', 'torch'} & set(sys.modules))"
     )
     root = Path(__file__).parent.parent

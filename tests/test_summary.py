@@ -39,7 +39,7 @@ class Made:
     def summarize(self, output: Path) -> dict:
         """Run the stage by its command line and return the numbers."""
         summarize_source.main(
-            ["--config", self.config, "--name", self.home.name, "--output", str(output)]
+            ["--config", self.config, "--name", self.home.name, "--output", str(output), "--digests", f"{output}.json"]
             + [f"--{name}={self.home / name}.parquet" for name in ("index", "quarantine")]
             + ["--landmarks", *map(str, sorted((self.home / "landmarks").iterdir()))]
             + ["--crops", *map(str, sorted((self.home / "crops").iterdir()))]

@@ -1,8 +1,14 @@
 """What every stage's command line shares: one clear line instead of a traceback for what the user can mend."""
 
 import errno
+import os
+import select
+import signal
 import sys
+import threading
 from collections.abc import Callable
+
+RUN_PROCESS = "FACE_WORKFLOW_PROCESS"  # environment variable: the process that runs the workflow
 
 NO_SPACE = {
     errno.ENOSPC: "the disk is full",
@@ -31,6 +37,7 @@ class BadItem(Exception):
 
 def run(main: Callable[[], None]) -> None:
     """Run a command line; what the user can mend (`UserError`, no file, a full disk) ends with one line and code 1."""
+    _end_with_the_workflow()
     try:
         main()
     except UserError as error:
@@ -52,3 +59,25 @@ def run(main: Callable[[], None]) -> None:
                 "make room and start again, finished files are kept"
             )
         raise
+
+
+def _end_with_the_workflow() -> None:
+    """Stop this job when the workflow that started it is killed: an orphan would write into the next run."""
+    if RUN_PROCESS not in os.environ or not hasattr(os, "pidfd_open"):
+        return
+
+    def stop() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def watch(process: int) -> None:
+        select.select([process], [], [])
+        stop()
+
+    try:
+        process = os.pidfd_open(int(os.environ[RUN_PROCESS]))
+    except ProcessLookupError:
+        stop()
+    except OSError:  # the system has no such call
+        return
+    else:
+        threading.Thread(target=watch, args=[process], daemon=True).start()

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 
 from workflow_scripts import cli
 from workflow_scripts.config import BaseExperiment
-from workflow_scripts.files import atomic_folder
+from workflow_scripts.files import atomic_folder, write_digests
 from workflow_scripts.reporting.charts import draw_curves, draw_presence, draw_scores
 from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_gallery
 from workflow_scripts.shards import Shard
@@ -70,8 +70,9 @@ def draw_figures(
     maps: Sequence[Path],
     outputs: Sequence[Path],
     output: Path,
+    digests: Path,
 ) -> None:
-    """Write the folder of figures; what was there is replaced.
+    """Write the folder of figures, what was there is replaced, and the digests of the files in it.
 
     Args:
         experiment: its keys `evaluation` and, where the system has it, `presence` are used.
@@ -81,11 +82,13 @@ def draw_figures(
         maps: the `maps` shards.
         outputs: the `outputs` shards.
         output: the folder.
+        digests: JSON, file name -> SHA-256: what depends on the figures can tell whether any changed.
     """
     rows = read_table(metrics)
     pictures = Pictures({"pairs": pairs, "maps": maps, "outputs": outputs})
     with atomic_folder(output) as folder:
         _draw_all(experiment, rows, curves, pictures, folder)
+    write_digests(output, digests)
 
 
 def _draw_all(
@@ -153,9 +156,10 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("pairs", "maps", "outputs"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="shards of all sources")
     parser.add_argument("--output", type=Path, required=True, help="the folder")
+    parser.add_argument("--digests", type=Path, required=True, help="JSON: SHA-256 of each file in the folder")
     args = parser.parse_args(argv)
     experiment = TypeAdapter(Experiment).validate_json(args.config)
-    draw_figures(experiment, args.metrics, args.curves, args.pairs, args.maps, args.outputs, args.output)
+    draw_figures(experiment, args.metrics, args.curves, args.pairs, args.maps, args.outputs, args.output, args.digests)
 
 
 if __name__ == "__main__":

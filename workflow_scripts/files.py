@@ -1,5 +1,7 @@
 """Atomic files: what a reader finds under its final name is always whole."""
 
+import glob
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +20,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # by a job that was killed
+        left.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -38,7 +42,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # by a job that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
         yield folder
         folder.chmod(0o755)
@@ -57,3 +63,8 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: object) -> None:
     """Write JSON atomically, keys sorted, so that equal values give equal bytes. NaN is refused: absent is null."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_digests(folder: Path, path: Path) -> None:
+    """Write file name -> SHA-256 of the files in a folder: a folder has only a time to tell whether it changed."""
+    write_json(path, {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())})

@@ -11,7 +11,8 @@ from tqdm import tqdm
 from workflow_scripts import cli
 from workflow_scripts.config import BaseSource, Source, Split
 from workflow_scripts.randomness import stable_hash
-from workflow_scripts.sources import adapter, in_subset, list_files, shard_of
+from workflow_scripts.sources import adapter, in_subset, list_files, shard_listings, shard_of
+from workflow_scripts.sources.contents import write_record
 from workflow_scripts.sources.listing import Problem
 from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
@@ -106,8 +107,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--shards", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--quarantine", type=Path, required=True)
+    parser.add_argument("--listing", help="digest of the listing for which the index is made; with --record")
+    parser.add_argument("--record", type=Path, help="where to note what that listing's files contain")
     args = parser.parse_args(argv)
     source = TypeAdapter(Source).validate_json(args.config)
+    if args.record:
+        write_record(args.record, args.listing, shard_listings(source, args.shards)[args.shard])
     index_source(source, args.seed, args.shard, args.shards, args.output, args.quarantine)
 
 

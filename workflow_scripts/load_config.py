@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_valid
 from workflow_scripts.cli import UserError
 from workflow_scripts.config import NAME, Model, PairsSource, Source, Weights, experiment_types
 
-RESERVED = ("logs", "benchmarks", "weights", "report")  # folders of results/ that are no source and no experiment
+# Folders of results/ that are no source and no experiment.
+RESERVED = ("logs", "benchmarks", "records", "weights", "report")
 Name = Annotated[str, Field(pattern=NAME)]
 Experiment = Annotated[Union[experiment_types()], Field(discriminator="system")]  # noqa: UP007 (the types are found at run time)
 

@@ -32,7 +32,7 @@ from tqdm import tqdm
 from workflow_scripts import cli
 from workflow_scripts.config import BaseSource, Source
 from workflow_scripts.faces.pose import YAW_METHOD, head_roll, head_yaw
-from workflow_scripts.files import atomic_folder, write_json
+from workflow_scripts.files import atomic_folder, write_digests, write_json
 from workflow_scripts.randomness import stable_hash
 from workflow_scripts.reporting import source_charts as charts
 from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
@@ -242,9 +242,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--landmarks", type=Path, nargs="+", required=True, help="tables of all shards")
     parser.add_argument("--crops", type=Path, nargs="+", required=True, help="all shards")
     parser.add_argument("--output", type=Path, required=True, help="the folder")
+    parser.add_argument("--digests", type=Path, required=True, help="JSON: SHA-256 of each file in the folder")
     args = parser.parse_args(argv)
     source = TypeAdapter(Source).validate_json(args.config)
     summarize_source(source, args.name, args.index, args.quarantine, args.landmarks, args.crops, args.output)
+    write_digests(args.output, args.digests)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ An adapter is these functions:
 Only light modules are imported here: the Snakefile lists the sources at every start.
 """
 
-import hashlib
 import importlib
 from functools import cache
 from types import ModuleType
@@ -59,9 +58,16 @@ def in_subset(source: BaseSource, item: str) -> bool:
     return stable_hash("subset", item) / 2**64 < source.subset
 
 
-def listing_digest(source: BaseSource, shard: int, shards: int) -> str:
-    """Return a digest of what one shard lists: it changes when one of its files is added, changed or deleted."""
-    return _shard_digests(source, shards)[shard]
+@cache
+def shard_listings(source: BaseSource, shards: int) -> list[Listing]:
+    """Return what each shard lists; files on which all items depend are in every one."""
+    whole = _listed(source)
+    parts = [Listing(shared=whole.shared) for _ in range(shards)]
+    for file in whole.files:
+        parts[shard_of(file.key, shards)].files.append(file)
+    for problem in whole.problems:
+        parts[shard_of(problem.path, shards)].problems.append(problem)
+    return parts
 
 
 @cache
@@ -69,18 +75,3 @@ def _listed(source: BaseSource) -> Listing:
     """Return the listing that the Snakefile asks for several times at one start."""
     module = adapter(source)
     return getattr(module, "survey", module.list_files)(source)
-
-
-@cache
-def _shard_digests(source: BaseSource, shards: int) -> list[str]:
-    listing = _listed(source)
-    lines: list[list[str]] = [[] for _ in range(shards)]
-    for file in listing.files:
-        lines[shard_of(file.key, shards)].append(f"{file.path}\0{file.size}\0{file.stamp}")
-    for problem in listing.problems:
-        lines[shard_of(problem.path, shards)].append(f"{problem.path}\0{problem.reason}")
-    shared = sorted(f"{file.path}\0{file.size}\0{file.stamp}" for file in listing.shared)
-    return [
-        hashlib.sha256("\n".join(shared + sorted(part)).encode(errors="surrogateescape")).hexdigest()[:16]
-        for part in lines
-    ]

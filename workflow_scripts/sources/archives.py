@@ -1,5 +1,6 @@
 """Zip archives read in place: nothing is ever unpacked, so no member can leave its folder."""
 
+import hashlib
 import os
 import stat
 import struct
@@ -39,24 +40,33 @@ def list_members(path: str | Path) -> Listing:
     return listing
 
 
-def count_members(path: str | Path) -> int:
-    """Return the number of members, folders included, from the archive's last bytes: fast, however many there are.
+def survey_archive(path: str | Path) -> tuple[int, File]:
+    """Return the number of members, folders included, and the archive's entry in a listing; no member is read.
+
+    Both come from the archive's last bytes, fast however many members there are. The entry's stamp is a checksum of the
+    central directory, which holds the name, size and checksum of every member: it changes with them, not with a time.
 
     Raises:
         UserError: the file is no whole zip archive.
     """
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - LONGEST_END))
+    path = Path(path)
+    with path.open("rb") as file:
+        total = os.path.getsize(path)
+        file.seek(max(0, total - LONGEST_END))
         tail = file.read()
         end = tail.rfind(END)
         if end < 0 or len(tail) < end + 22:
             raise UserError(f"{path} is no whole zip archive; download it again and compare its size")
-        (count,) = struct.unpack_from("<H", tail, end + 10)
+        count, size = struct.unpack_from("<HI", tail, end + 10)
+        close = total - len(tail) + end  # where the central directory ends
         locator = tail.rfind(END_64_LOCATOR, 0, end)
-        if locator < 0:
-            return count
-        file.seek(struct.unpack_from("<Q", tail, locator + 8)[0] + 32)  # archives of 65,536 members and more
-        return struct.unpack("<Q", file.read(8))[0]
+        if locator >= 0:  # archives of 65,536 members and more
+            (close,) = struct.unpack_from("<Q", tail, locator + 8)
+            file.seek(close + 32)
+            count, size = struct.unpack("<QQ", file.read(16))
+        file.seek(max(0, close - size))
+        digest = hashlib.sha256(file.read(size)).digest()
+    return count, File(path.name, total, int.from_bytes(digest[:8], "little"), path.name)
 
 
 def open_archive(path: str | Path) -> zipfile.ZipFile:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from workflow_scripts.cli import UserError
 from workflow_scripts.config import CelebaSource
 from workflow_scripts.sources import celeba_texts
-from workflow_scripts.sources.archives import ZipStore, count_members, list_members
+from workflow_scripts.sources.archives import ZipStore, list_members, survey_archive
 from workflow_scripts.sources.listing import SUFFIXES, File, Listing, Problem, stamp, walk
 
 FOLDERS = (
@@ -95,8 +95,8 @@ def survey(source: CelebaSource) -> Listing:
     layout = find_layout(source.path)
     if not layout.archive:
         return list_files(source)
-    changing = [layout.archive, *(text.path for text in layout.texts)]
-    return Listing(shared=[stamp(path, path.name) for path in changing], more=count_members(layout.archive))
+    count, archive = survey_archive(layout.archive)
+    return Listing(shared=[archive, *(stamp(text.path, text.path.name) for text in layout.texts)], more=count)
 
 
 def describe(source: CelebaSource, files: Sequence[File]) -> list[dict]:

@@ -8,7 +8,7 @@ from types import ModuleType
 from workflow_scripts.cli import UserError
 from workflow_scripts.config import FolderSource
 from workflow_scripts.sources import archives, tars
-from workflow_scripts.sources.listing import SUFFIXES, File, Listing, stamp, walk
+from workflow_scripts.sources.listing import SUFFIXES, File, Listing, walk
 
 
 def list_files(source: FolderSource) -> Listing:
@@ -27,8 +27,8 @@ def survey(source: FolderSource) -> Listing:
     archive = _archive_module(source.path)
     if archive is None:
         return list_files(source)
-    changing = stamp(source.path, os.path.basename(source.path))
-    return Listing(shared=[changing], more=archive.count_members(source.path))
+    count, changing = archive.survey_archive(source.path)
+    return Listing(shared=[changing], more=count)
 
 
 def describe(source: FolderSource, files: Sequence[File]) -> list[dict]:

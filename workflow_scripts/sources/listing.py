@@ -30,12 +30,14 @@ class File(NamedTuple):
         size: bytes.
         stamp: changes with the content: time of modification in nanoseconds, or an archive member's checksum.
         key: what decides the shard: the path, or that of the bare face for an occluded one.
+        location: where the file lies, if `stamp` is a time, which can change alone; None if `stamp` is a checksum.
     """
 
     path: str
     size: int
     stamp: int
     key: str
+    location: str | None = None
 
 
 class Problem(NamedTuple):
@@ -94,7 +96,7 @@ def name_problem(path: str, kind: Kind = PICTURES) -> Problem | None:
 def stamp(path: str | Path, name: str) -> File:
     """Return the entry of one file outside the listing, as of a text file that belongs to a data set."""
     info = os.stat(path)
-    return File(name, info.st_size, info.st_mtime_ns, name)
+    return File(name, info.st_size, info.st_mtime_ns, name, os.fspath(path))
 
 
 def walk(root: str | Path, key: str, prefix: str = "", kind: Kind = PICTURES) -> Listing:
@@ -169,7 +171,7 @@ def _add(entry: os.DirEntry, path: str, listing: Listing, kind: Kind) -> None:
         try:
             if entry.is_file():
                 info = entry.stat()
-                listing.files.append(File(path, info.st_size, info.st_mtime_ns, path))
+                listing.files.append(File(path, info.st_size, info.st_mtime_ns, path, entry.path))
                 return
             what = "a broken or circular link" if entry.is_symlink() else "no regular file (a pipe, socket or device)"
         except OSError as error:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from workflow_scripts.cli import UserError
 from workflow_scripts.sources.archives import leads_out, linked, repeated, unsafe_name
-from workflow_scripts.sources.listing import File, Listing, Problem, is_clutter, name_problem
+from workflow_scripts.sources.listing import File, Listing, Problem, is_clutter, name_problem, stamp
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # by the first two bytes
@@ -49,6 +49,15 @@ def list_members(path: str | Path) -> Listing:
             seen.add(name)
     listing.files.sort()
     return listing
+
+
+def survey_archive(path: str | Path) -> tuple[int, File]:
+    """Return about how many members there are, and the archive's entry in a listing, without reading all of it.
+
+    Raises:
+        UserError: the beginning is not that of a tar archive.
+    """
+    return count_members(path), stamp(path, Path(path).name)
 
 
 def count_members(path: str | Path) -> int:

@@ -1,0 +1,38 @@
+"""The table of targets says what the rules make."""
+
+import re
+
+import pytest
+from projects import ROOT
+
+RULE = re.compile(r"^rule (\w+):\n(.*?)(?=^\w|\Z)", re.MULTILINE | re.DOTALL)
+OUTPUT = re.compile(r"^    output:\n(.*?)^    \w", re.MULTILINE | re.DOTALL)
+
+
+def outputs_of_rules() -> dict[str, set[str]]:
+    """Return rule -> the patterns of its outputs, from the text of the rules."""
+    found = {}
+    for path in (ROOT / "rules").glob("*.smk"):
+        for name, body in RULE.findall(path.read_text()):
+            output = OUTPUT.search(body)
+            if output:
+                found[name] = set(re.findall(r'"(results/[^"]+)"', output[1]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, set[str]]:
+    rows = re.findall(r"^\| (`results.*?) \| `(\w+)` \|", (ROOT / "docs/targets.md").read_text(), re.MULTILINE)
+    return {stage: set(re.findall(r"`([^`]+)`", files)) for files, stage in rows}
+
+
+def test_the_table_lists_every_file_of_every_rule(table):
+    assert table == outputs_of_rules()
+
+
+def test_each_pattern_can_be_asked_for_by_name(table, finished):
+    names = {"source": "photos", "experiment": "unmask", "shard": "00000", "network": "edit"}
+    other = {"fetch_sample", "fetch_weights", "split_annotations", "read_objects", "collect_rejected_annotations"}
+    files = [file.format(**names) for stage, files in table.items() if stage not in other for file in files]
+    assert finished.jobs(*files) == {}
+    assert [file for file in files if not (finished.root / file).exists()] == []
