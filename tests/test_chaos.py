@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from projects import SNAKEMAKE, Project
+from projects import SNAKEMAKE, Project, edit_config
 
 APART = ("benchmarks", "logs", "records")  # of results/: what cannot be identical
-MEMORY = 3 * 2**29  # bytes: enough for Snakemake and the light stages, not for a training
+MEMORY = 6 * 2**30  # bytes of address space: enough to start a training, not for the network below
 
 
 def digests(project: Project) -> dict[str, str]:
@@ -116,11 +116,14 @@ def is_stage(process: int) -> bool:
 def test_too_little_memory_ends_with_one_line_and_is_taken_up_again(project):
     shutil.rmtree(project.root / "results/unmask/checkpoints")
     target = "results/unmask/checkpoints/map.safetensors"
+    small = project.config()
+    edit_config("experiments.unmask.map.unet", {"blocks": 5, "channels": 16_384, "max_channels": 16_384})(project)
     refused = project.run(target, limit=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)))
     said = refused.stdout + refused.stderr
     assert refused.returncode != 0
     assert "error: out of memory; lower batch_size or shard_size" in said
     assert "Traceback" not in said
+    project.configure(small)
     project.said(target)
 
 

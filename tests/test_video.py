@@ -14,6 +14,7 @@ from workflow_scripts.config import VideoSource
 from workflow_scripts.index_source import index_source
 from workflow_scripts.load_config import load_config
 from workflow_scripts.sources import videos
+from workflow_scripts.sources.contents import listing_digest
 from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.sources.video import Blocks
@@ -226,9 +227,9 @@ def test_a_new_video_changes_its_shard_alone(tmp_path):
     source = clips(tmp_path / "in", every=1)
 
     def digests() -> list[str]:
-        for cached in (sources._listed, sources._shard_digests):
+        for cached in (sources._listed, sources.shard_listings):
             cached.cache_clear()
-        return [sources.listing_digest(source, shard, 4) for shard in range(4)]
+        return [listing_digest(part, tmp_path / "no record") for part in sources.shard_listings(source, 4)]
 
     before = digests()
     tables = [index(source, tmp_path / "before", shard, 4)[0] for shard in range(4)]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 RUN_PROCESS = "FACE_WORKFLOW_PROCESS"  # environment variable: the process that runs the workflow
 
+OUT_OF_MEMORY = "error: out of memory; lower batch_size or shard_size, or give the job more memory"
 NO_SPACE = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -47,8 +48,10 @@ def run(main: Callable[[], None]) -> None:
     except PermissionError as error:
         sys.exit(f"error: no permission: {error.filename or error}; change its owner or mode")
     except MemoryError:
-        sys.exit("error: out of memory; lower batch_size or shard_size, or give the job more memory")
+        sys.exit(OUT_OF_MEMORY)
     except RuntimeError as error:  # torch's; by name, since torch is not imported for this
+        if "can't allocate memory" in str(error):  # the CPU's allocator has no exception of its own
+            sys.exit(OUT_OF_MEMORY)
         if type(error).__name__ != "OutOfMemoryError":
             raise
         sys.exit("error: out of GPU memory; lower batch_size, or give the job a larger GPU")
