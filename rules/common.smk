@@ -49,7 +49,7 @@ LOCK = file_digest("envs/requirements.lock")
 
 wildcard_constraints:
     source="|".join(CONFIG.sources),
-    experiment="|".join(CONFIG.experiments),
+    experiment="|".join(CONFIG.experiments) or "(?!)",  # no name at all, where there is no experiment
     shard=r"\d{5}",
     network="[a-z]+",
 

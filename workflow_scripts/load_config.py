@@ -23,7 +23,7 @@ class Config(Model):
     shard_size: int = Field(2000, ge=1, le=20_000, description="largest mean number of files a job works on")
     sources: dict[Name, Source] = Field(min_length=1, description="inputs, by the name of their folder in `results/`")
     experiments: dict[Name, Experiment] = Field(
-        min_length=1, description="trained systems, by the name of their folder in `results/`"
+        {}, description="trained systems, by the name of their folder in `results/`; none: tables and crops alone"
     )
     weights: Weights = Weights()
 
