@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+import yaml
 from projects import PICTURES, ROOT, edit_config
 
 from workflow_scripts.shards import Shard
@@ -125,14 +126,31 @@ def test_a_full_disk_ends_with_a_clear_line_and_no_half_written_file(project):
     assert project.run("results/photos/crops/00000.arrow").returncode == 0
 
 
+def test_sources_alone_are_a_whole_run(project):
+    config = project.config()
+    del config["experiments"]
+    project.configure(config)
+    assert project.planned() == {"write_overview": 1}
+    done = project.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (project.root / "results/overview.html").read_text()
+    assert "1 source, no experiment" in page and 'id="source-photos"' in page and "unmask" not in page
+
+
 @pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
 def test_presets_plan_the_whole_workflow(project, preset):
-    for folder in ("celeba/img_align_celeba", "celeba/wearing_synthetic_masks", "faces", "faces_wearing_real_masks"):
-        (project.root / "data" / folder).mkdir(parents=True)
+    data = project.root / "data"
+    pictures = ("celeba/img_align_celeba", "faces", "faces_wearing_real_masks", "photos", "coco/val2017")
+    for folder in (*pictures, "celeba/wearing_synthetic_masks"):
+        (data / folder).mkdir(parents=True)
         for number in range(3):
             suffix = "_N95" if "synthetic" in folder else ""
-            shutil.copy(
-                project.root / "photos/portrait_00.png", project.root / f"data/{folder}/{number:06d}{suffix}.jpg"
-            )
+            shutil.copy(project.root / "photos/portrait_00.png", data / folder / f"{number:06d}{suffix}.jpg")
+    for file in ("coco/annotations/instances_val2017.json", "videos/clip.mp4"):
+        (data / file).parent.mkdir(exist_ok=True)
+        (data / file).touch()
     stages = project.planned("--configfile", str(ROOT / "presets" / preset))
-    assert stages["train_network"] == 2 and stages["write_overview"] == 1 and stages["score_outputs"] >= 1
+    experiments = len(yaml.safe_load((ROOT / "presets" / preset).read_text()).get("experiments", {}))
+    assert stages["write_overview"] == 1 and stages["find_landmarks"] >= 1
+    assert stages.get("train_network", 0) == 2 * experiments
+    assert stages.get("score_outputs", 0) >= experiments
