@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint docs lock benchmark clean
+.PHONY: help run verify test chaos lint docs lock benchmark clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -15,7 +15,11 @@ run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/â€
 	@$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 	@[ -e results/report.html ] && [ -z "$$(find results/overview.html rules workflow_scripts/reporting -newer results/report.html -type f)" ] || $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) \
 	  --report results/report.html --report-stylesheet workflow_scripts/reporting/report.css --quiet all
+	@$(BIN)/python -m workflow_scripts.verify_results update
 	@echo "report: $(CURDIR)/results/report.html"
+
+verify: $(READY) ## read all results and name every file that is not what the workflow made
+	@$(BIN)/python -m workflow_scripts.verify_results check
 
 test: $(READY) ## the tests
 	@$(BIN)/python -m pytest

@@ -16,8 +16,8 @@ from workflow_scripts.sources.contents import listing_digest
 
 
 def file_digest(path):
-    """Return a digest of a file of the project: unlike an input, it does not change with a clone's times."""
-    return hashlib.sha256((Path(workflow.basedir) / path).read_bytes()).hexdigest()[:16]
+    """Return the name and a digest of a file of the project: unlike an input, it does not change with a clone's times."""
+    return f"{path}:{hashlib.sha256((Path(workflow.basedir) / path).read_bytes()).hexdigest()[:16]}"
 
 
 try:

@@ -43,7 +43,7 @@ rule train_network:
         "results/logs/train_network/{experiment}/{network}.log",
     benchmark:
         "results/benchmarks/train_network/{experiment}/{network}.tsv"
-    threads: workflow.cores or 8
+    threads: lambda wildcards: getattr(experiment(wildcards), wildcards.network).training.threads
     resources:
         gpu=GPUS,
     params:
@@ -60,4 +60,4 @@ rule train_network:
         "python -m workflow_scripts.train_network --config {params.config:q} --system {params.system} --network {wildcards.network} "
         "--seed {params.seed} --splits {input.splits} --pairs {input.pairs} {params.maps} {params.weights} "
         "--output {output.checkpoint} --curves {output.curves} --previews {output.previews} --resume {params.resume} "
-        "--threads {threads} --gpus {resources.gpu} --code {params.code} --lock {params.lock} 2>&1 | tee -i {log}"
+        "--gpus {resources.gpu} --code {params.code} --lock {params.lock} 2>&1 | tee -i {log}"

@@ -84,7 +84,7 @@ def arguments(shards: Path, out: Path, network: str, config: dict) -> list[str]:
     experiment = {"system": "unmask", "train": ["astronaut"], "test": ["astronaut"], network: config}
     return [
         *("--config", json.dumps(experiment), "--system", "unmask", "--network", network, "--seed", "1"),
-        *("--splits", str(shards / "splits.parquet"), "--code", "digest", "--lock", "digest", "--threads", "1"),
+        *("--splits", str(shards / "splits.parquet"), "--code", "digest", "--lock", "digest"),
         *("--pairs", *map(str, sorted(shards.glob("pairs/*/*.arrow")))),
         *("--maps", *map(str, sorted(shards.glob("maps/*/*.arrow")))),
         *("--output", str(out / "checkpoints" / f"{network}.safetensors")),

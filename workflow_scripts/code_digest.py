@@ -29,7 +29,7 @@ def code_digest(*modules: str) -> str:
         seen[name], imports = _read(name)
         queue += imports
     text = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"code:{hashlib.sha256(text.encode()).hexdigest()[:16]}"  # named: Snakemake records values only
 
 
 @cache

@@ -279,6 +279,11 @@ class Training(Model):
     preview_items: int = Field(6, ge=0, description="validation items drawn after epochs")
     preview_every: int = Field(1, ge=1, description="epochs between previews")
     save_every: int = Field(500, ge=1, description="steps between resume states")
+    threads: int = Field(
+        2,
+        ge=1,
+        description="CPU threads; the weights depend on their number, which therefore is not the machine's",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`auto`: CUDA when the job was given a GPU, else CPU, and the log says which"
     )

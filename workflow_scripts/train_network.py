@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +31,6 @@ def train_network(
     weights: list[Path],
     output: Path,
     places: Places,
-    threads: int,
     gpus: int,
     code: str,
     lock: str,
@@ -46,7 +46,6 @@ def train_network(
         weights: files of pretrained networks; a file's stem is the network's name.
         output: the checkpoint; its sidecar lies beside it.
         places: where curves, previews and resume states go.
-        threads: CPU threads.
         gpus: GPUs that the job was given.
         code: digest of the stage's code.
         lock: digest of the pinned libraries.
@@ -55,7 +54,7 @@ def train_network(
         UserError: no item to train on, weights absent, no device, a loss that is not finite.
     """
     settings = getattr(experiment, network).training
-    device = choose_device(settings.device, gpus, threads)
+    device = choose_device(settings.device, gpus, settings.threads)
     torch.manual_seed(stable_hash(seed, network) % 2**63)
     training = import_module(f"workflow_scripts.systems.{experiment.system}.training")
     system = training.build_system(network, experiment, {path.stem: path for path in weights})
@@ -71,7 +70,8 @@ def train_network(
         print(f"all {len(train)} training items are on the GPU", file=sys.stderr)
 
     used = dict.fromkeys([splits, *(path for paths in columns.values() for path in paths), *weights])
-    inputs = {str(path): _digest(path) for path in used}
+    # Named from the experiment's folder on, so that two experiments with the same inputs have equal checkpoints.
+    inputs = {os.path.relpath(path, splits.parent): _digest(path) for path in used}
     keys = experiment.keys_of(network)
     config = experiment.slice(*keys)
     unchanged = experiment.model_copy(update={network: _without_epochs(getattr(experiment, network))}).slice(*keys)
@@ -88,7 +88,6 @@ def train_network(
         "epochs": trainer.epochs,
         "device": device.type,
         "precision": "bf16" if bf16 else "fp32",
-        "threads": threads,
         "code": code,
         "lock": lock,
         "inputs": inputs,
@@ -123,7 +122,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pairs", type=Path, nargs="+", required=True, help="shards")
     for name in ("maps", "weights"):
         parser.add_argument(f"--{name}", type=Path, nargs="*", default=[])
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--gpus", type=int, default=0)
     args = parser.parse_args(argv)
     experiment = import_module(f"workflow_scripts.systems.{args.system}.config").Experiment.model_validate_json(
@@ -138,7 +136,6 @@ def main(argv: list[str] | None = None) -> None:
         args.weights,
         args.output,
         Places(args.curves, args.previews, args.resume),
-        args.threads,
         args.gpus,
         args.code,
         args.lock,
