@@ -31,6 +31,7 @@ from workflow_scripts.manifest import (
 
 SEEN = "digests.json"  # below records/: path -> size, time, SHA-256, when made: what saves reading a file again
 LOCK = Path(__file__).parent.parent / "envs" / "requirements.lock"
+REMEDY = "make it again: snakemake --cores all --force"
 NAMED = 5  # examples named of a longer list
 
 
@@ -61,7 +62,7 @@ def check(results: Path, after_run: bool = False) -> list[str]:
         looked = _look(results / path, before if after_run else None)
         size, _, digest = looked
         if known and known["sha256"] != digest and not _is_remade(record, before, old["jobs"][known["job"]]):
-            changed.append(f"changed: {results / path} is not what {record.name} made; delete it and run again")
+            changed.append(f"changed: {results / path} is not what {record.name} made; {REMEDY} {results / path}")
             new["artifacts"][path] = known
             new["jobs"].setdefault(known["job"], old["jobs"][known["job"]])
         else:
@@ -70,7 +71,7 @@ def check(results: Path, after_run: bool = False) -> list[str]:
             seen[path] = [*looked, record.made[1]]
     for path in () if after_run else sorted({*old["artifacts"], *records}):
         if find_record(path, records) and not (results / path).exists():
-            missing.append(f"missing: {results / path}; run the workflow again to make it")
+            missing.append(f"missing: {results / path}; {REMEDY} {results / path}")
             if known := old["artifacts"].get(path):
                 new["artifacts"][path] = known
                 new["jobs"].setdefault(known["job"], old["jobs"][known["job"]])
