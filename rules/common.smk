@@ -45,6 +45,11 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 GPUS = 1 if Path("/dev/nvidia0").exists() else 0
 # Numerical results may change with the libraries, so the rules that compute carry the lock file's digest.
 LOCK = file_digest("envs/requirements.lock")
+# In front of the command of a stage whose results working copies can share.
+REUSE = (
+    "python -m workflow_scripts.reuse_results --code {params.code} --lock {params.lock} "
+    "--inputs {input} --outputs {output} -- "
+)
 
 
 wildcard_constraints:

@@ -35,7 +35,7 @@ rule find_landmarks:
         weights=lambda wildcards: json.dumps(detector_weights(wildcards)),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.find_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
+        REUSE + "python -m workflow_scripts.find_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
         "--output {output.landmarks} --quarantine {output.quarantine} > {log} 2>&1"
 
 
@@ -79,7 +79,8 @@ rule crop_faces:
         config=lambda wildcards: source(wildcards).slice("crop", "max_pixels"),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.crop_faces --config {params.config:q} --index {input.index} --landmarks {input.landmarks} "
+        REUSE
+        + "python -m workflow_scripts.crop_faces --config {params.config:q} --index {input.index} --landmarks {input.landmarks} "
         "--output {output.crops} --quarantine {output.quarantine} > {log} 2>&1"
 
 

@@ -57,7 +57,8 @@ rule train_network:
         lock=LOCK,
     # tee: the progress bar is for the terminal too; -i: it outlives Ctrl-C, so that the training can say its last word
     shell:
-        "python -m workflow_scripts.train_network --config {params.config:q} --system {params.system} --network {wildcards.network} "
+        REUSE
+        + "python -m workflow_scripts.train_network --config {params.config:q} --system {params.system} --network {wildcards.network} "
         "--seed {params.seed} --splits {input.splits} --pairs {input.pairs} {params.maps} {params.weights} "
         "--output {output.checkpoint} --curves {output.curves} --previews {output.previews} --resume {params.resume} "
         "--gpus {resources.gpu} --code {params.code} --lock {params.lock} 2>&1 | tee -i {log}"

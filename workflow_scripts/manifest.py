@@ -93,7 +93,7 @@ def _read_record(results: Path, record: dict) -> Record:
     sums = {path: text.removeprefix("sha256:") for path, text in record["input_checksums"].items()}
     provenance = {
         "stage": stage,
-        "module": record["shellcmd"].split()[2],
+        "module": _stage_command(record["shellcmd"])[2],
         "wildcards": wildcards,
         "digests": digests,
         "settings": read_settings(record["shellcmd"]),
@@ -110,10 +110,9 @@ def _read_record(results: Path, record: dict) -> Record:
 
 def read_settings(command: str) -> dict[str, object]:
     """Return the options of a stage's command that are no paths of the workflow: JSON texts as what they hold."""
-    tokens = shlex.split(re.split(r" (?:> |2>&1)", command)[0])
     settings: dict[str, list] = {}
     option = None
-    for token in tokens[3:]:  # python -m module
+    for token in _stage_command(command)[3:]:  # python -m module
         if token.startswith("--"):
             option = token.removeprefix("--")
         elif option and not token.startswith("results"):
@@ -150,6 +149,12 @@ def differences(old: object, new: object, place: str = "") -> Iterator[str]:
             yield from differences(old.get(key), new.get(key), f"{place}.{key}" if place else key)
     elif old != new:
         yield f"{place}: {json.dumps(old)} -> {json.dumps(new)}"
+
+
+def _stage_command(command: str) -> list[str]:
+    """Return the words of a stage's own command, without what looks for its results elsewhere and without its log."""
+    words = shlex.split(re.split(r" (?:> |2>&1)", command)[0])
+    return words[words.index("--") + 1 :] if "--" in words else words
 
 
 def _read_value(text: str) -> object:
