@@ -24,6 +24,9 @@ rule assign_splits:
         quarantine=lambda wildcards: expand(
             "results/{source}/quarantine.parquet", source=CONFIG.used_sources(wildcards.experiment)
         ),
+        crops=lambda wildcards: shards_of(
+            "results/{source}/crops/{shard}.arrow", CONFIG.used_sources(wildcards.experiment)
+        ),
     output:
         splits="results/{experiment}/splits.parquet",
         training="results/{experiment}/training.parquet",
@@ -37,9 +40,10 @@ rule assign_splits:
         config=lambda wildcards: experiment(wildcards).slice("train", "test", "apply", "score_train"),
         sources=lambda wildcards: CONFIG.sources_slice(wildcards.experiment),
         seed=CONFIG.seed,
+        lock=LOCK,
     shell:
         "python -m workflow_scripts.assign_splits --config {params.config:q} --sources {params.sources:q} --seed {params.seed} "
-        "--folder results --output {output.splits} --training {output.training} --quarantine {output.quarantine} > {log} 2>&1"
+        "--folder results --crops {input.crops} --output {output.splits} --training {output.training} --quarantine {output.quarantine} > {log} 2>&1"
 
 
 rule make_pairs:
@@ -63,5 +67,6 @@ rule make_pairs:
         seed=CONFIG.seed,
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.make_pairs --occluders {params.occluders:q} --difference {params.difference:q} --role {params.role} "
+        REUSE
+        + "python -m workflow_scripts.make_pairs --occluders {params.occluders:q} --difference {params.difference:q} --role {params.role} "
         "--seed {params.seed} --index {input.index} --crops {input.crops} --output {output.pairs} --quarantine {output.quarantine} > {log} 2>&1"

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from workflow_scripts.assign_splits import assign_splits
 from workflow_scripts.cli import UserError
 from workflow_scripts.config import BaseExperiment, FolderSource, PairsSource
+from workflow_scripts.randomness import item_rng
+from workflow_scripts.shards import write_shard
 from workflow_scripts.tables import INDEX, QUARANTINE, read_table, write_table
 
 SOURCES = {
@@ -25,6 +29,13 @@ def write_source(folder: Path, name: str, rows: list[tuple], lost: tuple[str, ..
     write_table(folder / name / "index.parquet", index, INDEX)
     rejected = [{"item": item, "stage": "find_landmarks", "reason": "no face"} for item in lost]
     write_table(folder / name / "quarantine.parquet", rejected, QUARANTINE)
+    prints = ({"item": item, "fingerprint": unlike(picture)} for item, picture, *_ in rows if item not in lost)
+    write_shard(folder / name / "crops/0.arrow", prints, {"item": pa.string(), "fingerprint": (np.uint64, (4,))})
+
+
+def unlike(picture: str) -> np.ndarray:
+    """Return a fingerprint that is near to no other picture's."""
+    return item_rng(0, picture, "fingerprint").integers(0, 2**64, 4, dtype=np.uint64)
 
 
 def splits(folder: Path, used: dict[str, list[str]], score_train: int = 1):
@@ -32,7 +43,8 @@ def splits(folder: Path, used: dict[str, list[str]], score_train: int = 1):
     experiment = BaseExperiment(system="unmask", score_train=score_train, **used)
     sources = {name: SOURCES[name] for names in used.values() for name in names}
     tables = (folder / name for name in ("splits.parquet", "training.parquet", "lost.parquet"))
-    assign_splits(experiment, sources, 1, folder, *tables)
+    crops = [folder / name / "crops/0.arrow" for name in sources]
+    assign_splits(experiment, sources, 1, folder, crops, *tables)
     table = read_table(folder / "splits.parquet")
     rows = {f"{row.source}/{row.item}": row for row in table.itertuples()}
     return rows, {row.item: row.reason for row in read_table(folder / "lost.parquet").itertuples()}

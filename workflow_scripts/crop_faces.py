@@ -16,6 +16,7 @@ from workflow_scripts import cli
 from workflow_scripts.config import BaseSource, Source
 from workflow_scripts.faces.alignment import crop_matrix, crop_picture, transform_points
 from workflow_scripts.faces.plausibility import check_face
+from workflow_scripts.fingerprints import fingerprint
 from workflow_scripts.shards import write_shard
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.tables import Quarantine, landmark_points, read_table
@@ -25,6 +26,8 @@ STAGE = "crop_faces"
 
 def crop_faces(source: BaseSource, index: Path, landmarks: Path, output: Path, quarantine: Path) -> None:
     """Write the `crops` shard: the chosen face of each item that has one, with its landmarks in pixels of the crop.
+
+    `fingerprint` is the whole picture's, by which copies of it are found.
 
     Args:
         source: its `crop` and `max_pixels` keys, and where its pictures are.
@@ -36,6 +39,7 @@ def crop_faces(source: BaseSource, index: Path, landmarks: Path, output: Path, q
     cv2.setNumThreads(1)
     size = source.crop.size
     columns = {"item": pa.string(), "image": (np.uint8, (size, size, 3)), "landmarks": (np.float32, (68, 2))}
+    columns["fingerprint"] = (np.uint64, (4,))
     if source.type == "pairs":
         columns["occluded"] = (np.uint8, (size, size, 3))
     faces = read_table(landmarks)
@@ -68,6 +72,7 @@ def _crop(source: BaseSource, reader: PictureReader, row, landmarks: np.ndarray)
     crop = {
         "image": crop_picture(picture, matrix, source.crop),
         "landmarks": transform_points(matrix, landmarks).astype(np.float32),
+        "fingerprint": fingerprint(picture),
     }
     if source.type == "pairs":
         occluded = reader.read(row.occluded_file)
