@@ -7,6 +7,7 @@ from pathlib import Path
 
 ALLOWED = {
     "Specify a conda environment": "one pip lock file, envs/requirements.lock, holds for all rules",
+    "Path composition with '+'": "two parts of a command, not of a path",
     "Mixed rules and functions": "an input function stands beside the rule that uses it",
     'Absolute path "/dev/nvidia0"': "the device file of the driver, at this path on every machine",
     "Environment variable P": "the workflow sets PATH and PYTHONPATH for its jobs, it requires none",

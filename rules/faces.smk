@@ -35,7 +35,8 @@ rule find_landmarks:
         weights=lambda wildcards: json.dumps(detector_weights(wildcards)),
         lock=LOCK,
     shell:
-        REUSE + "python -m workflow_scripts.find_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
+        REUSE
+        + "python -m workflow_scripts.find_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
         "--output {output.landmarks} --quarantine {output.quarantine} > {log} 2>&1"
 
 
