@@ -7,6 +7,7 @@ have other points, and boxes. The item is the picture's path below its folder, a
 name alone, because the folders differ between copies.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -136,7 +137,10 @@ def _layout(root: Path, pictures: Path, *, archive: bool) -> Layout:
 
 
 def _has_picture(folder: Path) -> bool:
-    return folder.is_dir() and any(path.name.lower().endswith(SUFFIXES) for path in folder.iterdir())
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return any(entry.name.lower().endswith(SUFFIXES) for entry in entries)
 
 
 def _set_repeated_items_aside(layout: Layout, listing: Listing) -> None:
