@@ -26,6 +26,12 @@ try:
         name: [f"{number:05d}" for number in range(shard_count(source, CONFIG.shard_size))]
         for name, source in CONFIG.sources.items()
     }
+    # The user's own pictures of an occluder are checked before anything runs.
+    for chosen in CONFIG.experiments.values():
+        if folder := getattr(getattr(chosen, "occluders", None), "pictures", None):
+            from workflow_scripts.occluders._pictures import read_pictures
+
+            read_pictures(Path(folder))
 except UserError as error:
     sys.exit(f"error: {error}")
 

@@ -49,9 +49,10 @@ rule edit_faces:
     params:
         code=lambda wildcards: code_digest("edit_faces", f"systems.{experiment(wildcards).system}.inference"),
         system=lambda wildcards: experiment(wildcards).system,
+        seed=CONFIG.seed,
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.edit_faces --system {params.system} --source {wildcards.source} --checkpoint {input.checkpoint} "
+        "python -m workflow_scripts.edit_faces --system {params.system} --source {wildcards.source} --seed {params.seed} --checkpoint {input.checkpoint} "
         "--splits {input.splits} --pairs {input.pairs} --maps {input.maps} --output {output} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 

@@ -6,6 +6,7 @@ OUTPUTS
     results/{experiment}/splits.parquet                   what each item is used for, leaks closed
     results/{experiment}/training.parquet                 its training and validation rows alone
     results/{experiment}/pairs/{source}/{shard}.arrow     occluded input, bare target, map
+    results/{experiment}/export                           the same as PNG folders, only when asked for
 """
 
 
@@ -14,6 +15,16 @@ def role(wildcards):
     if wildcards.source in experiment(wildcards).apply:
         return "apply"
     return "given" if source(wildcards).type == "pairs" else "draw"
+
+
+def own_pictures(wildcards):
+    """Return the user's own pictures of an occluder, where an experiment draws such."""
+    folder = experiment(wildcards).occluders.pictures
+    if not folder:
+        return []
+    from workflow_scripts.occluders._pictures import list_pictures
+
+    return list_pictures(Path(folder))
 
 
 rule assign_splits:
@@ -50,6 +61,7 @@ rule make_pairs:
     input:
         index="results/{source}/index/{shard}.parquet",
         crops="results/{source}/crops/{shard}.arrow",
+        pictures=own_pictures,
     output:
         pairs="results/{experiment}/pairs/{source}/{shard}.arrow",
         quarantine="results/{experiment}/quarantine/make_pairs/{source}/{shard}.parquet",
@@ -70,3 +82,26 @@ rule make_pairs:
         REUSE
         + "python -m workflow_scripts.make_pairs --occluders {params.occluders:q} --difference {params.difference:q} --role {params.role} "
         "--seed {params.seed} --index {input.index} --crops {input.crops} --output {output.pairs} --quarantine {output.quarantine} > {log} 2>&1"
+
+
+rule export_pairs:
+    input:
+        splits="results/{experiment}/splits.parquet",
+        pairs=lambda wildcards: shards_of(
+            "results/{experiment}/pairs/{source}/{shard}.arrow",
+            CONFIG.used_sources(wildcards.experiment),
+            experiment=wildcards.experiment,
+        ),
+    output:
+        directory("results/{experiment}/export"),
+    log:
+        "results/logs/export_pairs/{experiment}.log",
+    benchmark:
+        "results/benchmarks/export_pairs/{experiment}.tsv"
+    threads: workflow.cores or 8
+    params:
+        code=code_digest("export_pairs"),
+        lock=LOCK,
+    shell:
+        "python -m workflow_scripts.export_pairs --splits {input.splits} --pairs {input.pairs} "
+        "--output {output} --threads {threads} > {log} 2>&1"

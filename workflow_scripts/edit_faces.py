@@ -10,8 +10,10 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from workflow_scripts import cli
+from workflow_scripts.randomness import stable_hash
 from workflow_scripts.shards import Shard, write_shard
 from workflow_scripts.tables import read_table
+from workflow_scripts.training.data import Key
 from workflow_scripts.training.device import choose_device
 
 BATCH = 32  # items per forward pass; fixed, so that results do not depend on a setting
@@ -20,6 +22,7 @@ BATCH = 32  # items per forward pass; fixed, so that results do not depend on a 
 def edit_faces(
     system: str,
     source: str,
+    seed: int,
     checkpoint: Path,
     splits: Path,
     pairs: Path,
@@ -33,6 +36,7 @@ def edit_faces(
     Args:
         system: name below `systems/`.
         source: the source that the shard belongs to.
+        seed: of the configuration.
         checkpoint: the editing network.
         splits: the experiment's splits; its `scored` items are edited.
         pairs: the shard whose `input` is edited.
@@ -55,7 +59,8 @@ def edit_faces(
         for start in tqdm(range(0, len(chosen), BATCH), desc="edit_faces", mininterval=2):
             batch = chosen[start : start + BATCH]
             images, holes = shard.tensors("input", batch), predicted.tensors("map", batch)
-            edited = inference.edit_faces(network, images, holes)
+            seeds = [stable_hash(seed, Key(source, shard.items[row], 0), "prepare") for row in batch]
+            edited = inference.edit_faces(network, images, holes, seeds)
             composites = np.where(holes[..., None] > 0, edited, images)
             for row, image, composite in zip(batch, edited, composites, strict=True):
                 yield {"item": shard.items[row], "variant": 0, "output": image, "composite": composite}
@@ -68,6 +73,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--system", required=True)
     parser.add_argument("--source", required=True)
+    parser.add_argument("--seed", type=int, required=True)
     for name in ("checkpoint", "splits", "pairs", "maps", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
@@ -76,6 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     edit_faces(
         args.system,
         args.source,
+        args.seed,
         args.checkpoint,
         args.splits,
         args.pairs,

@@ -79,16 +79,8 @@ class Config(Model):
                 f"{here}: its sources have crops of different sizes {sizes}; write the same `crop: {{size: …}}` in each"
             )
         for network in experiment.networks:
-            self._check_network(f"{here}.{network}", getattr(experiment, network), next(iter(sizes.values())))
+            getattr(experiment, network).check_size(f"{here}.{network}", next(iter(sizes.values())))
         experiment.check(here, self.weights)
-
-    def _check_network(self, here: str, network, size: int) -> None:
-        side = size >> (network.unet.blocks // 2)
-        if side < 2:
-            raise ValueError(
-                f"{here}.unet.blocks: {network.unet.blocks} blocks shrink crops of {size} pixels to {side}; "
-                f"write `blocks: {network.unet.blocks - 2}` or a larger `crop: {{size: …}}`"
-            )
 
     def used_sources(self, experiment: str) -> list[str]:
         """Return the sources that an experiment trains or tests on, then those it is applied to."""

@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from workflow_scripts import cli
 from workflow_scripts.config import Difference, Occluders
-from workflow_scripts.maps import difference_map
-from workflow_scripts.occluders._apply import apply_occluder, fit_reason
+from workflow_scripts.maps import coverage_map, difference_map
+from workflow_scripts.occluders._apply import apply_occluder, fit_reason, load_kind
+from workflow_scripts.occluders._pictures import read_pictures
 from workflow_scripts.randomness import draw_weighted, item_rng
 from workflow_scripts.shards import Shard, write_shard
 from workflow_scripts.tables import Quarantine, read_table
@@ -47,8 +48,10 @@ def make_pairs(
     """
     cv2.setNumThreads(1)
     shard = Shard(crops)
-    table = read_table(index, ["item", "split", "kind"])
-    splits, kinds = (dict(zip(table["item"], table[name], strict=True)) for name in ("split", "kind"))
+    table = read_table(index, ["item", "split", "kind", "attributes"])
+    splits, kinds, attributes = (
+        dict(zip(table["item"], table[name], strict=True)) for name in ("split", "kind", "attributes")
+    )
     size = shard.tensor("image", 0).shape[0] if len(shard) else 1
     picture, plane = (np.uint8, (size, size, 3)), (np.uint8, (size, size))
     columns = {"item": pa.string(), "variant": pa.int32(), "kind": pa.string(), "input": picture}
@@ -57,6 +60,7 @@ def make_pairs(
     if role == "draw":
         columns |= {"coverage": plane}
     rejected = Quarantine("make_pairs")
+    own = read_pictures(Path(occluders.pictures)) if occluders.pictures and role == "draw" else []
 
     def pairs() -> Iterator[dict]:
         for row, item in enumerate(shard.items):
@@ -67,13 +71,21 @@ def make_pairs(
             elif role == "given":
                 yield from _given(item, kinds[item], image, shard.tensor("occluded", row), difference, rejected)
             else:
+                unwanted = {*occluders.unless} & {*_listed(attributes[item])}
+                if unwanted:
+                    rejected.add(item, "has one already", f"{item}: is marked {min(unwanted)}; see `occluders.unless`")
+                    continue
                 variants = occluders.variants if splits[item] == "train" else 1
                 yield from _drawn(
-                    item, image, shard.tensor("landmarks", row), variants, occluders, difference, seed, rejected
+                    item, image, shard.tensor("landmarks", row), variants, occluders, own, difference, seed, rejected
                 )
 
     write_shard(output, pairs(), columns)
     rejected.write(quarantine)
+
+
+def _listed(attributes: np.ndarray | None) -> list[str]:
+    return [] if attributes is None else list(attributes)
 
 
 def _given(
@@ -96,6 +108,7 @@ def _drawn(
     landmarks: np.ndarray,
     variants: int,
     occluders: Occluders,
+    own: list[np.ndarray],
     difference: Difference,
     seed: int,
     rejected: Quarantine,
@@ -107,8 +120,8 @@ def _drawn(
         rng = item_rng(seed, item, f"occluder {variant}")
         kind = draw_weighted(rng, mix)
         for _ in range(DRAWS):
-            occluded = apply_occluder(image, landmarks, kind, occluders.style, rng)
-            misfit = fit_reason(occluded.coverage, landmarks, occluders.fit)
+            occluded = apply_occluder(image, landmarks, kind, occluders.style, rng, own)
+            misfit = fit_reason(occluded.coverage, landmarks, occluders.fit, load_kind(kind).COVERS)
             if misfit is None:
                 break
         else:
@@ -122,7 +135,9 @@ def _drawn(
                 "kind": kind,
                 "input": occluded.image,
                 "target": image,
-                "map": difference_map(occluded.image, image, difference.threshold, difference.opening),
+                "map": coverage_map(occluded.coverage)
+                if difference.drawn == "coverage"
+                else difference_map(occluded.image, image, difference.threshold, difference.opening),
                 "coverage": occluded.coverage,
             }
         )

@@ -20,6 +20,20 @@ def difference_map(occluded: np.ndarray, bare: np.ndarray, threshold: int = 6, o
     return _opened(cv2.threshold(grey, threshold, 255, cv2.THRESH_BINARY)[1], opening)
 
 
+def coverage_map(coverage: np.ndarray) -> np.ndarray:
+    """Return where an occluder hides at least a sixteenth of what is below it.
+
+    That includes its soft rim, which would stay as a shadow around what is painted.
+
+    Args:
+        coverage: uint8 (H, W), its alpha.
+
+    Returns:
+        uint8 (H, W), 0 or 255.
+    """
+    return cv2.threshold(coverage, 15, 255, cv2.THRESH_BINARY)[1]
+
+
 def clean_map(probability: np.ndarray, opening: int = 3) -> np.ndarray:
     """Return a predicted map cleaned as published: binarised at one half, then opened.
 

@@ -27,7 +27,7 @@ def reference() -> str:
     ]
     for model in models():
         lines += [
-            f"## {model.__name__}",
+            f"## {_title(model)}",
             "",
             *_summary(model),
             "| key | type | default | meaning |",
@@ -64,6 +64,12 @@ def models(root: type[BaseModel] = Config) -> list[type[BaseModel]]:
 
     visit(root)
     return found
+
+
+def _title(model: type[BaseModel]) -> str:
+    """Return a model's name; the experiments of all systems have the same, so theirs is followed by the system."""
+    system = model.model_fields.get("system")
+    return model.__name__ if system is None else f"{model.__name__}: {get_args(system.annotation)[0]}"
 
 
 def _summary(model: type[BaseModel]) -> list[str]:

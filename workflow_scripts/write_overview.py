@@ -115,7 +115,7 @@ def inline_picture(path: Path) -> str:
 
 
 def _last_preview(folder: Path) -> Path | None:
-    return max(folder.glob("*.png"), default=None)
+    return max(folder.glob("epoch_*.png"), default=None)
 
 
 def main(argv: list[str] | None = None) -> None:

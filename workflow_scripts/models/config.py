@@ -31,4 +31,14 @@ class UNetConfig(Model):
     squeeze_excitation: list[Annotated[int, Field(ge=1)]] = Field(
         [], description="encoder blocks, counted from 1, followed by squeeze-and-excitation (reduction 16)"
     )
+    slope: float = Field(0.2, ge=0, lt=1, description="of leaky ReLU for negative values; 0: ReLU")
     atrous: bool = Field(False, description="bottleneck of four 3x3 convolutions with rates 2, 4, 8, 16")
+
+    def check_size(self, where: str, size: int) -> None:
+        """Raise `ValueError` where pictures of `size` pixels have no room for the blocks."""
+        side = size >> (self.blocks // 2)
+        if side < 2:
+            raise ValueError(
+                f"{where}.blocks: {self.blocks} blocks shrink crops of {size} pixels to {side}; "
+                f"write `blocks: {self.blocks - 2}` or a larger `crop: {{size: …}}`"
+            )

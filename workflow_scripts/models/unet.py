@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from workflow_scripts.models.config import UNetConfig
 
-SLOPE = 0.2  # of leaky ReLU, as in pix2pix
 ATROUS_RATES = (2, 4, 8, 16)
 REDUCTION = 16  # of squeeze-and-excitation
 GROUPS = 8  # of group normalisation
@@ -108,7 +107,7 @@ def convolution_block(inputs: int, outputs: int, config: UNetConfig, plain: bool
     layers: list[nn.Module] = []
     for index in range(config.convolutions):
         layers += _convolution(inputs if index == 0 else outputs, outputs, "none" if plain else config.norm)
-        layers.append(nn.ReLU(inplace=True) if plain else nn.LeakyReLU(SLOPE, inplace=True))
+        layers.append(nn.ReLU(inplace=True) if plain else nn.LeakyReLU(config.slope, inplace=True))
     return nn.Sequential(*layers)
 
 
@@ -117,7 +116,7 @@ def atrous_block(inputs: int, outputs: int, config: UNetConfig) -> nn.Sequential
     layers: list[nn.Module] = []
     for index, rate in enumerate(ATROUS_RATES):
         layers += _convolution(inputs if index == 0 else outputs, outputs, config.norm, rate)
-        layers.append(nn.LeakyReLU(SLOPE, inplace=True))
+        layers.append(nn.LeakyReLU(config.slope, inplace=True))
     return nn.Sequential(*layers)
 
 

@@ -1,6 +1,7 @@
 """Put an occluder on a face: draw it on the mean face, fit it by the landmarks, light it, and blend it in."""
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -11,9 +12,10 @@ import numpy as np
 
 from workflow_scripts.config import occluder_kinds
 from workflow_scripts.occluders._canvas import LEFT, TOP, Canvas, Drawing, Wear, canvas_for
+from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._fit import fit_reason
 from workflow_scripts.occluders._light import Light, measure_light
-from workflow_scripts.occluders._placement import Pose, project, solve_pose, unproject
+from workflow_scripts.occluders._placement import FACE, Pose, project, solve_pose, unproject
 
 __all__ = ["Occluded", "apply_occluder", "fit_reason", "load_kind"]
 
@@ -51,7 +53,12 @@ def load_kind(kind: str) -> ModuleType:
 
 
 def apply_occluder(
-    image: np.ndarray, landmarks: np.ndarray, kind: str, style: Style, rng: np.random.Generator
+    image: np.ndarray,
+    landmarks: np.ndarray,
+    kind: str,
+    style: Style,
+    rng: np.random.Generator,
+    pictures: Sequence[np.ndarray] = (),
 ) -> Occluded:
     """Put one occluder on a face.
 
@@ -61,6 +68,7 @@ def apply_occluder(
         kind: a file of this package, as `surgical`.
         style: `plain`: few colours and shapes, flat light; `varied`: many, with folds, wear and the face's light.
         rng: the only source of randomness; the same state gives the same bytes.
+        pictures: uint8 (h, w, 4) RGBA each, what a kind that shows the user's pictures draws one of.
 
     Raises:
         ValueError: no such kind, or an array of another shape or type.
@@ -71,15 +79,17 @@ def apply_occluder(
         raise ValueError(f"expected landmarks (68, 2), got {np.shape(landmarks)}")
     module = load_kind(kind)
     pose = solve_pose(landmarks, module.PLACEMENT)
-    if pose is None:
+    whole = pose if module.PLACEMENT is FACE else solve_pose(landmarks, FACE)
+    if pose is None or whole is None:
         return _bare(image)
     canvas = canvas_for((_DETAIL if max(image.shape[:2]) <= _LARGE else _LESS_DETAIL) * pose.unit)
-    drawing = module.draw(canvas, style, pose.turn, rng)
+    light = measure_light(image, whole)
+    face = Face(image, np.asarray(landmarks, np.float64), pose, light, pictures)
+    drawing = module.draw(canvas, style, face, rng)
     to_canvas = _to_canvas(canvas, drawing.wear)
     window = _window(image.shape, pose, drawing.alpha, to_canvas)
     if window is None:
         return _bare(image)
-    light = measure_light(image, pose)
     layer = _lit(canvas, drawing, light if style == "varied" else light.flat(), rng)
     layer = _warp(layer, canvas.scale / pose.unit, pose, window, to_canvas)
     if style == "plain":

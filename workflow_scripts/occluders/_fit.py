@@ -1,5 +1,7 @@
 """Which placements to refuse: what goes wrong on real pictures, each under a short fixed reason."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -10,21 +12,50 @@ _LEFT_JAW, _RIGHT_JAW = slice(1, 6), slice(11, 16)
 _MOUTH = slice(48, 60)
 _EYES = (slice(36, 42), slice(42, 48))
 _LOWER_FACE = np.r_[2:15, 28:36, 48:60]
+_MISFITS = {
+    ("area", "min"): "covers too little",
+    ("area", "max"): "covers too much",
+    ("mouth", "min"): "mouth uncovered",
+    ("mouth", "max"): "mouth covered",
+    ("eyes", "max"): "eyes covered",
+    ("nostrils", "max"): "nostrils covered",
+}
+_PARTS = {"area": "crop", "mouth": "mouth", "eyes": "eyes", "nostrils": "nose's underside"}
+_NOSTRILS = slice(30, 36)  # the underside of the nose
+_INNER = 0.75  # of it: hair may touch its edge
 
 
-def fit_reason(coverage: np.ndarray, landmarks: np.ndarray, fit: Fit) -> tuple[str, str] | None:
+@dataclass(frozen=True)
+class Covers:
+    """What a well placed occluder of a kind covers: the smallest and the largest share of each.
+
+    Attributes:
+        area: of the crop.
+        mouth: of the mouth's outline.
+        eyes: of the eyes.
+        nostrils: of the nose's underside.
+    """
+
+    area: tuple[float, float]
+    mouth: tuple[float, float] = (0, 1)
+    eyes: tuple[float, float] = (0, 1)
+    nostrils: tuple[float, float] = (0, 1)
+
+
+def fit_reason(coverage: np.ndarray, landmarks: np.ndarray, fit: Fit, covers: Covers) -> tuple[str, str] | None:
     """Say why an occluder counts as badly placed.
 
     Args:
         coverage: uint8 (h, w), the occluder's alpha.
         landmarks: (68, 2) x, y in pixels.
-        fit: the limits.
+        fit: the user's limits.
+        covers: the kind's own limits, which hold where `fit` has none.
 
     Returns:
         A short fixed reason and one line of detail, or None when the occluder sits well.
     """
     points = np.asarray(landmarks, np.float64)
-    return _bad_landmarks(points, coverage.shape, fit) or _bad_coverage(coverage, points, fit)
+    return _bad_landmarks(points, coverage.shape, fit) or _bad_coverage(coverage, points, fit, covers)
 
 
 def _bad_landmarks(points: np.ndarray, shape: tuple[int, int], fit: Fit) -> tuple[str, str] | None:
@@ -69,31 +100,23 @@ def _bad_landmarks(points: np.ndarray, shape: tuple[int, int], fit: Fit) -> tupl
     return None
 
 
-def _bad_coverage(coverage: np.ndarray, points: np.ndarray, fit: Fit) -> tuple[str, str] | None:
+def _bad_coverage(coverage: np.ndarray, points: np.ndarray, fit: Fit, covers: Covers) -> tuple[str, str] | None:
     covered = cv2.threshold(coverage, 127, 1, cv2.THRESH_BINARY)[1]
-    area = cv2.countNonZero(covered) / covered.size
-    if area < fit.min_area:
-        return (
-            "covers too little",
-            f"covers {area:.3f} of the crop, less than {fit.min_area}; look at the landmarks or lower fit.min_area",
-        )
-    if area > fit.max_area:
-        return (
-            "covers too much",
-            f"covers {area:.3f} of the crop, more than {fit.max_area}; look at the landmarks or raise fit.max_area",
-        )
-    mouth = _covered_share(covered, [points[_MOUTH]])
-    if mouth < fit.min_mouth:
-        return (
-            "mouth uncovered",
-            f"covers {mouth:.2f} of the mouth, less than {fit.min_mouth}; look at the landmarks or lower fit.min_mouth",
-        )
-    eyes = _covered_share(covered, [points[eye] for eye in _EYES])
-    if eyes > fit.max_eyes:
-        return (
-            "eyes covered",
-            f"covers {eyes:.2f} of the eyes, more than {fit.max_eyes}; look at the landmarks or raise fit.max_eyes",
-        )
+    shares = {
+        "area": cv2.countNonZero(covered) / covered.size,
+        "mouth": _covered_share(covered, [points[_MOUTH]]),
+        "eyes": _covered_share(covered, [points[eye] for eye in _EYES]),
+        "nostrils": _covered_share(covered, [points[30] + _INNER * (points[_NOSTRILS] - points[30])]),
+    }
+    for (part, side), reason in _MISFITS.items():
+        own, chosen = getattr(covers, part)[side == "max"], getattr(fit, f"{side}_{part}")
+        limit, share = own if chosen is None else chosen, shares[part]
+        if share < limit if side == "min" else share > limit:
+            beyond, remedy = ("less", "lower") if side == "min" else ("more", "raise")
+            return reason, (
+                f"covers {share:.3f} of the {_PARTS[part]}, {beyond} than {limit}; "
+                f"look at the landmarks or {remedy} fit.{side}_{part}"
+            )
     return None
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from workflow_scripts.occluders._placement import Pose, project
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 # Cheeks, nose and chin sides of the mean face, without eyes, mouth and outline.
 _SKIN = np.array(
     [
@@ -62,12 +62,12 @@ def measure_light(image: np.ndarray, pose: Pose) -> Light:
     if enough:
         columns, rows = points[inside].astype(int).T
         skin = smooth[rows, columns].astype(np.float32) / 255
-    luma = skin @ _LUMA + 0.02
+    luma = skin @ LUMA + 0.02
     if enough:
         slope = _slope(_SKIN[inside], np.log(luma))
 
     # Dark skin and dim light look alike; the whole picture's highlights help to tell them apart.
-    exposure = 0.65 * _quantile(luma, 0.6) / _TYPICAL_SKIN + 0.35 * _quantile(scene @ _LUMA, 0.9) / 0.9
+    exposure = 0.65 * _quantile(luma, 0.6) / _TYPICAL_SKIN + 0.35 * _quantile(scene @ LUMA, 0.9) / 0.9
     tint = np.sqrt(np.array(cv2.mean(smooth[::4, ::4])[:3]) / 255 + 0.1)
     blur, noise = _grain(image, pose)
     return Light(

@@ -6,9 +6,11 @@ from functools import lru_cache
 import numpy as np
 
 from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, smooth
-from workflow_scripts.occluders._placement import Placement
+from workflow_scripts.occluders._fit import Covers
+from workflow_scripts.occluders._placement import FACE
 
-PLACEMENT = Placement(seam=(28, 8), anchors=(1, 2, 3, 4, 5, 6, 7))
+PLACEMENT = FACE
+COVERS = Covers(area=(0.04, 0.6), mouth=(0.95, 1), eyes=(0, 0.02))
 _EAR = (0.69, 0.04)  # on the mean face; a turned head shows more of the cheek before it
 _HIDDEN_BELOW = -0.25  # a side turned away more than this hides its straps
 _STRAP = smooth(np.eye(3), closed=False)  # (m, 3), weights of a strap's two ends and middle in its points

@@ -30,10 +30,15 @@ class Placement:
     Attributes:
         seam: the two middle landmarks, upper and lower, that the line between both sides runs through.
         anchors: landmarks of the left side that the sides' transforms follow; the right ones are their mirror images.
+        wraps: whether it lies round the cheeks, of which a turned face shows more on one side, and over nose and lips.
     """
 
     seam: tuple[int, int]
     anchors: tuple[int, ...]
+    wraps: bool = True
+
+
+FACE = Placement(seam=(28, 8), anchors=(1, 2, 3, 4, 5, 6, 7))  # jaw and bridge: the whole face
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,9 @@ def solve_pose(landmarks: np.ndarray, placement: Placement) -> Pose | None:
 
     equations, values = np.zeros((2, len(mean), 2, 7)), np.empty((2, len(mean), 2))  # side, anchor, axis
     for side, sign in enumerate((1, -1)):
-        x, y = sign * (1 + _TURN_WIDENING * sign * turn) * mean[:, 0], mean[:, 1]
+        x, y = sign * (1 + _TURN_WIDENING * sign * turn * placement.wraps) * mean[:, 0], mean[:, 1]
         # In profile the nose and lips stand out beyond the far cheek, and what covers them does too.
-        stretch = max(1.0, _FRONT_MARGIN * float((-sign * front).max()) / widths[side])
+        stretch = max(1.0, _FRONT_MARGIN * float((-sign * front).max()) / widths[side]) if placement.wraps else 1.0
         target = sides[side] - ((stretch - 1) * widths[side] * sign / x.mean()) * x[:, None] * across
         equations[side, :, 0, 3 * side] = equations[side, :, 1, 3 * side + 1] = x
         equations[side, :, :, 3 * side + 2] = -x[:, None] * target
@@ -126,6 +131,18 @@ def project(pose: Pose, points: np.ndarray) -> np.ndarray:
     mapped = np.where(points[:, :1] < 0, homogeneous @ pose.sides[0].T, homogeneous @ pose.sides[1].T)
     weight = np.where(mapped[:, 2:] > 0.05, mapped[:, 2:], np.nan)
     return mapped[:, :2] / weight
+
+
+def unproject_points(pose: Pose, points: np.ndarray) -> np.ndarray:
+    """Map points (n, 2) of the picture back to the mean face; beyond the horizon they lie far outside."""
+    (top, bottom) = pose.seam
+    offset, seam = points - top, bottom - top
+    right = offset[:, :1] * seam[1] - offset[:, 1:] * seam[0] > 0
+    homogeneous = np.concatenate([points, np.ones((len(points), 1))], 1)
+    left_map, right_map = (homogeneous @ matrix.T for matrix in np.linalg.inv(pose.sides))
+    mapped = np.where(right, right_map, left_map)
+    valid = mapped[:, 2:] > 1e-6
+    return np.where(valid, mapped[:, :2] / np.where(valid, mapped[:, 2:], 1), 9)
 
 
 def unproject(pose: Pose, x: np.ndarray, y: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

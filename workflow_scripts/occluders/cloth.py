@@ -4,6 +4,8 @@ import numpy as np
 
 from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, mirrored_outline
 from workflow_scripts.occluders._fabric import any_color, draw_print, pick_color, weave
+from workflow_scripts.occluders._face import Face
+from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
 from workflow_scripts.occluders._mask import add_straps, creases, line_at, wear
 
@@ -19,7 +21,7 @@ _VARIED = (
 )
 
 
-def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> Drawing:
+def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
     """Draw a cloth mask on the mean face."""
     varied = style == "varied"
     moulded = varied and rng.random() < 0.35
@@ -53,7 +55,7 @@ def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> D
     )
     loops = color if moulded or rng.random() < 0.7 else np.full(3, 0.9 if color.mean() > 0.5 else 0.08, np.float32)
     ends = [((side - 0.01, 0.275), (0, 0)), ((side - 0.03, 0.47), (0, 0.05))]
-    return add_straps(canvas, body, turn, style, ends, 0.04 if moulded else 0.02, loops)
+    return add_straps(canvas, body, face.turn, style, ends, 0.04 if moulded else 0.02, loops)
 
 
 def _shape(canvas: Canvas, rng: np.random.Generator, varied: bool, moulded: bool) -> tuple[np.ndarray, float]:

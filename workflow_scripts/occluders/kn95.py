@@ -4,6 +4,8 @@ import numpy as np
 
 from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, mirrored_outline
 from workflow_scripts.occluders._fabric import pick_color
+from workflow_scripts.occluders._face import Face
+from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
 from workflow_scripts.occluders._mask import add_straps, creases, line_at, wear
 
@@ -20,14 +22,14 @@ _VARIED = (
 _YELLOW = np.array([0.92, 0.83, 0.40], np.float32)
 
 
-def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> Drawing:
+def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
     """Draw a respirator on the mean face; the plain style has the white cup only."""
     if style == "plain" or rng.random() < 0.45:
-        return _cup(canvas, style, turn, rng)
-    return _folded(canvas, style, turn, rng)
+        return _cup(canvas, style, face, rng)
+    return _folded(canvas, style, face, rng)
 
 
-def _cup(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> Drawing:
+def _cup(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
     varied = style == "varied"
     wide, long = rng.normal(0, (0.03, 0.025) if varied else (0.01, 0.01)).tolist()
     side = 0.45 + max(wide, -0.02)  # no cup is narrower than a smile
@@ -56,10 +58,10 @@ def _cup(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> D
     painted = color[:, None, None] + (straps - color)[:, None, None] * (0.8 * canvas.stroke(tabs, 0.035))
     body = Drawing(painted, alpha, relief, shade, wear(rng) if varied else Wear())
     ends = [(corners[0], (0, -0.02)), (corners[1], (0, 0.42))]
-    return add_straps(canvas, body, turn, style, ends, 0.022, straps)
+    return add_straps(canvas, body, face.turn, style, ends, 0.022, straps)
 
 
-def _folded(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> Drawing:
+def _folded(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
     wide, long, peak = rng.normal(0, (0.025, 0.03, 0.02)).tolist()
     side = 0.58 + wide
     alpha = canvas.fill(
@@ -93,7 +95,7 @@ def _folded(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -
         wear(rng),
     )
     ends = [((side - 0.01, 0.34), (0, 0)), ((side - 0.05, 0.55), (0, 0.07))]
-    return add_straps(canvas, body, turn, style, ends, 0.02, np.float32([0.93, 0.93, 0.93]))
+    return add_straps(canvas, body, face.turn, style, ends, 0.02, np.float32([0.93, 0.93, 0.93]))
 
 
 def _lettering(

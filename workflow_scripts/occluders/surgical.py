@@ -6,6 +6,8 @@ import numpy as np
 
 from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, mirrored_outline
 from workflow_scripts.occluders._fabric import pick_color
+from workflow_scripts.occluders._face import Face
+from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
 from workflow_scripts.occluders._mask import add_straps, creases, line_at, wear
 
@@ -26,7 +28,7 @@ _PLEATS = (0.36, 0.53, 0.70)  # heights on the mean face
 _WIDEST = 1.7  # (x / 0.5)^2 beyond the mask's sides
 
 
-def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> Drawing:
+def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
     """Draw a surgical mask on the mean face."""
     varied = style == "varied"
     wide, long, high = rng.normal(0, (0.03, 0.03, 0.015) if varied else (0.01, 0.01, 0.01)).tolist()
@@ -50,7 +52,7 @@ def draw(canvas: Canvas, style: str, turn: float, rng: np.random.Generator) -> D
     body = Drawing(color[:, None, None], alpha, relief, shade, wear(rng) if varied else Wear())
     loops = color if rng.random() < 0.5 and color.mean() < 0.4 else np.float32([0.93, 0.93, 0.93])
     ends = [((side - 0.01, 0.275), (0, 0)), ((side - 0.04, 0.55), (0, 0.05))]
-    return add_straps(canvas, body, turn, style, ends, 0.018, loops)
+    return add_straps(canvas, body, face.turn, style, ends, 0.018, loops)
 
 
 @lru_cache

@@ -132,10 +132,10 @@ def augment(batch: dict[str, Tensor], keys: Sequence[Key], seed: int, epoch: int
         batch[name] = x
 
 
-def batches_of(items: Items, batch_size: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    """Yield all items in the order of their keys, as networks see them."""
+def runs_of(items: Items, batch_size: int) -> Iterator[range]:
+    """Yield the positions of all items in the order of their keys, `batch_size` at a time."""
     for start in range(0, len(items), batch_size):
-        yield to_float(items.gather(range(start, min(start + batch_size, len(items))), device))
+        yield range(start, min(start + batch_size, len(items)))
 
 
 def _recoloured(x: Tensor, brightness: Tensor, contrast: Tensor, channels: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ items, precision, optimiser steps, learning rate, moving average, checks, log, v
 import copy
 import math
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,10 @@ from tqdm import tqdm
 
 from workflow_scripts.cli import UserError
 from workflow_scripts.config import Training
+from workflow_scripts.randomness import stable_hash
 from workflow_scripts.tables import write_table
 from workflow_scripts.training import state
-from workflow_scripts.training.data import Items, augment, batches_of, epoch_batches, to_float
+from workflow_scripts.training.data import Items, augment, epoch_batches, runs_of, to_float
 from workflow_scripts.training.previews import save_grid
 from workflow_scripts.training.progress import Progress, stop_signals
 from workflow_scripts.training.system import System, Update
@@ -108,6 +110,9 @@ class Trainer:
                         progress.show(self._log())
                     if self.step % self.epoch_steps == 0:
                         self._finish_epoch()
+                    elif self.config.preview_steps and self.step % self.config.preview_steps == 0:
+                        self._draw((self.average or self.saved).eval(), f"step_{self.step:08d}")
+                        self.networks.train()
                     if stopped or self.step % self.config.save_every == 0 or self.step == self.steps:
                         self._save()
                     if stopped:
@@ -115,12 +120,12 @@ class Trainer:
         network = (self.average or self.saved).eval()
         # A finished training that is merely taken up again has drawn nothing.
         if not any(self.places.previews.iterdir()):
-            self._draw(network, self.config.epochs)
+            self._draw(network, f"epoch_{self.config.epochs:04d}")
         write_table(self.places.curves, self._curves())
         return network
 
     def _train_on(self, positions: list[int], epoch: int) -> None:
-        batch = to_float(self.train.gather(positions, self.device))
+        batch = self._batch(self.train, positions)
         keys = [self.train.keys[position] for position in positions]
         augment(batch, keys, self.seed, epoch, self.config.flip, self.config.jitter)
         for optimizer in self.optimizers.values():
@@ -136,6 +141,12 @@ class Trainer:
         if self.average is not None:
             self._follow()
         self.step += 1
+
+    def _batch(self, items: Items, positions: Sequence[int]) -> dict[str, Tensor]:
+        """Return items as networks see them, without augmentation."""
+        batch = to_float(items.gather(positions, self.device))
+        seeds = [stable_hash(self.seed, items.keys[position], "prepare") for position in positions]
+        return batch | self.system.prepare(batch, seeds)
 
     def _carry_out(self, update: Update) -> None:
         network, optimizer = self.networks[update.network], self.optimizers[update.network]
@@ -202,7 +213,8 @@ class Trainer:
         epoch = self.step // self.epoch_steps
         network = (self.average or self.saved).eval()
         scores: dict[str, list[Tensor]] = {}
-        for batch in batches_of(self.val, self.config.batch_size, self.device):
+        for positions in runs_of(self.val, self.config.batch_size):
+            batch = self._batch(self.val, positions)
             with self._precision():
                 for name, values in self.system.validate(network, batch).items():
                     scores.setdefault(name, []).append(values.float())
@@ -211,19 +223,19 @@ class Trainer:
             self._add_rows("val", found)
             self._say(f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
         if epoch % self.config.preview_every == 0 or self.step == self.steps:
-            self._draw(network, epoch)
+            self._draw(network, f"epoch_{epoch:04d}")
         write_table(self.places.curves, self._curves())
         self.networks.train()
 
     @torch.inference_mode()
-    def _draw(self, network: nn.Module, epoch: int) -> None:
+    def _draw(self, network: nn.Module, name: str) -> None:
         if not self.config.preview_items:
             return
         items = self.val if len(self.val) else self.train
         positions = range(min(self.config.preview_items, len(items)))
         with self._precision():
-            columns = self.system.preview(network, to_float(items.gather(positions, self.device)))
-        save_grid(self.places.previews / f"epoch_{epoch:04d}.png", columns)
+            columns = self.system.preview(network, self._batch(items, positions))
+        save_grid(self.places.previews / f"{name}.png", columns)
 
     def _precision(self):
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()

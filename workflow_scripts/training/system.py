@@ -1,7 +1,7 @@
 """What a system tells the training loop; everything else about training is the loop's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -45,6 +45,15 @@ class System(ABC):
         for network in (self.networks, self.perceptual):
             if network is not None:
                 network.to(device=device, memory_format=layout)
+
+    def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """Return more columns, made of each item before its augmentation; most systems need none.
+
+        Args:
+            batch: as networks see it, see `training_step`.
+            seeds: an integer for each item, which depends on its name and the configuration's seed alone.
+        """
+        return {}
 
     @abstractmethod
     def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:

@@ -4,24 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.models.unet import UNet
-from workflow_scripts.systems.unmask.config import EditNetwork, Experiment, MapNetwork
-
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in OpenCV
-
-
-class MapModule(nn.Module):
-    """Where is the occluder? Returns logits; their sigmoid is the probability."""
-
-    def __init__(self, config: MapNetwork):
-        super().__init__()
-        self.grey = config.channels == "grey"
-        self.unet = UNet(config.unet, inputs=1 if self.grey else 3, outputs=1)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Map RGB (N, 3, S, S) in -1..1 to logits float32 (N, 1, S, S)."""
-        if self.grey:
-            pictures = torch.einsum("nchw,c->nhw", pictures, pictures.new_tensor(LUMA))[:, None]
-        return self.unet(pictures)
+from workflow_scripts.systems._removal.networks import MapModule
+from workflow_scripts.systems.unmask.config import EditNetwork, Experiment
 
 
 class EditModule(nn.Module):

@@ -1,20 +1,15 @@
 """How the two networks of `unmask` learn."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workflow_scripts.models.efficientnet_lite import load_efficientnet_lite0
 from workflow_scripts.models.patch_discriminator import PatchDiscriminator
-from workflow_scripts.models.vgg19 import load_vgg19
-from workflow_scripts.systems.unmask.config import EditNetwork, Experiment, MapNetwork
+from workflow_scripts.systems._removal.training import PERCEPTUAL, MapTraining, composite, detached, frozen, psnr
+from workflow_scripts.systems.unmask.config import EditNetwork, Experiment
 from workflow_scripts.systems.unmask.networks import build_network
 from workflow_scripts.training.losses import (
-    dice_loss,
     discriminator_loss,
     generator_loss,
     inner,
@@ -23,8 +18,6 @@ from workflow_scripts.training.losses import (
     weighted_mean,
 )
 from workflow_scripts.training.system import Batch, System, Update
-
-PERCEPTUAL = {"efficientnet_lite0": load_efficientnet_lite0, "vgg19": load_vgg19}
 
 
 def build_system(network: str, experiment: Experiment, weights: Mapping[str, Path]) -> System:
@@ -43,49 +36,6 @@ def build_system(network: str, experiment: Experiment, weights: Mapping[str, Pat
         return MapTraining(experiment.map, module)
     names = experiment.weights_of(network)
     return EditTraining(experiment.edit, module, PERCEPTUAL[names[0]](weights[names[0]]) if names else None)
-
-
-class MapTraining(System):
-    """Binary cross entropy, and Dice if wanted, against the map of the difference."""
-
-    saved = "map"
-    columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "pairs"}
-
-    def __init__(self, config: MapNetwork, module: nn.Module):
-        self.config = config
-        self.networks = nn.ModuleDict({"map": module})
-
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
-        """Yield the one update."""
-        wanted = batch["map"]
-        bare = torch.rand(len(wanted), 1, 1, 1, device=wanted.device) < self.config.bare
-        wanted = wanted.masked_fill(bare, 0)
-        logits = self.networks["map"](torch.where(bare, batch["target"], batch["input"]))
-        values = {"cross_entropy": F.binary_cross_entropy_with_logits(logits, wanted)}
-        loss = values["cross_entropy"]
-        if self.config.dice:
-            values["dice"] = dice_loss(logits, wanted)
-            loss = loss + self.config.dice * values["dice"]
-        yield Update("map", loss, _detached(values))
-
-    def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Return of each item cross entropy, intersection over union, and the area found on the bare face.
-
-        Binarised at one half; the area is a fraction of the picture, and nothing should be found there.
-        """
-        logits = network(batch["input"])
-        found, wanted = logits > 0, batch["map"] > 0.5
-        overlap, union = (found & wanted).sum(dim=(1, 2, 3)), (found | wanted).sum(dim=(1, 2, 3))
-        return {
-            "cross_entropy": F.binary_cross_entropy_with_logits(logits, batch["map"], reduction="none").mean((1, 2, 3)),
-            "iou": torch.where(union > 0, overlap / union.clamp(min=1), 1.0),
-            "area_bare": (network(batch["target"]) > 0).float().mean(dim=(1, 2, 3)),
-        }
-
-    def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
-        """Return input, predicted probability, true map."""
-        found = torch.sigmoid(network(batch["input"]))
-        return [batch["input"], *((plane * 2 - 1).expand(-1, 3, -1, -1) for plane in (found, batch["map"]))]
 
 
 class EditTraining(System):
@@ -110,9 +60,9 @@ class EditTraining(System):
     def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
         """Yield an update of each discriminator that has joined, then the editor's."""
         edited = self.networks["edit"](batch["input"], batch["map"])
-        composite = _composite(edited, batch)
-        fakes = {"whole": composite if self.losses.composite else edited, "mask": composite}
-        reals = {"whole": batch["target"], "mask": _composite(batch["target"], batch)}
+        pasted = composite(edited, batch)
+        fakes = {"whole": pasted if self.losses.composite else edited, "mask": pasted}
+        reals = {"whole": batch["target"], "mask": composite(batch["target"], batch)}
         joined = [
             name for name in fakes if name in self.networks and (name == "whole" or progress >= self.config.mask_start)
         ]
@@ -124,10 +74,10 @@ class EditTraining(System):
         values = self._reconstruction(edited, fakes["whole"], batch)
         loss = self.losses.reconstruction * sum(getattr(self.losses, name) * value for name, value in values.items())
         for name in joined:
-            with _frozen(self.networks[name]) as judge:
+            with frozen(self.networks[name]) as judge:
                 values[name] = generator_loss(judge(fakes[name]), self.losses.adversarial)
             loss = loss + getattr(self.losses, name) * values[name]
-        yield Update("edit", loss, _detached(values))
+        yield Update("edit", loss, detached(values))
 
     def _reconstruction(self, edited: Tensor, seen: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the parts of the reconstruction loss; `seen` is what the perceptual network is shown."""
@@ -144,40 +94,16 @@ class EditTraining(System):
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Return L1 of the output, PSNR and SSIM of the composite (8-bit range) and PSNR of the untouched input."""
         edited = network(batch["input"], batch["map"])
-        composite, target = _composite(edited, batch), batch["target"]
+        pasted, target = composite(edited, batch), batch["target"]
         return {
             "l1": (edited - target).abs().mean(dim=(1, 2, 3)),
-            "psnr_composite": _psnr(composite, target),
-            "psnr_copy": _psnr(batch["input"], target),
-            "ssim_composite": ssim_map(composite, target).mean(dim=(1, 2, 3)),
+            "psnr_composite": psnr(pasted, target),
+            "psnr_copy": psnr(batch["input"], target),
+            "ssim_composite": ssim_map(pasted, target).mean(dim=(1, 2, 3)),
         }
 
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
         """Return input, map, output, composite, truth."""
         edited = network(batch["input"], batch["map"])
         plane = (batch["map"] * 2 - 1).expand(-1, 3, -1, -1)
-        return [batch["input"], plane, edited, _composite(edited, batch), batch["target"]]
-
-
-def _composite(picture: Tensor, batch: Batch) -> Tensor:
-    """Return the picture inside the map, the input outside it."""
-    return batch["input"] + (picture - batch["input"]) * batch["map"]
-
-
-def _psnr(picture: Tensor, target: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio of each item in dB, for pictures in -1..1."""
-    return 10 * torch.log10(4 / (picture - target).square().mean(dim=(1, 2, 3)).clamp(min=1e-10))
-
-
-def _detached(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in values.items()}
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the network without gradients of its weights: it judges, it does not learn."""
-    network.requires_grad_(False)
-    try:
-        yield network
-    finally:
-        network.requires_grad_(True)
+        return [batch["input"], plane, edited, composite(edited, batch), batch["target"]]

@@ -1,0 +1,1 @@
+"""What systems share that find an occluder on a face and paint what is below it."""

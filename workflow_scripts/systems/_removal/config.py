@@ -1,0 +1,61 @@
+"""Configuration that systems share which find an occluder and paint what is below it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from workflow_scripts.config import BaseExperiment, Difference, Model, Occluders, Presence, Training, Weights
+from workflow_scripts.models.config import UNetConfig
+
+
+class MapNetwork(Model):
+    """The network that finds the occluder."""
+
+    channels: Literal["grey", "rgb"] = Field("rgb", description="what it sees; published: `grey`")
+    unet: UNetConfig = UNetConfig(channels=32, max_channels=512)
+    bare: float = Field(
+        0.15,
+        ge=0,
+        lt=1,
+        description="fraction of the training items shown without their occluder, with an empty map, so that a bare "
+        "face is not taken for an occluded one; published: 0",
+    )
+    dice: float = Field(0.0, ge=0, description="weight of a Dice loss beside the binary cross entropy; published: 0")
+    training: Training = Training(
+        epochs=20, learning_rate=1e-3, betas=(0.9, 0.999), schedule="cosine", flip=True, jitter=0.2, clip=1.0
+    )
+
+    def check_size(self, where: str, size: int) -> None:
+        """Raise `ValueError` for crops of `size` pixels that are too small for the network's depth."""
+        self.unet.check_size(f"{where}.unet", size)
+
+
+class RemovalExperiment(BaseExperiment):
+    """Put occluders on faces, learn to find them and to take them off; score on faces never seen."""
+
+    occluders: Occluders = Occluders()
+    difference: Difference = Difference()
+    presence: Presence | None = Field(None, description="score the map network as a detector of occluders")
+    map: MapNetwork = MapNetwork()
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Return the networks' names in the order of training."""
+        return ("map", "edit")
+
+    @property
+    def on_predicted_maps(self) -> tuple[str, ...]:
+        """Return the networks that are trained on the maps that `map` predicts."""
+        return ("edit",)
+
+    def check(self, where: str, weights: Weights) -> None:
+        """Refuse a perceptual network without weights, and a score of sources that are not applied."""
+        if "vgg19" in self.weights_of("edit") and weights.vgg19 is None:
+            raise ValueError(
+                f"{where}.edit.perceptual: vgg19 needs its weights; add `weights: {{vgg19: PATH/vgg19-dcbb9e9d.pth}}` "
+                "or write `perceptual: efficientnet_lite0`"
+            )
+        if self.presence is not None:
+            for key, source in (("occluded", self.presence.occluded), ("bare", self.presence.bare)):
+                if source not in self.apply:
+                    raise ValueError(f"{where}.presence.{key}: {source!r} is not applied; add it: `apply: [{source}]`")

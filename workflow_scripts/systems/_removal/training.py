@@ -1,0 +1,84 @@
+"""How the map network learns, and what trainings of editing networks share."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workflow_scripts.models.efficientnet_lite import load_efficientnet_lite0
+from workflow_scripts.models.vgg19 import load_vgg19
+from workflow_scripts.systems._removal.config import MapNetwork
+from workflow_scripts.training.losses import dice_loss
+from workflow_scripts.training.system import Batch, System, Update
+
+PERCEPTUAL = {"efficientnet_lite0": load_efficientnet_lite0, "vgg19": load_vgg19}
+
+
+class MapTraining(System):
+    """Binary cross entropy, and Dice if wanted, against the map of the difference."""
+
+    saved = "map"
+    columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "pairs"}
+
+    def __init__(self, config: MapNetwork, module: nn.Module):
+        self.config = config
+        self.networks = nn.ModuleDict({"map": module})
+
+    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+        """Yield the one update."""
+        wanted = batch["map"]
+        bare = torch.rand(len(wanted), 1, 1, 1, device=wanted.device) < self.config.bare
+        wanted = wanted.masked_fill(bare, 0)
+        logits = self.networks["map"](torch.where(bare, batch["target"], batch["input"]))
+        values = {"cross_entropy": F.binary_cross_entropy_with_logits(logits, wanted)}
+        loss = values["cross_entropy"]
+        if self.config.dice:
+            values["dice"] = dice_loss(logits, wanted)
+            loss = loss + self.config.dice * values["dice"]
+        yield Update("map", loss, detached(values))
+
+    def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """Return of each item cross entropy, intersection over union, and the area found on the bare face.
+
+        Binarised at one half; the area is a fraction of the picture, and nothing should be found there.
+        """
+        logits = network(batch["input"])
+        found, wanted = logits > 0, batch["map"] > 0.5
+        overlap, union = (found & wanted).sum(dim=(1, 2, 3)), (found | wanted).sum(dim=(1, 2, 3))
+        return {
+            "cross_entropy": F.binary_cross_entropy_with_logits(logits, batch["map"], reduction="none").mean((1, 2, 3)),
+            "iou": torch.where(union > 0, overlap / union.clamp(min=1), 1.0),
+            "area_bare": (network(batch["target"]) > 0).float().mean(dim=(1, 2, 3)),
+        }
+
+    def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
+        """Return input, predicted probability, true map."""
+        found = torch.sigmoid(network(batch["input"]))
+        return [batch["input"], *((plane * 2 - 1).expand(-1, 3, -1, -1) for plane in (found, batch["map"]))]
+
+
+def composite(picture: Tensor, batch: Batch) -> Tensor:
+    """Return the picture inside the map, the input outside it."""
+    return batch["input"] + (picture - batch["input"]) * batch["map"]
+
+
+def psnr(picture: Tensor, target: Tensor) -> Tensor:
+    """Return the peak signal-to-noise ratio of each item in dB, for pictures in -1..1."""
+    return 10 * torch.log10(4 / (picture - target).square().mean(dim=(1, 2, 3)).clamp(min=1e-10))
+
+
+def detached(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return values without their gradients."""
+    return {name: value.detach() for name, value in values.items()}
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the network without gradients of its weights: it judges, it does not learn."""
+    network.requires_grad_(False)
+    try:
+        yield network
+    finally:
+        network.requires_grad_(True)

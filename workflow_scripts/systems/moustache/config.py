@@ -1,0 +1,97 @@
+"""Configuration of `moustache`: take the moustache off a face.
+
+After the student report of J. Carrasco, I. López and I. Perdomo (2023), whose networks follow TensorFlow's tutorials.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from workflow_scripts.config import Difference, Fraction, Model, Occluders, Training
+from workflow_scripts.systems._removal.config import MapNetwork, RemovalExperiment
+
+STYLES = ("chevron", "handlebar", "pencil", "toothbrush", "walrus")
+
+
+class GeneratorConfig(Model):
+    """The U-Net generator of TensorFlow's pix2pix tutorial."""
+
+    halvings: int = Field(
+        5,
+        ge=2,
+        le=8,
+        description="times that a picture is halved; one whose side is no multiple of 2 to this power is padded by "
+        "reflection and the output cropped; published: 8",
+    )
+    channels: int = Field(64, ge=1, description="channels of the first block; each deeper block has twice as many")
+    max_channels: int = Field(512, ge=1, description="channels of a block at most")
+    up: Literal["transposed_conv", "nearest"] = Field(
+        "nearest",
+        description="how a decoder block doubles its size; `transposed_conv` as published, `nearest`: no checkerboard",
+    )
+    dropout: Fraction = Field(0.0, description="rate in the three deepest decoder blocks; published: 0.5")
+
+
+class PaintLosses(Model):
+    """What the editing network minimises: the weighted sum of these."""
+
+    l1: float = Field(100.0, ge=0, description="weight of the mean absolute difference (pictures in -1..1)")
+    adversarial: float = Field(1.0, ge=0, description="weight of the conditional discriminator's verdict; 0: none")
+    perceptual: float = Field(
+        10.0, ge=0, description="weight of the mean absolute difference of features; published: 0"
+    )
+    hole: float = Field(
+        10.0, ge=1, description="weight of a pixel inside the map in l1, beside 1 outside; published: 1"
+    )
+
+
+class PaintNetwork(Model):
+    """The network that paints the skin below the moustache."""
+
+    fill: Literal["noise", "grey", "mean", "none"] = Field(
+        "mean",
+        description="what the predicted map's region is filled with before the network sees it: random colours drawn "
+        "by the item's name (published), grey, the picture's mean colour outside the map, or nothing",
+    )
+    sees_map: bool = Field(True, description="the network is also shown the map; published: `false`")
+    generator: GeneratorConfig = GeneratorConfig()
+    discriminator_channels: int = Field(64, ge=1, description="channels of the discriminator's first layer")
+    perceptual: Literal["none", "efficientnet_lite0", "vgg19"] = Field(
+        "efficientnet_lite0", description="network whose features are compared; published: `none`"
+    )
+    losses: PaintLosses = PaintLosses()
+    training: Training = Training(
+        epochs=30, learning_rate=2e-4, betas=(0.5, 0.999), schedule="cosine", ema=0.999, flip=True, save_every=200
+    )
+
+    def check_size(self, where: str, size: int) -> None:
+        """Raise `ValueError` for crops that reflection cannot pad, and for a batch that leaves nothing to normalise."""
+        multiple = 2**self.generator.halvings
+        padded = -(-size // multiple) * multiple
+        if (padded - size + 1) // 2 >= size:
+            fitting = size.bit_length() - 1
+            raise ValueError(
+                f"{where}.generator.halvings: crops of {size} pixels are too small to be padded to {padded}; "
+                f"write `halvings: {fitting}` or a larger `crop: {{size: …}}`"
+            )
+        if padded == multiple and self.training.batch_size == 1:
+            raise ValueError(
+                f"{where}.training.batch_size: {self.generator.halvings} halvings leave one pixel of crops of {size}, "
+                "which batch normalisation cannot normalise alone; write `batch_size: 2`"
+            )
+
+
+class Experiment(RemovalExperiment):
+    """Put moustaches on faces, learn to find them and to take them off; score on faces never seen."""
+
+    system: Literal["moustache"]
+    occluders: Occluders = Occluders(mix=dict.fromkeys(STYLES, 0.2), unless=["Mustache", "Goatee"])
+    difference: Difference = Difference(drawn="coverage", opening=0)
+    map: MapNetwork = MapNetwork(dice=1)
+    edit: PaintNetwork = PaintNetwork()
+
+    def weights_of(self, network: str) -> tuple[str, ...]:
+        """Return the pretrained networks that a network's training needs."""
+        if network == "map" or self.edit.perceptual == "none" or not self.edit.losses.perceptual:
+            return ()
+        return (self.edit.perceptual,)

@@ -1,0 +1,96 @@
+"""How the two networks of `moustache` learn."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from workflow_scripts.models.pix2pix import ConditionalDiscriminator
+from workflow_scripts.systems._removal.training import PERCEPTUAL, MapTraining, composite, detached, frozen, psnr
+from workflow_scripts.systems.moustache.config import Experiment, PaintNetwork
+from workflow_scripts.systems.moustache.networks import build_network, fill_holes
+from workflow_scripts.training.losses import (
+    discriminator_loss,
+    generator_loss,
+    perceptual_loss,
+    ssim_map,
+    weighted_mean,
+)
+from workflow_scripts.training.system import Batch, System, Update
+
+
+def build_system(network: str, experiment: Experiment, weights: Mapping[str, Path]) -> System:
+    """Return what the training loop needs to train `network`.
+
+    Args:
+        network: `map` or `edit`.
+        experiment: its configuration.
+        weights: name -> file of the pretrained networks that `experiment.weights_of(network)` names.
+
+    Raises:
+        UserError: weights are absent or damaged.
+    """
+    module = build_network(network, experiment)
+    if network == "map":
+        return MapTraining(experiment.map, module)
+    names = experiment.weights_of(network)
+    return PaintTraining(experiment.edit, module, PERCEPTUAL[names[0]](weights[names[0]]) if names else None)
+
+
+class PaintTraining(System):
+    """pix2pix: L_D = BCE(D(x, y), 1) + BCE(D(x, G(x)), 0), not halved; L_G = w_adv BCE(D(x, G(x)), 1) + w_1 L_1.
+
+    x is the picture with a moustache, the region of its predicted map filled; y the bare face. The perceptual network
+    sees what the result will be: the output inside the map, the input outside it.
+    """
+
+    saved = "edit"
+    columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "maps"}
+
+    def __init__(self, config: PaintNetwork, module: nn.Module, perceptual: nn.Module | None):
+        self.config = config
+        self.losses = config.losses
+        self.perceptual = perceptual
+        self.networks = nn.ModuleDict({"edit": module})
+        if self.losses.adversarial:
+            self.networks["discriminator"] = ConditionalDiscriminator(config.discriminator_channels)
+
+    def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """Fill the maps' region: the column `filled`."""
+        filled = fill_holes(batch["input"], batch["map"], self.config.fill, seeds)
+        return {"filled": filled}
+
+    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+        """Yield the discriminator's update, where there is one, then the editor's."""
+        shown, target = batch["filled"], batch["target"]
+        edited = self.networks["edit"](shown, batch["map"])
+        if self.losses.adversarial:
+            judge = self.networks["discriminator"]
+            loss = discriminator_loss(judge(shown, target), judge(shown, edited.detach()))
+            yield Update("discriminator", loss)
+
+        weight = 1 + (self.losses.hole - 1) * batch["map"]
+        values = {"l1": weighted_mean((edited - target).abs(), weight)}
+        if self.perceptual is not None:
+            values["perceptual"] = perceptual_loss(self.perceptual, composite(edited, batch), target)
+        if self.losses.adversarial:
+            with frozen(self.networks["discriminator"]) as judge:
+                values["adversarial"] = generator_loss(judge(shown, edited), "non_saturating")
+        loss = sum(getattr(self.losses, name) * value for name, value in values.items())
+        yield Update("edit", loss, detached(values))
+
+    def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """Return L1 of the output, PSNR and SSIM of the composite (8-bit range) and PSNR of the untouched input."""
+        edited = network(batch["filled"], batch["map"])
+        pasted, target = composite(edited, batch), batch["target"]
+        return {
+            "l1": (edited - target).abs().mean(dim=(1, 2, 3)),
+            "psnr_composite": psnr(pasted, target),
+            "psnr_copy": psnr(batch["input"], target),
+            "ssim_composite": ssim_map(pasted, target).mean(dim=(1, 2, 3)),
+        }
+
+    def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
+        """Return input, filled input, output, composite, truth."""
+        edited = network(batch["filled"], batch["map"])
+        return [batch["input"], batch["filled"], edited, composite(edited, batch), batch["target"]]
