@@ -189,6 +189,14 @@ def test_shrinking_does_not_alias():
     assert crop.min() >= 110 and crop.max() <= 145
 
 
+def test_the_face_frame_shows_aligned_celeba_pixel_by_pixel(astronaut):
+    crop, picture = Crop(size=128, frame="face"), astronaut[:218, :178]
+    matrix = crop_matrix(CELEBA_LANDMARKS, (178, 218), crop)
+    assert np.allclose(matrix, [[1, 0, -25], [0, 1, -70]])
+    landmarks = transform_points(matrix, CELEBA_LANDMARKS)
+    assert landmarks.min() > 10 and landmarks.max() < 118, "brows and chin are in the picture, with a margin"
+
+
 def test_the_whole_frame_is_plain_resizing(astronaut):
     crop = Crop(size=64, frame="whole")
     picture = astronaut[:218, :178]

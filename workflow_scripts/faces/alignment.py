@@ -16,6 +16,7 @@ ENLARGING = 0.7  # source pixels per pixel of the result; below, cubic samples a
 # such samples are nearly as close to eightfold sampling of aligned CelebA at 128 pixels as cubic ones (51 and 52 dB),
 # with detail 1 % instead of 5 % too strong, in a quarter of the time.
 DEBLUR = np.array([-1, 14, -1]) / 12
+CLOSE_SIDE, CLOSE_CORNER = 128, (25, 70)  # of aligned CelebA's 178 x 218: from above the brows to below the chin
 OUTSIDE_FADE = 0.1  # of the crop's size; distance from the picture at which its continuation is fully blurred
 OUTSIDE_BLUR = 0.08  # of the crop's size; standard deviation of the blur
 
@@ -80,11 +81,17 @@ def crop_matrix(landmarks: np.ndarray, picture_size: tuple[int, int], crop: Crop
     """Return the matrix (2, 3) from pixels of the picture to pixels of the crop.
 
     `celeba`: the five points are taken nearest to their places in aligned CelebA's 178 x 218, which is then stretched
-    to the square as whole CelebA pictures are. `whole`: the picture is stretched to the square.
+    to the square as whole CelebA pictures are. `face`: of the same, the square of 128 x 128 around the face, which is
+    not stretched. `whole`: the picture is stretched to the square.
     """
+    square = (crop.size, crop.size)
     if crop.frame == "whole":
-        return stretch(picture_size, (crop.size, crop.size))
-    return compose(stretch(CELEBA_FRAME, (crop.size, crop.size)), fit_similarity(five_points(landmarks), CELEBA_POINTS))
+        return stretch(picture_size, square)
+    to_celeba = fit_similarity(five_points(landmarks), CELEBA_POINTS)
+    if crop.frame == "celeba":
+        return compose(stretch(CELEBA_FRAME, square), to_celeba)
+    to_celeba[:, 2] -= CLOSE_CORNER
+    return compose(stretch((CLOSE_SIDE, CLOSE_SIDE), square), to_celeba)
 
 
 def warp(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
