@@ -52,6 +52,7 @@ rule train_network:
         system=lambda wildcards: experiment(wildcards).system,
         seed=CONFIG.seed,
         resume="results/{experiment}/resume/{network}",
+        live="results/logs/train_network/{experiment}/{network}",
         maps=lambda wildcards, input: ["--maps", *input.maps] if input.maps else [],
         weights=lambda wildcards, input: ["--weights", *input.weights] if input.weights else [],
         lock=LOCK,
@@ -60,5 +61,5 @@ rule train_network:
         REUSE
         + "python -m workflow_scripts.train_network --config {params.config:q} --system {params.system} --network {wildcards.network} "
         "--seed {params.seed} --splits {input.splits} --pairs {input.pairs} {params.maps} {params.weights} "
-        "--output {output.checkpoint} --curves {output.curves} --previews {output.previews} --resume {params.resume} "
+        "--output {output.checkpoint} --curves {output.curves} --previews {output.previews} --resume {params.resume} --live {params.live} "
         "--gpus {resources.gpu} --code {params.code} --lock {params.lock} 2>&1 | tee -i {log}"

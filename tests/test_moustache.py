@@ -277,6 +277,7 @@ def test_a_tiny_training_from_pairs_to_outputs(project):
             *("--output", str(project / f"checkpoints/{network}.safetensors")),
             *("--curves", str(project / f"{network}.parquet"), "--previews", str(project / f"previews/{network}")),
             *("--resume", str(project / f"resume/{network}")),
+            *("--live", str(project / f"live/{network}")),
         ])  # fmt: skip
         if network == "map":
             predict_maps.predict_maps(

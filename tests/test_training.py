@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tensorboardX.proto.event_pb2 import Event
 
 from workflow_scripts.cli import UserError
 from workflow_scripts.maps import difference_map
@@ -30,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 SIDE, TRAINED, WATCHED = 32, 24, 8
 SMALL = {"blocks": 5, "channels": 8, "max_channels": 16}
 CPU = torch.device("cpu")
-LOOP = {"batch_size": 8, "learning_rate": 2e-3, "precision": "fp32", "schedule": "constant", "flip": True}
+LOOP = {"batch_size": 8, "learning_rate": 2e-3, "precision": "fp32", "schedule": "constant", "flip": True, "threads": 1}
 MAP = {"unet": SMALL | {"dropout": [0.1]}, "training": LOOP | {"epochs": 4, "jitter": 0.1}}
 EDIT = {
     "unet": SMALL | {"atrous": True, "squeeze_excitation": [1]},
@@ -95,6 +96,8 @@ def arguments(shards: Path, out: Path, network: str, config: dict) -> list[str]:
             str(out / "previews"),
             "--resume",
             str(out / "resume"),
+            "--live",
+            str(out / "live"),
         ),
     ]
 
@@ -294,6 +297,33 @@ def test_inference_repeats_itself_and_stays_in_range(shards, tmp_path):
     assert edited.dtype == np.uint8
     assert np.array_equal(edited, edit_faces(editor, images, holes))
     assert np.abs(edited[2].astype(int) - edit_faces(editor, images[2:3], holes[2:3])[0]).max() <= 1
+
+
+def test_a_training_can_be_watched_in_tensorboard_and_as_a_picture(shards, tmp_path):
+    for epochs in (2, 3):  # the second continues the first
+        main(arguments(shards, tmp_path, "map", with_loop(MAP, epochs=epochs)))
+    chart = cv2.imread(str(tmp_path / "live/curves.png"))
+    assert chart.min() < 50 and chart.max() == 255
+
+    found = {}
+    for file in sorted((tmp_path / "live").glob("events*")):
+        for record in records(file):
+            found |= {(value.tag, record.step): value.simple_value for value in record.summary.value}
+    watched = read_table(tmp_path / "curves.parquet")
+    watched = watched[(watched["split"] == "val") & (watched["name"] == "iou")]
+    assert len(watched) == 3
+    for row in watched.itertuples():
+        assert found["iou/val", row.step] == pytest.approx(row.value)
+
+
+def records(path: Path) -> list[Event]:
+    """Read TensorBoard's file: length, its checksum, content, its checksum."""
+    content, events = path.read_bytes(), []
+    while content:
+        length = int.from_bytes(content[:8], "little")
+        events.append(Event.FromString(content[12 : 12 + length]))
+        content = content[16 + length :]
+    return events
 
 
 def test_a_damaged_checkpoint_is_named(shards, tmp_path):

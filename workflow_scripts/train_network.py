@@ -45,7 +45,7 @@ def train_network(
         shards: kind (`pairs`, `maps`) -> shards; the folder of a shard names its source.
         weights: files of pretrained networks; a file's stem is the network's name.
         output: the checkpoint; its sidecar lies beside it.
-        places: where curves, previews and resume states go.
+        places: where curves, previews, resume states and live curves go.
         gpus: GPUs that the job was given.
         code: digest of the stage's code.
         lock: digest of the pinned libraries.
@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("system", "network", "code", "lock"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seed", type=int, required=True)
-    for name in ("splits", "output", "curves", "previews", "resume"):
+    for name in ("splits", "output", "curves", "previews", "resume", "live"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--pairs", type=Path, nargs="+", required=True, help="shards")
     for name in ("maps", "weights"):
@@ -135,7 +135,7 @@ def main(argv: list[str] | None = None) -> None:
         {"pairs": args.pairs, "maps": args.maps},
         args.weights,
         args.output,
-        Places(args.curves, args.previews, args.resume),
+        Places(args.curves, args.previews, args.resume, args.live),
         args.gpus,
         args.code,
         args.lock,

@@ -45,7 +45,7 @@ def draw_curves(curves: pd.DataFrame, network: str, path: Path) -> None:
     Args:
         curves: columns `step`, `split` (`train` or `val`), `name`, `value`.
         network: the one that is trained; in training its quantities have its name in front, in validation not.
-        path: the SVG file.
+        path: the SVG or PNG file.
     """
     curves = curves.assign(name=curves["name"].str.removeprefix(f"{network} "))
     names = list(dict.fromkeys(curves["name"]))

@@ -40,9 +40,10 @@ plt.rcParams.update(
 
 
 def save_chart(figure: Figure, path: Path) -> None:
-    """Write a chart as SVG without date and close it."""
+    """Write a chart as the file's name says, an SVG without date, and close it."""
+    kind = path.suffix.removeprefix(".")
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+        figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else None)
     plt.close(figure)
 
 

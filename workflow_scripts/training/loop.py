@@ -23,6 +23,7 @@ from workflow_scripts.randomness import stable_hash
 from workflow_scripts.tables import write_table
 from workflow_scripts.training import state
 from workflow_scripts.training.data import Items, augment, epoch_batches, runs_of, to_float
+from workflow_scripts.training.live import LiveCurves
 from workflow_scripts.training.previews import save_grid
 from workflow_scripts.training.progress import Progress, stop_signals
 from workflow_scripts.training.system import System, Update
@@ -33,11 +34,12 @@ LAST_RATE = 0.01  # of the learning rate, at the end of the cosine schedule
 
 @dataclass(frozen=True)
 class Places:
-    """Where a training writes: the table of curves, the folder of previews, the folder of the resume state."""
+    """Where a training writes: the table of curves; the folders of previews, resume state and live curves."""
 
     curves: Path
     previews: Path
     resume: Path
+    live: Path
 
 
 class Trainer:
@@ -99,7 +101,11 @@ class Trainer:
             f"{self.config.epochs} epochs of {self.epoch_steps} steps, {len(self.train)} training items, "
             f"{len(self.val)} watched, {'bf16' if self.bf16 else 'fp32'}"
         )
-        with stop_signals() as stopped, Progress(self.system.saved, self.steps, self.step) as progress:
+        with (
+            stop_signals() as stopped,
+            Progress(self.system.saved, self.steps, self.step) as progress,
+            LiveCurves(self.places.live, self.system.saved, self.step) as self.live,
+        ):
             while self.step < self.steps:
                 epoch = self.step // self.epoch_steps
                 batches = epoch_batches(self.train, self.config.batch_size, self.seed, epoch)
@@ -224,7 +230,9 @@ class Trainer:
             self._say(f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
         if epoch % self.config.preview_every == 0 or self.step == self.steps:
             self._draw(network, f"epoch_{epoch:04d}")
-        write_table(self.places.curves, self._curves())
+        curves = self._curves()
+        write_table(self.places.curves, curves)
+        self.live.draw(curves)
         self.networks.train()
 
     @torch.inference_mode()
@@ -232,7 +240,9 @@ class Trainer:
         if not self.config.preview_items:
             return
         items = self.val if len(self.val) else self.train
-        positions = range(min(self.config.preview_items, len(items)))
+        # The first ones show progress; the last one is another each time.
+        positions = list(range(min(self.config.preview_items, len(items))))
+        positions[-1] = stable_hash(self.seed, "preview", self.step) % len(items)
         with self._precision():
             columns = self.system.preview(network, self._batch(items, positions))
         save_grid(self.places.previews / f"{name}.png", columns)
@@ -246,6 +256,7 @@ class Trainer:
             {"step": self.step, "epoch": epoch, "split": split, "name": name, "value": value}
             for name, value in values.items()
         ]
+        self.live.add(split, self.step, values)
 
     def _curves(self) -> pd.DataFrame:
         return pd.DataFrame(self.rows, columns=["step", "epoch", "split", "name", "value"])
