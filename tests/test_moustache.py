@@ -209,6 +209,17 @@ def test_noise_is_keyed_by_the_item():
     assert fill_holes(pictures, maps, "none", [0, 0]) is pictures
 
 
+def test_a_hole_is_filled_with_the_colours_around_it():
+    slope = torch.linspace(-0.8, 0.6, 64).expand(1, 3, 64, 64)
+    maps = torch.zeros(1, 1, 64, 64)
+    maps[..., 28:38, 10:54] = 1
+    seen = torch.where(maps.bool(), -1.0, slope)
+    filled = fill_holes(seen, maps, "around", [0])
+    assert (filled - slope).abs().max() < 0.12, "half a grey slope's change across the hole's height"
+    assert torch.equal(filled[..., :28, :], slope[..., :28, :])
+    assert fill_holes(seen, torch.ones_like(maps), "around", [0]).isfinite().all()
+
+
 def test_a_batch_that_cannot_be_normalised_is_refused():
     experiment = {
         "system": "moustache", "train": ["faces"], "test": ["faces"],

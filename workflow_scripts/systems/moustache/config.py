@@ -48,10 +48,14 @@ class PaintLosses(Model):
 class PaintNetwork(Model):
     """The network that paints the skin below the moustache."""
 
-    fill: Literal["noise", "grey", "mean", "none"] = Field(
-        "mean",
+    fill: Literal["noise", "grey", "mean", "around", "none"] = Field(
+        "around",
         description="what the predicted map's region is filled with before the network sees it: random colours drawn "
-        "by the item's name (published), grey, the picture's mean colour outside the map, or nothing",
+        "by the item's name (published), grey, the picture's mean colour outside the map, the colours around it "
+        "continued smoothly, or nothing",
+    )
+    residual: bool = Field(
+        True, description="the network paints what the filled picture lacks, not all anew; published: `false`"
     )
     sees_map: bool = Field(True, description="the network is also shown the map; published: `false`")
     generator: GeneratorConfig = GeneratorConfig()

@@ -80,13 +80,14 @@ class PaintTraining(System):
         yield Update("edit", loss, detached(values))
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Return L1 of the output, PSNR and SSIM of the composite (8-bit range) and PSNR of the untouched input."""
+        """Return L1 of the output, PSNR and SSIM of the composite, PSNR of the untouched and of the filled input."""
         edited = network(batch["filled"], batch["map"])
         pasted, target = composite(edited, batch), batch["target"]
         return {
             "l1": (edited - target).abs().mean(dim=(1, 2, 3)),
             "psnr_composite": psnr(pasted, target),
             "psnr_copy": psnr(batch["input"], target),
+            "psnr_filled": psnr(batch["filled"], target),
             "ssim_composite": ssim_map(pasted, target).mean(dim=(1, 2, 3)),
         }
 
