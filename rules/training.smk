@@ -1,7 +1,8 @@
-"""From pairs to trained networks.
+"""From shards of training items to trained networks.
 
 INPUTS
-    results/{experiment}/training.parquet, results/{experiment}/pairs/{source}/{shard}.arrow, pretrained weights where a loss needs them
+    results/{experiment}/training.parquet, results/{experiment}/{kind}/{source}/{shard}.arrow of the kinds that the network learns from
+    (`pairs`, `maps`, `drawings`), pretrained weights where a loss needs them
 OUTPUTS
     results/{experiment}/checkpoints/{network}.safetensors    the network, with a .json that says what made it
     results/{experiment}/curves/{network}.parquet             losses and scores by step
@@ -9,18 +10,14 @@ OUTPUTS
 """
 
 
-def training_shards(kind):
-    """Return an input function: the shards of one kind of all training sources."""
-    return lambda wildcards: shards_of(
-        f"results/{{experiment}}/{kind}/{{source}}/{{shard}}.arrow",
-        experiment(wildcards).train,
-        experiment=wildcards.experiment,
-    )
-
-
-def map_shards(wildcards):
-    """Return the predicted maps for a network that trains on another's."""
-    return training_shards("maps")(wildcards) if wildcards.network in experiment(wildcards).on_predicted_maps else []
+def training_shards(wildcards):
+    """Return the shards, of all training sources, of the kinds that a network learns from."""
+    chosen = experiment(wildcards)
+    return [
+        path
+        for kind in chosen.kinds_of(wildcards.network)
+        for path in shards_of(f"results/{wildcards.experiment}/{kind}/{{source}}/{{shard}}.arrow", chosen.train)
+    ]
 
 
 def perceptual_weights(wildcards):
@@ -31,8 +28,7 @@ def perceptual_weights(wildcards):
 rule train_network:
     input:
         splits="results/{experiment}/training.parquet",
-        pairs=training_shards("pairs"),
-        maps=map_shards,
+        shards=training_shards,
         weights=perceptual_weights,
     output:
         checkpoint="results/{experiment}/checkpoints/{network}.safetensors",
@@ -53,13 +49,12 @@ rule train_network:
         seed=CONFIG.seed,
         resume="results/{experiment}/resume/{network}",
         live="results/logs/train_network/{experiment}/{network}",
-        maps=lambda wildcards, input: ["--maps", *input.maps] if input.maps else [],
         weights=lambda wildcards, input: ["--weights", *input.weights] if input.weights else [],
         lock=LOCK,
     # tee: the progress bar is for the terminal too; -i: it outlives Ctrl-C, so that the training can say its last word
     shell:
         REUSE
         + "python -m workflow_scripts.train_network --config {params.config:q} --system {params.system} --network {wildcards.network} "
-        "--seed {params.seed} --splits {input.splits} --pairs {input.pairs} {params.maps} {params.weights} "
+        "--seed {params.seed} --splits {input.splits} --shards {input.shards} {params.weights} "
         "--output {output.checkpoint} --curves {output.curves} --previews {output.previews} --resume {params.resume} --live {params.live} "
         "--gpus {resources.gpu} --code {params.code} --lock {params.lock} 2>&1 | tee -i {log}"

@@ -283,8 +283,8 @@ def test_a_tiny_training_from_pairs_to_outputs(project):
     for network in ("map", "edit"):
         train_network.main([
             *("--config", json.dumps(experiment), "--system", "moustache", "--network", network, "--seed", "1"),
-            *("--splits", str(project / "splits.parquet"), "--code", "c", "--lock", "l", "--pairs", str(pairs)),
-            *(["--maps", str(project / "maps/faces/00000.arrow")] if network == "edit" else []),
+            *("--splits", str(project / "splits.parquet"), "--code", "c", "--lock", "l", "--shards", str(pairs)),
+            *([str(project / "maps/faces/00000.arrow")] if network == "edit" else []),
             *("--output", str(project / f"checkpoints/{network}.safetensors")),
             *("--curves", str(project / f"{network}.parquet"), "--previews", str(project / f"previews/{network}")),
             *("--resume", str(project / f"resume/{network}")),

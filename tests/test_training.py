@@ -86,8 +86,7 @@ def arguments(shards: Path, out: Path, network: str, config: dict) -> list[str]:
     return [
         *("--config", json.dumps(experiment), "--system", "unmask", "--network", network, "--seed", "1"),
         *("--splits", str(shards / "splits.parquet"), "--code", "digest", "--lock", "digest"),
-        *("--pairs", *map(str, sorted(shards.glob("pairs/*/*.arrow")))),
-        *("--maps", *map(str, sorted(shards.glob("maps/*/*.arrow")))),
+        *("--shards", *map(str, sorted(shards.glob("*/*/*.arrow")))),
         *("--output", str(out / "checkpoints" / f"{network}.safetensors")),
         *(
             "--curves",

@@ -10,6 +10,7 @@ import importlib
 import json
 import pkgutil
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -272,6 +273,13 @@ class Training(Model):
     )
     clip: float = Field(0.0, ge=0, description="largest norm of the generator's gradient; 0: unlimited")
     flip: bool = Field(False, description="mirror half of the training items")
+    enlarge: float = Field(
+        1.0,
+        ge=1,
+        le=2,
+        description="a training item is enlarged by this, and a window of its old size at a random place is shown; "
+        "published by pix2pix: 1.117 (286 of 256 pixels); 1: none",
+    )
     jitter: float = Field(
         0.0,
         ge=0,
@@ -406,7 +414,6 @@ class BaseExperiment(Model):
     score_train: int = Field(
         64, ge=0, description="training items scored too, to show the gap between training and test"
     )
-    evaluation: Evaluation = Evaluation()
     gallery: int = Field(12, ge=1, description="items shown in the report's galleries")
 
     @property
@@ -414,10 +421,9 @@ class BaseExperiment(Model):
         """Names of the networks, in the order in which they are trained."""
         raise NotImplementedError
 
-    @property
-    def on_predicted_maps(self) -> tuple[str, ...]:
-        """Names of the networks that are trained on the maps that the network `map` predicts."""
-        return ()
+    def kinds_of(self, network: str) -> tuple[str, ...]:
+        """Return the kinds of shards that a network is trained on: folders of `results/{experiment}/`."""
+        raise NotImplementedError
 
     def keys_of(self, network: str) -> tuple[str, ...]:
         """Return the keys that a network's training depends on."""
@@ -427,7 +433,7 @@ class BaseExperiment(Model):
         """Return the names of the pretrained networks that a network's training needs."""
         return ()
 
-    def check(self, where: str, weights: "Weights") -> None:
+    def check(self, where: str, sources: Mapping[str, BaseSource], weights: "Weights") -> None:
         """Raise `ValueError` for keys that are each valid but impossible together; `where` names the experiment."""
 
     def slice(self, *keys: str) -> str:

@@ -80,7 +80,7 @@ class Config(Model):
             )
         for network in experiment.networks:
             getattr(experiment, network).check_size(f"{here}.{network}", next(iter(sizes.values())))
-        experiment.check(here, self.weights)
+        experiment.check(here, self.sources, self.weights)
 
     def used_sources(self, experiment: str) -> list[str]:
         """Return the sources that an experiment trains or tests on, then those it is applied to."""

@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def train_network(
     network: str,
     seed: int,
     splits: Path,
-    shards: dict[str, list[Path]],
+    shards: Sequence[Path],
     weights: list[Path],
     output: Path,
     places: Places,
@@ -42,7 +43,7 @@ def train_network(
         network: one of `experiment.networks`.
         seed: of the configuration.
         splits: the experiment's training table: `train` items are trained on, `val` items watched.
-        shards: kind (`pairs`, `maps`) -> shards; the folder of a shard names its source.
+        shards: `…/{kind}/{source}/{shard}.arrow`, all of every kind that `experiment.kinds_of(network)` names.
         weights: files of pretrained networks; a file's stem is the network's name.
         output: the checkpoint; its sidecar lies beside it.
         places: where curves, previews, resume states and live curves go.
@@ -61,7 +62,9 @@ def train_network(
 
     table = read_table(splits, ["source", "item", "split"])
     chosen = {split: set(zip(rows["source"], rows["item"], strict=True)) for split, rows in table.groupby("split")}
-    columns = {column: shards[kind] for column, kind in system.columns.items()}
+    columns = {
+        column: [path for path in shards if path.parent.parent.name == kind] for column, kind in system.columns.items()
+    }
     train = Items(columns, chosen.get("train", set()))
     val = Items(columns, _some(chosen.get("val", set())))
     if not len(train):
@@ -119,9 +122,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, required=True)
     for name in ("splits", "output", "curves", "previews", "resume", "live"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--pairs", type=Path, nargs="+", required=True, help="shards")
-    for name in ("maps", "weights"):
-        parser.add_argument(f"--{name}", type=Path, nargs="*", default=[])
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="of every kind: KIND/SOURCE/SHARD.arrow")
+    parser.add_argument("--weights", type=Path, nargs="*", default=[])
     parser.add_argument("--gpus", type=int, default=0)
     args = parser.parse_args(argv)
     experiment = import_module(f"workflow_scripts.systems.{args.system}.config").Experiment.model_validate_json(
@@ -132,7 +134,7 @@ def main(argv: list[str] | None = None) -> None:
         args.network,
         args.seed,
         args.splits,
-        {"pairs": args.pairs, "maps": args.maps},
+        args.shards,
         args.weights,
         args.output,
         Places(args.curves, args.previews, args.resume, args.live),

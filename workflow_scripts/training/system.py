@@ -32,7 +32,7 @@ class System(ABC):
         networks: all that is trained, by name; each has its own Adam.
         saved: the name of the one that the checkpoint holds; the others only help to train it.
         perceptual: a frozen network whose features a loss compares, if there is one.
-        columns: tensor column -> kind of shard that it is read from (`pairs`, `maps`).
+        columns: tensor column -> kind of shard that it is read from (`pairs`, `maps`, `drawings`).
     """
 
     networks: nn.ModuleDict

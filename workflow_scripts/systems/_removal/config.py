@@ -1,10 +1,21 @@
 """Configuration that systems share which find an occluder and paint what is below it."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from workflow_scripts.config import BaseExperiment, Difference, Model, Occluders, Presence, Training, Weights
+from workflow_scripts.config import (
+    BaseExperiment,
+    BaseSource,
+    Difference,
+    Evaluation,
+    Model,
+    Occluders,
+    Presence,
+    Training,
+    Weights,
+)
 from workflow_scripts.models.config import UNetConfig
 
 
@@ -37,18 +48,18 @@ class RemovalExperiment(BaseExperiment):
     difference: Difference = Difference()
     presence: Presence | None = Field(None, description="score the map network as a detector of occluders")
     map: MapNetwork = MapNetwork()
+    evaluation: Evaluation = Evaluation()
 
     @property
     def networks(self) -> tuple[str, ...]:
         """Return the networks' names in the order of training."""
         return ("map", "edit")
 
-    @property
-    def on_predicted_maps(self) -> tuple[str, ...]:
-        """Return the networks that are trained on the maps that `map` predicts."""
-        return ("edit",)
+    def kinds_of(self, network: str) -> tuple[str, ...]:
+        """Return the kinds of shards that a network is trained on: `edit` learns on the maps that `map` predicts."""
+        return ("pairs",) if network == "map" else ("pairs", "maps")
 
-    def check(self, where: str, weights: Weights) -> None:
+    def check(self, where: str, sources: Mapping[str, BaseSource], weights: Weights) -> None:
         """Refuse a perceptual network without weights, and a score of sources that are not applied."""
         if "vgg19" in self.weights_of("edit") and weights.vgg19 is None:
             raise ValueError(

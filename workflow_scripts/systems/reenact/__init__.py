@@ -1,0 +1,1 @@
+"""Driving one face with another's landmarks."""

@@ -1,0 +1,150 @@
+"""Configuration of `reenact`: drive one person's face with another's landmarks.
+
+pix2pix (Isola et al. 2017, CVPR) from drawings of the parts of a face to the face, after a student report that trained
+it on two videos.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from workflow_scripts.config import BaseExperiment, BaseSource, Fraction, Model, Training, Weights
+
+VIDEOS = ("video", "sample_video")  # types of sources whose items have an order in time
+
+
+class Drawing(Model):
+    """How a face's landmarks are drawn: each part filled in its own colour, on black."""
+
+    gaze: bool = Field(True, description="the bright pixels of an eye are drawn in a lighter shade of its colour")
+    normalize: Literal["none", "similarity", "shape"] = Field(
+        "shape",
+        description="what is done to a driver's landmarks, whose face has another shape than the target's: `none`, as "
+        "published; `similarity`: moved, turned and scaled as a whole; `shape`: each part is also given the target's "
+        "neutral shape, and moves as the driver's does",
+    )
+
+
+class RenderNetwork(Model):
+    """pix2pix: the network that paints the face that a drawing stands for."""
+
+    variant: Literal["original", "tensorflow"] = Field(
+        "original",
+        description="`original`: the authors' code, where each picture is normalised by its own statistics; "
+        "`tensorflow`: TensorFlow's tutorial, where moving statistics of the training are used when it is applied",
+    )
+    halvings: int = Field(
+        8,
+        ge=2,
+        le=8,
+        description="times that a picture is halved; one whose side is no multiple of 2 to this power is padded by "
+        "reflection and the output cropped; published: 8",
+    )
+    channels: int = Field(64, ge=1, description="channels of the first block; each deeper block has twice as many")
+    max_channels: int = Field(512, ge=1, description="channels of a block at most")
+    discriminator_channels: int = Field(64, ge=1, description="channels of the discriminator's first layer")
+    up: Literal["transposed_conv", "nearest"] = Field(
+        "nearest",
+        description="how a decoder block doubles its size; `transposed_conv` as published, `nearest`: no checkerboard",
+    )
+    dropout: Fraction = Field(0.0, description="rate in the three deepest decoder blocks; published: 0.5")
+    temporal: bool = Field(
+        False,
+        description="the network also sees the frame before, when it is applied: its own output before; "
+        "published: `false`",
+    )
+    l1: float = Field(100.0, ge=0, description="weight of the mean absolute difference (pictures in -1..1)")
+    adversarial: float = Field(1.0, ge=0, description="weight of the conditional discriminator's verdict; 0: none")
+    perceptual: Literal["none", "efficientnet_lite0", "vgg19"] = Field(
+        "efficientnet_lite0", description="network whose features are compared; published: `none`"
+    )
+    perceptual_weight: float = Field(10.0, ge=0, description="weight of the mean absolute difference of its features")
+    training: Training = Training(
+        epochs=50,
+        batch_size=4,
+        learning_rate=2e-4,
+        betas=(0.5, 0.999),
+        schedule="cosine",
+        ema=0.999,
+        flip=True,
+        enlarge=1.117,
+    )
+
+    def check_size(self, where: str, size: int) -> None:
+        """Raise `ValueError` for crops that reflection cannot pad, and for a batch that leaves nothing to normalise."""
+        multiple = 2**self.halvings
+        padded = -(-size // multiple) * multiple
+        if (padded - size + 1) // 2 >= size:
+            raise ValueError(
+                f"{where}.halvings: crops of {size} pixels are too small to be padded to {padded}; "
+                f"write `halvings: {size.bit_length() - 1}` or a larger `crop: {{size: …}}`"
+            )
+        if self.variant == "tensorflow" and padded == multiple and self.training.batch_size == 1:
+            raise ValueError(
+                f"{where}.training.batch_size: {self.halvings} halvings leave one pixel of crops of {size}, "
+                "which batch normalisation cannot normalise alone; write `batch_size: 2` or `variant: original`"
+            )
+
+
+class Video(Model):
+    """The video of a driven face: the driver's frame, the drawing, the output, side by side."""
+
+    lost_frames: Literal["hold", "blank"] = Field(
+        "hold", description="what is shown for a frame without a face: the last output, or black; time never shifts"
+    )
+    visible_mark: bool = Field(
+        False,
+        description="a small label on every frame says that it is generated; the files' metadata always say so",
+    )
+    width: int = Field(256, ge=64, le=1024, multiple_of=2, description="pixels of each of the three pictures")
+
+
+class Experiment(BaseExperiment):
+    """Learn one person's face from a video, and drive it with the landmarks of others."""
+
+    system: Literal["reenact"]
+    drawing: Drawing = Drawing()
+    render: RenderNetwork = RenderNetwork()
+    inference: Literal["deterministic", "published"] = Field(
+        "deterministic",
+        description="`published`: dropout and the statistics of each picture are on when the network is applied, as in "
+        "training; what is dropped is drawn by the item's name",
+    )
+    video: Video = Video()
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Return the networks' names in the order of training."""
+        return ("render",)
+
+    def kinds_of(self, network: str) -> tuple[str, ...]:
+        """Return the kinds of shards that a network is trained on."""
+        return ("drawings",)
+
+    def weights_of(self, network: str) -> tuple[str, ...]:
+        """Return the pretrained networks that a network's training needs."""
+        if self.render.perceptual == "none" or not self.render.perceptual_weight:
+            return ()
+        return (self.render.perceptual,)
+
+    def check(self, where: str, sources: Mapping[str, BaseSource], weights: Weights) -> None:
+        """Refuse more than one person to learn, sources without time, moved faces, and absent weights."""
+        if len(self.train) != 1:
+            raise ValueError(f"{where}.train: one person is learned; write one source, as `train: [{self.train[0]}]`")
+        for key in ("train", "test", "apply"):
+            for name in getattr(self, key):
+                if sources[name].type not in VIDEOS:
+                    raise ValueError(
+                        f"{where}.{key}: {name!r} is no source of type {' or '.join(VIDEOS)}; frames need their order"
+                    )
+                if sources[name].crop.frame == "celeba":
+                    raise ValueError(
+                        f"sources.{name}.crop.frame: `celeba` turns and moves a face so that its eyes stand still, and "
+                        "nothing is left to be driven; write `crop: {frame: head}`"
+                    )
+        if "vgg19" in self.weights_of("render") and weights.vgg19 is None:
+            raise ValueError(
+                f"{where}.render.perceptual: vgg19 needs its weights; add "
+                "`weights: {vgg19: PATH/vgg19-dcbb9e9d.pth}` or write `perceptual: efficientnet_lite0`"
+            )
