@@ -1,19 +1,84 @@
-"""The networks of TensorFlow's pix2pix tutorial (after Isola et al. 2017), layer by layer.
+"""The networks of pix2pix (Isola et al. 2017), layer by layer, in two variants.
 
-All convolutions are 4x4 and, but for the last of each network, without bias; batch normalisation has Keras' momentum
-.99 and epsilon 1e-3, leaky ReLU its slope .3; weights start as N(0, .02).
+All convolutions are 4x4, and weights start as N(0, .02). The variants differ in what `Variant` lists:
+
+| | `original` (the authors' Torch code) | `tensorflow` (TensorFlow's tutorial) |
+|---|---|---|
+| leaky ReLU | slope .2 | slope .3 |
+| normalisation | each picture by its own statistics, epsilon 1e-5, scale starts as N(1, .02) | by the batch's, when applied \
+by their moving average (Keras' momentum .99), epsilon 1e-3, scale starts as 1 |
+| innermost block | no normalisation, ReLU | normalised, leaky ReLU |
+| bias | of every convolution that no normalisation follows | of the last convolution alone |
+| decoder | ReLU of what comes up and of the skip | ReLU of what comes up alone |
+
+The original is batch normalisation with batches of one picture, in training and when applied, which is what "normalises
+each picture" says; so a picture's output depends on no other picture, whatever the batch.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SLOPE = 0.3
-MOMENTUM, EPSILON = 0.01, 1e-3  # PyTorch's momentum is what Keras' leaves over
 DEVIATION = 0.02
 DROPPED = 3  # of the deepest decoder blocks have dropout
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What the two published implementations do differently; the table at the head of this module says it in words."""
+
+    slope: float
+    own_statistics: bool
+    epsilon: float
+    scale_deviation: float
+    plain_innermost: bool
+    bias: bool
+    active_skips: bool
+
+    def norm(self, channels: int) -> nn.Module:
+        """Return a normalisation with a learned scale and shift."""
+        if self.own_statistics:
+            layer = nn.InstanceNorm2d(channels, eps=self.epsilon, affine=True)
+        else:
+            layer = nn.BatchNorm2d(channels, eps=self.epsilon, momentum=0.01)  # what Keras' .99 leaves over
+        nn.init.normal_(layer.weight, 1, self.scale_deviation)
+        return layer
+
+    def down(self, inputs: int, outputs: int, normalised: bool, stride: int = 2) -> nn.Sequential:
+        """Return an encoder's block: convolution, norm, leaky ReLU."""
+        convolution = nn.Conv2d(inputs, outputs, 4, stride, padding=1, bias=self.bias and not normalised)
+        norm = [self.norm(outputs)] if normalised else []
+        return nn.Sequential(convolution, *norm, nn.LeakyReLU(self.slope, inplace=True))
+
+    def up(self, inputs: int, outputs: int, kind: str, dropout: float) -> nn.Sequential:
+        """Return a decoder's block: norm, dropout, ReLU, in this order."""
+        layers = [*_enlarging(inputs, outputs, kind, bias=False), self.norm(outputs)]
+        return nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []), nn.ReLU(inplace=True))
+
+
+VARIANTS = {
+    "original": Variant(
+        slope=0.2,
+        own_statistics=True,
+        epsilon=1e-5,
+        scale_deviation=DEVIATION,
+        plain_innermost=True,
+        bias=True,
+        active_skips=True,
+    ),
+    "tensorflow": Variant(
+        slope=0.3,
+        own_statistics=False,
+        epsilon=1e-3,
+        scale_deviation=0.0,
+        plain_innermost=False,
+        bias=False,
+        active_skips=False,
+    ),
+}
 
 
 class Pix2PixGenerator(nn.Module):
@@ -30,23 +95,35 @@ class Pix2PixGenerator(nn.Module):
         max_channels: 512 as published.
         up: `transposed_conv` as published, or `nearest`: enlarged, then convolved, which leaves no checkerboard.
         dropout: rate in the three deepest decoder blocks.
+        variant: `original` or `tensorflow`.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, halvings: int, channels: int, max_channels: int, up: str, dropout: float
+        self,
+        inputs: int,
+        outputs: int,
+        halvings: int,
+        channels: int,
+        max_channels: int,
+        up: str,
+        dropout: float,
+        variant: str = "tensorflow",
     ):
         super().__init__()
+        chosen = VARIANTS[variant]
         widths = [min(channels * 2**level, max_channels) for level in range(halvings)]
         self.multiple = 2**halvings
+        self.active_skips = chosen.active_skips
+        plain = {0, halvings - 1} if chosen.plain_innermost else {0}
         self.downs = nn.ModuleList(
-            _down(before, width, normalised=level > 0)
+            chosen.down(before, width, normalised=level not in plain)
             for level, (before, width) in enumerate(zip([inputs, *widths], widths, strict=False))
         )
         shallower = widths[-2::-1]
         # What comes up from below is joined by the encoder's block of the same size.
         belows = [widths[-1], *(2 * width for width in shallower)]
         self.ups = nn.ModuleList(
-            _up(below, width, up, dropout if level < DROPPED else 0.0)
+            chosen.up(below, width, up, dropout if level < DROPPED else 0.0)
             for level, (below, width) in enumerate(zip(belows, shallower, strict=False))
         )
         self.head = nn.Sequential(*_enlarging(belows[-1], outputs, up, bias=True))
@@ -60,7 +137,9 @@ class Pix2PixGenerator(nn.Module):
         for down in self.downs:
             x = down(x)
             skips.append(x)
-        skips.pop()
+        if self.active_skips:
+            skips = [F.relu(skip) for skip in skips]
+        x = skips.pop()
         for up in self.ups:
             x = torch.cat([up(x), skips.pop()], dim=1)
         # bf16 has 8 bits of mantissa: too few for the grey levels of the last layer.
@@ -83,48 +162,32 @@ class ConditionalDiscriminator(nn.Module):
 
     Args:
         channels: of the first layer; 64 as published.
+        variant: `original` or `tensorflow`.
+        shown: channels of the input that the target is judged with.
     """
 
-    def __init__(self, channels: int = 64):
+    def __init__(self, channels: int = 64, variant: str = "tensorflow", shown: int = 3):
         super().__init__()
-        widths = [6, channels, 2 * channels, 4 * channels]
-        layers = [_down(a, b, normalised=level > 0) for level, (a, b) in enumerate(pairwise(widths))]
+        widths = [shown + 3, channels, 2 * channels, 4 * channels, 8 * channels]
+        strides = [2, 2, 2, 1]
         self.layers = nn.Sequential(
-            *layers,
-            nn.ZeroPad2d(1),
-            nn.Conv2d(widths[-1], 8 * channels, 4, bias=False),
-            _batch_norm(8 * channels),
-            nn.LeakyReLU(SLOPE, inplace=True),
-            nn.ZeroPad2d(1),
-            nn.Conv2d(8 * channels, 1, 4),
+            *(
+                VARIANTS[variant].down(before, width, level > 0, stride)
+                for level, ((before, width), stride) in enumerate(zip(pairwise(widths), strides, strict=True))
+            ),
+            nn.Conv2d(widths[-1], 1, 4, padding=1),
         )
         self.apply(_initialise)
 
     def forward(self, shown: Tensor, target: Tensor) -> Tensor:
-        """Map two pictures (N, 3, H, W) to logits (N, 1, H / 8 - 2, W / 8 - 2), above 0 for real."""
+        """Map what was shown and a picture (N, 3, H, W) to logits (N, 1, H / 8 - 2, W / 8 - 2), above 0 for real."""
         return self.layers(torch.cat([shown, target], dim=1))
-
-
-def _down(inputs: int, outputs: int, normalised: bool) -> nn.Sequential:
-    norm = [_batch_norm(outputs)] if normalised else []
-    convolution = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
-    return nn.Sequential(convolution, *norm, nn.LeakyReLU(SLOPE, inplace=True))
-
-
-def _up(inputs: int, outputs: int, kind: str, dropout: float) -> nn.Sequential:
-    """Norm, dropout, ReLU, in this order."""
-    layers = [*_enlarging(inputs, outputs, kind, bias=False), _batch_norm(outputs)]
-    return nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []), nn.ReLU(inplace=True))
 
 
 def _enlarging(inputs: int, outputs: int, kind: str, bias: bool) -> list[nn.Module]:
     if kind == "transposed_conv":
         return [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)]
     return [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)]
-
-
-def _batch_norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=EPSILON, momentum=MOMENTUM)
 
 
 def _initialise(module: nn.Module) -> None:
