@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tensorboardX.proto.event_pb2 import Event
 
 from workflow_scripts.cli import UserError
+from workflow_scripts.config import Training
 from workflow_scripts.maps import difference_map
 from workflow_scripts.models.vgg19 import VGG19
 from workflow_scripts.shards import Shard, write_shard
@@ -24,7 +25,8 @@ from workflow_scripts.systems.unmask.config import Experiment
 from workflow_scripts.systems.unmask.inference import edit_faces, load_network, predict_maps
 from workflow_scripts.tables import read_table, write_table
 from workflow_scripts.train_network import main
-from workflow_scripts.training.data import Items, augment, epoch_batches, to_float
+from workflow_scripts.training.augmentation import augment
+from workflow_scripts.training.data import Items, Key, epoch_batches, to_float
 from workflow_scripts.training.losses import ssim_map
 
 ROOT = Path(__file__).parent.parent
@@ -346,10 +348,36 @@ def test_order_and_augmentation_depend_on_the_item_alone(shards):
 
     together = to_float(items.gather([4, 7], CPU))
     alone = to_float(items.gather([7], CPU))
-    augment(together, [items.keys[4], items.keys[7]], seed=1, epoch=2, flip=True, jitter=0.3)
-    augment(alone, [items.keys[7]], seed=1, epoch=2, flip=True, jitter=0.3)
+    chosen = Training(flip=True, jitter=0.3, enlarge=1.2)
+    together = augment(together, [items.keys[4], items.keys[7]], 1, 2, chosen, flipped)
+    alone = augment(alone, [items.keys[7]], 1, 2, chosen, flipped)
     assert torch.equal(together["input"][1:], alone["input"])
     assert torch.equal(together["map"][1:], alone["map"])
+
+
+def flipped(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: x.flip(-1) for name, x in batch.items()}
+
+
+def test_an_enlarged_item_is_shown_through_a_random_window_and_mirrored_half_of_the_time():
+    """pix2pix's jitter, 286 of 256 pixels; a picture of its own coordinates tells where the window was."""
+    side = 256
+    places = torch.arange(side, dtype=torch.float32) / side
+    picture = torch.stack([places.expand(side, side), places[:, None].expand(side, side), torch.zeros(side, side)])
+    keys = [Key("source", str(number), 0) for number in range(200)]
+    batch = {"input": picture.expand(200, 3, side, side), "map": picture[None, :1].expand(200, 1, side, side)}
+    shown = augment(batch, keys, 1, 0, Training(flip=True, enlarge=1.117), flipped)
+    assert {name: x.shape for name, x in shown.items()} == {name: x.shape for name, x in batch.items()}
+    assert torch.equal(shown["input"][:, :1], shown["map"])
+    across, down = shown["input"][:, 0, 128], shown["input"][:, 1, :, 128]
+    mirrored = across[:, -1] < across[:, 0]
+    assert 70 < mirrored.sum() < 130
+    step = (down[:, 200] - down[:, 50]) * side / 150
+    assert torch.allclose(step, torch.tensor(256 / 286), atol=1e-3)  # enlarged to 286
+    starts = {round((value * 286).item()) for value in down[:, 128] - 128 / 286}
+    assert len(starts) > 25 and max(starts) - min(starts) <= 30
+    plain = augment(batch, keys, 1, 0, Training(), flipped)
+    assert all(plain[name] is x for name, x in batch.items())
 
 
 def test_columns_are_joined_by_item_and_an_incomplete_join_is_named(shards, tmp_path):

@@ -2,14 +2,15 @@
 
 All convolutions are 4x4, and weights start as N(0, .02). The variants differ in what `Variant` lists:
 
-| | `original` (the authors' Torch code) | `tensorflow` (TensorFlow's tutorial) |
-|---|---|---|
-| leaky ReLU | slope .2 | slope .3 |
-| normalisation | each picture by its own statistics, epsilon 1e-5, scale starts as N(1, .02) | by the batch's, when applied \
-by their moving average (Keras' momentum .99), epsilon 1e-3, scale starts as 1 |
-| innermost block | no normalisation, ReLU | normalised, leaky ReLU |
-| bias | of every convolution that no normalisation follows | of the last convolution alone |
-| decoder | ReLU of what comes up and of the skip | ReLU of what comes up alone |
+|                 | `original`, the authors' Torch code            | `tensorflow`, TensorFlow's tutorial          |
+|-----------------|------------------------------------------------|----------------------------------------------|
+| leaky ReLU      | slope .2                                       | slope .3                                     |
+| norm, training  | by each picture's own statistics, epsilon 1e-5 | by the batch's, epsilon 1e-3                 |
+| norm, applied   | the same                                       | by their moving average, momentum .99        |
+| its scale       | starts as N(1, .02)                            | starts as 1                                  |
+| innermost block | no norm, ReLU                                  | norm, leaky ReLU                             |
+| bias            | where no norm follows                          | of each network's last convolution alone     |
+| decoder         | ReLU of what comes up and of the skip          | ReLU of what comes up alone                  |
 
 The original is batch normalisation with batches of one picture, in training and when applied, which is what "normalises
 each picture" says; so a picture's output depends on no other picture, whatever the batch.
@@ -163,12 +164,11 @@ class ConditionalDiscriminator(nn.Module):
     Args:
         channels: of the first layer; 64 as published.
         variant: `original` or `tensorflow`.
-        shown: channels of the input that the target is judged with.
     """
 
-    def __init__(self, channels: int = 64, variant: str = "tensorflow", shown: int = 3):
+    def __init__(self, channels: int = 64, variant: str = "tensorflow"):
         super().__init__()
-        widths = [shown + 3, channels, 2 * channels, 4 * channels, 8 * channels]
+        widths = [6, channels, 2 * channels, 4 * channels, 8 * channels]
         strides = [2, 2, 2, 1]
         self.layers = nn.Sequential(
             *(
@@ -180,7 +180,7 @@ class ConditionalDiscriminator(nn.Module):
         self.apply(_initialise)
 
     def forward(self, shown: Tensor, target: Tensor) -> Tensor:
-        """Map what was shown and a picture (N, 3, H, W) to logits (N, 1, H / 8 - 2, W / 8 - 2), above 0 for real."""
+        """Map two pictures (N, 3, H, W) to logits (N, 1, H / 8 - 2, W / 8 - 2), above 0 for real."""
         return self.layers(torch.cat([shown, target], dim=1))
 
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workflow_scripts.cli import UserError
-from workflow_scripts.randomness import item_rng, stable_hash
+from workflow_scripts.randomness import stable_hash
 from workflow_scripts.shards import Shard
 
 GPU_SHARE = 0.5  # of the free GPU memory that training data may take
@@ -107,40 +107,20 @@ def maps_to_float(maps: Tensor) -> Tensor:
     return maps[:, None].float() / 255
 
 
-def augment(batch: dict[str, Tensor], keys: Sequence[Key], seed: int, epoch: int, flip: bool, jitter: float) -> None:
-    """Mirror half of the items and change their colours, all columns of an item alike, in place.
+def pictures_to_uint8(pictures: torch.Tensor) -> np.ndarray:
+    """Turn (N, 3, S, S) in -1..1 to RGB uint8 (N, S, S, 3)."""
+    return ((pictures + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
 
-    Args:
-        batch: as `to_float` returns it.
-        keys: of the items; with `seed` and `epoch` they decide what is done to each.
-        seed: of the experiment.
-        epoch: from 0.
-        flip: whether to mirror.
-        jitter: largest relative change of brightness, contrast and each colour channel; maps keep their values.
-    """
-    if not flip and not jitter:
-        return
-    draws = np.stack([item_rng(seed, str(key), f"augmentation {epoch}").random(6) for key in keys])
-    device = next(iter(batch.values())).device
-    mirrored = torch.as_tensor(draws[:, 0] < 0.5, device=device)[:, None, None, None]
-    factors = torch.as_tensor(1 + jitter * (2 * draws[:, 1:] - 1), dtype=torch.float32, device=device)[..., None, None]
-    for name, x in batch.items():
-        if flip:
-            x = torch.where(mirrored, x.flip(-1), x)
-        if jitter and x.shape[1] == 3:
-            x = _recoloured(x, factors[:, :1], factors[:, 1:2], factors[:, 2:])
-        batch[name] = x
+
+def on_device(network: nn.Module, array: np.ndarray) -> torch.Tensor:
+    """Return an array as a tensor where the network is."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(next(network.parameters()).device)
 
 
 def runs_of(items: Items, batch_size: int) -> Iterator[range]:
     """Yield the positions of all items in the order of their keys, `batch_size` at a time."""
     for start in range(0, len(items), batch_size):
         yield range(start, min(start + batch_size, len(items)))
-
-
-def _recoloured(x: Tensor, brightness: Tensor, contrast: Tensor, channels: Tensor) -> Tensor:
-    """Change pictures in -1..1; contrast turns about middle grey, so that input and target change alike."""
-    return (((x + 1) * brightness * channels - 1) * contrast).clamp(-1, 1)
 
 
 def _keys(path: Path, shard: Shard) -> list[Key]:

@@ -22,7 +22,8 @@ from workflow_scripts.config import Training
 from workflow_scripts.randomness import stable_hash
 from workflow_scripts.tables import write_table
 from workflow_scripts.training import state
-from workflow_scripts.training.data import Items, augment, epoch_batches, runs_of, to_float
+from workflow_scripts.training.augmentation import augment
+from workflow_scripts.training.data import Items, epoch_batches, runs_of, to_float
 from workflow_scripts.training.live import LiveCurves
 from workflow_scripts.training.previews import save_grid
 from workflow_scripts.training.progress import Progress, stop_signals
@@ -133,7 +134,7 @@ class Trainer:
     def _train_on(self, positions: list[int], epoch: int) -> None:
         batch = self._batch(self.train, positions)
         keys = [self.train.keys[position] for position in positions]
-        augment(batch, keys, self.seed, epoch, self.config.flip, self.config.jitter)
+        batch = augment(batch, keys, self.seed, epoch, self.config, self.system.mirror)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = self._learning_rate()

@@ -1,4 +1,4 @@
-"""Losses that systems share. Pictures are (N, 3, H, W) in -1..1, maps and weights (N, 1, H, W) in 0..1."""
+"""Losses and scores that systems share. Pictures are (N, 3, H, W) in -1..1, maps and weights (N, 1, H, W) in 0..1."""
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +61,11 @@ def perceptual_loss(network, first: Tensor, second: Tensor) -> Tensor:
         wanted = network.taps((second + 1) / 2)
     found = network.taps((first + 1) / 2)
     return torch.stack([F.l1_loss(a.float(), b.float()) for a, b in zip(found, wanted, strict=True)]).mean()
+
+
+def psnr(picture: Tensor, target: Tensor) -> Tensor:
+    """Return the peak signal-to-noise ratio of each item in dB, for pictures in -1..1."""
+    return 10 * torch.log10(4 / (picture - target).square().mean(dim=(1, 2, 3)).clamp(min=1e-10))
 
 
 def _blur(x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -55,6 +56,10 @@ class System(ABC):
         """
         return {}
 
+    def mirror(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the columns of mirrored items; more than a flip where colours tell left from right."""
+        return {name: x.flip(-1) for name, x in batch.items()}
+
     @abstractmethod
     def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
         """Yield the updates of one step, in order; each is carried out before the next is asked for.
@@ -71,3 +76,18 @@ class System(ABC):
     @abstractmethod
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
         """Return the pictures of each item, side by side in this order: (N, 3, S, S) in -1..1 each."""
+
+
+def detached(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return values without their gradients."""
+    return {name: value.detach() for name, value in values.items()}
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the network without gradients of its weights: it judges, it does not learn."""
+    network.requires_grad_(False)
+    try:
+        yield network
+    finally:
+        network.requires_grad_(True)

@@ -1,19 +1,14 @@
 """How the map network learns, and what trainings of editing networks share."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workflow_scripts.models.efficientnet_lite import load_efficientnet_lite0
-from workflow_scripts.models.vgg19 import load_vgg19
 from workflow_scripts.systems._removal.config import MapNetwork
 from workflow_scripts.training.losses import dice_loss
-from workflow_scripts.training.system import Batch, System, Update
-
-PERCEPTUAL = {"efficientnet_lite0": load_efficientnet_lite0, "vgg19": load_vgg19}
+from workflow_scripts.training.system import Batch, System, Update, detached
 
 
 class MapTraining(System):
@@ -62,23 +57,3 @@ class MapTraining(System):
 def composite(picture: Tensor, batch: Batch) -> Tensor:
     """Return the picture inside the map, the input outside it."""
     return batch["input"] + (picture - batch["input"]) * batch["map"]
-
-
-def psnr(picture: Tensor, target: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio of each item in dB, for pictures in -1..1."""
-    return 10 * torch.log10(4 / (picture - target).square().mean(dim=(1, 2, 3)).clamp(min=1e-10))
-
-
-def detached(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return values without their gradients."""
-    return {name: value.detach() for name, value in values.items()}
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the network without gradients of its weights: it judges, it does not learn."""
-    network.requires_grad_(False)
-    try:
-        yield network
-    finally:
-        network.requires_grad_(True)

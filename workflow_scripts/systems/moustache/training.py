@@ -5,18 +5,20 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.models.pix2pix import ConditionalDiscriminator
-from workflow_scripts.systems._removal.training import PERCEPTUAL, MapTraining, composite, detached, frozen, psnr
+from workflow_scripts.systems._removal.training import MapTraining, composite
 from workflow_scripts.systems.moustache.config import Experiment, PaintNetwork
 from workflow_scripts.systems.moustache.networks import build_network, fill_holes
 from workflow_scripts.training.losses import (
     discriminator_loss,
     generator_loss,
     perceptual_loss,
+    psnr,
     ssim_map,
     weighted_mean,
 )
-from workflow_scripts.training.system import Batch, System, Update
+from workflow_scripts.training.system import Batch, System, Update, detached, frozen
 
 
 def build_system(network: str, experiment: Experiment, weights: Mapping[str, Path]) -> System:
@@ -33,8 +35,7 @@ def build_system(network: str, experiment: Experiment, weights: Mapping[str, Pat
     module = build_network(network, experiment)
     if network == "map":
         return MapTraining(experiment.map, module)
-    names = experiment.weights_of(network)
-    return PaintTraining(experiment.edit, module, PERCEPTUAL[names[0]](weights[names[0]]) if names else None)
+    return PaintTraining(experiment.edit, module, load_perceptual(experiment.weights_of(network), weights))
 
 
 class PaintTraining(System):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from workflow_scripts.systems._removal.inference import on_device, pictures_to_uint8, predict_maps
+from workflow_scripts.systems._removal.inference import predict_maps
 from workflow_scripts.systems.unmask.networks import EditModule
 from workflow_scripts.training.checkpoint import load_network
-from workflow_scripts.training.data import maps_to_float, pictures_to_float
+from workflow_scripts.training.data import maps_to_float, on_device, pictures_to_float, pictures_to_uint8
 
 __all__ = ["edit_faces", "load_network", "predict_maps"]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from workflow_scripts.models.patch_discriminator import PatchDiscriminator
-from workflow_scripts.systems._removal.training import PERCEPTUAL, MapTraining, composite, detached, frozen, psnr
+from workflow_scripts.models.perceptual import load_perceptual
+from workflow_scripts.systems._removal.training import MapTraining, composite
 from workflow_scripts.systems.unmask.config import EditNetwork, Experiment
 from workflow_scripts.systems.unmask.networks import build_network
 from workflow_scripts.training.losses import (
@@ -14,10 +15,11 @@ from workflow_scripts.training.losses import (
     generator_loss,
     inner,
     perceptual_loss,
+    psnr,
     ssim_map,
     weighted_mean,
 )
-from workflow_scripts.training.system import Batch, System, Update
+from workflow_scripts.training.system import Batch, System, Update, detached, frozen
 
 
 def build_system(network: str, experiment: Experiment, weights: Mapping[str, Path]) -> System:
@@ -34,8 +36,7 @@ def build_system(network: str, experiment: Experiment, weights: Mapping[str, Pat
     module = build_network(network, experiment)
     if network == "map":
         return MapTraining(experiment.map, module)
-    names = experiment.weights_of(network)
-    return EditTraining(experiment.edit, module, PERCEPTUAL[names[0]](weights[names[0]]) if names else None)
+    return EditTraining(experiment.edit, module, load_perceptual(experiment.weights_of(network), weights))
 
 
 class EditTraining(System):
