@@ -73,18 +73,24 @@ class RenderNetwork(Model):
 
     def check_size(self, where: str, size: int) -> None:
         """Raise `ValueError` for crops that reflection cannot pad, and for a batch that leaves nothing to normalise."""
-        multiple = 2**self.halvings
-        padded = -(-size // multiple) * multiple
+        padded = self._padded(size)
         if (padded - size + 1) // 2 >= size:
             raise ValueError(
                 f"{where}.halvings: crops of {size} pixels are too small to be padded to {padded}; "
                 f"write `halvings: {size.bit_length() - 1}` or a larger `crop: {{size: …}}`"
             )
-        if self.variant == "tensorflow" and padded == multiple and self.training.batch_size == 1:
+        if self.training.batch_size == 1 and not self.normalises_one(size):
             raise ValueError(
                 f"{where}.training.batch_size: {self.halvings} halvings leave one pixel of crops of {size}, "
                 "which batch normalisation cannot normalise alone; write `batch_size: 2` or `variant: original`"
             )
+
+    def normalises_one(self, size: int) -> bool:
+        """Return whether one picture of `size` pixels can be normalised by its own statistics in every block."""
+        return self.variant == "original" or self._padded(size) > 2**self.halvings
+
+    def _padded(self, size: int) -> int:
+        return -(-size // 2**self.halvings) * 2**self.halvings
 
 
 class Video(Model):
@@ -143,6 +149,15 @@ class Experiment(BaseExperiment):
                         f"sources.{name}.crop.frame: `celeba` turns and moves a face so that its eyes stand still, and "
                         "nothing is left to be driven; write `crop: {frame: head}`"
                     )
+        if self.inference == "published" and not self.render.normalises_one(sources[self.train[0]].crop.size):
+            raise ValueError(
+                f"{where}.inference: {self.render.halvings} halvings leave one pixel, which has no statistics of its "
+                f"own; write `inference: deterministic` or `halvings: {self.render.halvings - 1}`"
+            )
+        if self.render.training.jitter:
+            raise ValueError(
+                f"{where}.render.training.jitter: the colours of the face are what is learned; write `jitter: 0`"
+            )
         if "vgg19" in self.weights_of("render") and weights.vgg19 is None:
             raise ValueError(
                 f"{where}.render.perceptual: vgg19 needs its weights; add "
