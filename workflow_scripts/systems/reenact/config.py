@@ -11,6 +11,7 @@ from pydantic import Field
 
 from workflow_scripts.config import BaseExperiment, BaseSource, Fraction, Model, Training, Weights
 
+HEADS = ("head", "whole")  # frames of a crop in which a head moves
 VIDEOS = ("video", "sample_video")  # types of sources whose items have an order in time
 
 
@@ -144,10 +145,10 @@ class Experiment(BaseExperiment):
                     raise ValueError(
                         f"{where}.{key}: {name!r} is no source of type {' or '.join(VIDEOS)}; frames need their order"
                     )
-                if sources[name].crop.frame == "celeba":
+                if sources[name].crop.frame not in HEADS:
                     raise ValueError(
-                        f"sources.{name}.crop.frame: `celeba` turns and moves a face so that its eyes stand still, and "
-                        "nothing is left to be driven; write `crop: {frame: head}`"
+                        f"sources.{name}.crop.frame: `{sources[name].crop.frame}` turns and moves a face so that it "
+                        "stands still, and nothing is left to be driven; write `crop: {frame: head}`"
                     )
         if self.inference == "published" and not self.render.normalises_one(sources[self.train[0]].crop.size):
             raise ValueError(
