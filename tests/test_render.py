@@ -91,7 +91,7 @@ def train(shards: Path, out: Path, *options: str, loop=LOOP, **keys) -> Path:
         *("--splits", str(shards / "training.parquet"), "--code", "c", "--lock", "l"),
         *("--shards", str(shards / "drawings/target/00000.arrow"), "--output", str(out / "render.safetensors")),
         *("--curves", str(out / "curves.parquet"), "--previews", str(out / "previews")),
-        *("--resume", str(out / "resume")),
+        *("--resume", str(out / "resume"), "--live", str(out / "live")),
         *options,
     ])  # fmt: skip
     return out / "render.safetensors"
