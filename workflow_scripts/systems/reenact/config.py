@@ -68,8 +68,6 @@ class RenderNetwork(Model):
         betas=(0.5, 0.999),
         schedule="cosine",
         ema=0.999,
-        flip=True,
-        enlarge=1.117,
     )
 
     def check_size(self, where: str, size: int) -> None:
