@@ -118,10 +118,11 @@ class Crop(Model):
     """The square picture of a face that everything later works on."""
 
     size: int = Field(128, ge=32, le=1024, description="pixels; a multiple of 32")
-    frame: Literal["celeba", "face", "whole"] = Field(
+    frame: Literal["celeba", "face", "head", "whole"] = Field(
         "celeba",
         description="`celeba`: turned, moved and scaled so that eyes, nose and mouth lie where they lie in "
-        "aligned CelebA; `face`: so too, but close, from above the brows to below the chin; `whole`: the picture as it "
+        "aligned CelebA; `face`: so too, but close, from above the brows to below the chin; `head`: a square around "
+        "the face box, twice as wide, which in a video moves calmly and is never turned; `whole`: the picture as it "
         "is, resized",
     )
 

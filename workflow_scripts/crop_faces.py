@@ -15,6 +15,7 @@ from tqdm import tqdm
 from workflow_scripts import cli
 from workflow_scripts.config import BaseSource, Source
 from workflow_scripts.faces.alignment import crop_matrix, crop_picture, transform_points
+from workflow_scripts.faces.head_squares import calm_squares, grown_squares, square_matrix
 from workflow_scripts.faces.plausibility import check_face
 from workflow_scripts.fingerprints import fingerprint
 from workflow_scripts.shards import write_shard
@@ -44,31 +45,45 @@ def crop_faces(source: BaseSource, index: Path, landmarks: Path, output: Path, q
         columns["occluded"] = (np.uint8, (size, size, 3))
     faces = read_table(landmarks)
     chosen = faces[faces["face"] == 0].set_index("item")
-    rows = read_table(index, ["item", "file", "frame", "occluded_file"]).sort_values("item")
+    rows = read_table(index, ["item", "file", "frame", "time", "shot", "occluded_file"]).sort_values("item")
     rows = rows[rows["item"].isin(chosen.index)]
-    points = landmark_points(chosen.loc[rows["item"]])
+    faces = chosen.loc[rows["item"]]
+    heads = _heads(rows, faces[["left", "top", "right", "bottom"]].to_numpy()) if source.crop.frame == "head" else None
     rejected = Quarantine(STAGE)
-    write_shard(output, _crops(source, rows, points, rejected), columns)
+    write_shard(output, _crops(source, rows, landmark_points(faces), heads, rejected), columns)
     rejected.write(quarantine)
 
 
-def _crops(source: BaseSource, rows: pd.DataFrame, points: np.ndarray, rejected: Quarantine) -> Iterator[dict]:
+def _heads(rows: pd.DataFrame, boxes: np.ndarray) -> np.ndarray:
+    """Return the square around each item's head, float64 (n, 3); a picture is a shot of its own."""
+    squares = grown_squares(boxes)
+    for members in rows.groupby(["file", "shot"], dropna=False).indices.values():
+        if len(members) > 1:
+            squares[members] = calm_squares(squares[members], rows["time"].to_numpy()[members])
+    return squares
+
+
+def _crops(
+    source: BaseSource, rows: pd.DataFrame, points: np.ndarray, heads: np.ndarray | None, rejected: Quarantine
+) -> Iterator[dict]:
     with PictureReader(source) as reader:
-        for row, landmarks in zip(
-            tqdm(rows.itertuples(), STAGE, len(rows), mininterval=2, file=sys.stderr), points, strict=True
-        ):
+        for number, row in enumerate(tqdm(rows.itertuples(), STAGE, len(rows), mininterval=2, file=sys.stderr)):
             try:
-                yield {"item": row.item} | _crop(source, reader, row, landmarks)
+                head = None if heads is None else heads[number]
+                yield {"item": row.item} | _crop(source, reader, row, points[number], head)
             except cli.BadItem as bad:
                 rejected.add(row.item, bad.reason, bad.detail)
 
 
-def _crop(source: BaseSource, reader: PictureReader, row, landmarks: np.ndarray) -> dict:
+def _crop(source: BaseSource, reader: PictureReader, row, landmarks: np.ndarray, head: np.ndarray | None) -> dict:
     picture = reader.read(row.file, row.frame)
     height, width = picture.shape[:2]
     if source.crop.frame != "whole":
         check_face(row.item, landmarks, (width, height))
-    matrix = crop_matrix(landmarks, (width, height), source.crop)
+    if head is None:
+        matrix = crop_matrix(landmarks, (width, height), source.crop)
+    else:
+        matrix = square_matrix(head, source.crop.size)
     crop = {
         "image": crop_picture(picture, matrix, source.crop),
         "landmarks": transform_points(matrix, landmarks).astype(np.float32),
