@@ -38,9 +38,12 @@ rule fetch_weights:
         "python -m workflow_scripts.fetch_weights --name {wildcards.name} {params.path:q} --output {output} > {log} 2>&1"
 
 
+SAMPLES = ("sample", "sample_video")
+
+
 def raw_sample(wildcards):
-    """Return the sample's manifest for the sample, nothing for a source that lies on the user's disk."""
-    return "results/sample/raw/manifest.json" if source(wildcards).type == "sample" else []
+    """Return the sample's manifest for sources of the sample, nothing for one that lies on the user's disk."""
+    return "results/sample/raw/manifest.json" if source(wildcards).type in SAMPLES else []
 
 
 def listing(wildcards):
@@ -62,7 +65,7 @@ rule index_source:
     params:
         code=lambda wildcards: code_digest("index_source", f"sources.{source(wildcards).type}"),
         config=lambda wildcards: source(wildcards).slice(
-            "subset", "split", "identity", "max_pixels", "every", "per_second", "block"
+            "subset", "split", "identity", "max_pixels", "every", "per_second", "split_by", "block"
         ),
         listing=listing,
         record=str(RECORDS / "listings/{source}/{shard}.json"),

@@ -150,7 +150,7 @@ class BaseSource(Model):
 
     def slice(self, *keys: str) -> str:
         """Return where the source lies and only `keys` as canonical JSON: what one stage depends on."""
-        return _canonical(self, {"type", "path", "set", "clean", "occluded", *keys})
+        return _canonical(self, {"type", "path", "clip", "set", "clean", "occluded", *keys})
 
 
 class SampleSource(BaseSource):
@@ -193,25 +193,24 @@ class FolderSource(BaseSource):
     )
 
 
-class VideoSource(BaseSource):
-    """Frames of videos (mp4, m4v, mov, avi, mkv, webm), searched recursively."""
+class ClipSource(BaseSource):
+    """Keys that every source of video frames has."""
 
-    type: Literal["video"]
-    path: str = Field(description="the folder, or one video")
     every: int | None = Field(None, ge=1, description="use every n-th frame; either this or `per_second`")
     per_second: float | None = Field(
         None, gt=0, description="use so many frames a second, by presentation time; 1 when `every` is not given either"
     )
+    split_by: Literal["hash", "time"] = Field(
+        "hash",
+        description="`hash`: each block of time goes to a split by the hash of its name; `time`: the beginning of each "
+        "clip is trained on, what follows watched, the end tested on, by the fractions of `split`",
+    )
     block: float = Field(
         10.0,
         ge=2,
-        description="seconds; frames of one block of time are never divided. The first second of a block that begins "
-        "within a shot is `unused`, as it looks like the block before. Longer than a clip: the clip is not divided",
-    )
-    identity: PersonPattern | None = Field(
-        None,
-        description="regular expression on the video's path; its first group is the person's name, which keeps a "
-        "person in one split, whatever the blocks",
+        description="seconds, for `split_by: hash`; frames of one block of time are never divided. The first second of "
+        "a block that begins within a shot is `unused`, as it looks like the block before. Longer than a clip: the "
+        "clip is not divided",
     )
 
     @model_validator(mode="before")
@@ -223,6 +222,36 @@ class VideoSource(BaseSource):
         if every is not None and per_second is not None:
             raise ValueError("every and per_second exclude each other; write one of them, for example `per_second: 1`")
         return given if every is not None or per_second is not None else given | {"per_second": 1.0}
+
+
+class VideoSource(ClipSource):
+    """Frames of videos (mp4, m4v, mov, avi, mkv, webm), searched recursively."""
+
+    type: Literal["video"]
+    path: str = Field(description="the folder, or one video")
+    identity: PersonPattern | None = Field(
+        None,
+        description="regular expression on the video's path; its first group is the person's name, which keeps a "
+        "person in one split, whatever the blocks",
+    )
+
+    @model_validator(mode="after")
+    def _one_division(self):
+        if self.identity is not None and self.split_by == "time":
+            raise ValueError(
+                "identity keeps a person in one split, split_by: time divides each clip; write one of them, "
+                "for example `split_by: time`"
+            )
+        return self
+
+
+class SampleVideoSource(ClipSource):
+    """Frames of one clip of the embedded sample, downloaded and checked by the workflow."""
+
+    type: Literal["sample_video"]
+    clip: Literal["WolfgangLanger_Pexels.mp4", "single_face.mp4"] = Field(
+        description="a woman for 20 seconds, or a man for 3"
+    )
 
 
 class CocoSource(BaseSource):
@@ -248,7 +277,8 @@ class PairsSource(BaseSource):
 
 
 Source = Annotated[
-    SampleSource | CelebaSource | CocoSource | FolderSource | VideoSource | PairsSource, Field(discriminator="type")
+    SampleSource | SampleVideoSource | CelebaSource | CocoSource | FolderSource | VideoSource | PairsSource,
+    Field(discriminator="type"),
 ]
 
 

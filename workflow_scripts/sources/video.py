@@ -1,16 +1,19 @@
 """Source `video`: frames of video files. The item is the clip's path with the frame's number, `clip.mp4#000123`.
 
-Frames of one clip are alike, so they are divided by blocks of time and not one by one. Where a block begins within a
-shot, its first second looks like the end of the block before: those frames have the split `unused`. They are items like
-any other for what a trained system is applied to, but nothing is trained or tested on them.
+Frames of one clip are alike, so they are divided by blocks of time and not one by one: blocks of one length whose splits
+are drawn, or, with `split_by: time`, one block for each split. Where a block begins within a shot, its first second looks
+like the end of the block before: those frames have the split `unused`. They are items like any other for what a trained
+system is applied to, but nothing is trained or tested on them.
 """
 
 import os
+from bisect import bisect
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from workflow_scripts.cli import UserError
-from workflow_scripts.config import VideoSource
+from workflow_scripts.config import ClipSource, Split, VideoSource
 from workflow_scripts.sources.folder import find_person
 from workflow_scripts.sources.listing import VIDEOS, File, Listing, Problem, name_problem, stamp, walk
 
@@ -39,7 +42,7 @@ def describe(source: VideoSource, files: Sequence[File]) -> Iterator[dict | Prob
     Each video is decoded once, and no more than one of its frames is held.
     """
     for file in files:
-        yield from _describe_clip(source, file.path)
+        yield from describe_clip(source, _root(source), file.path, find_person(source.identity, file.path))
 
 
 def open_store(source: VideoSource):
@@ -73,16 +76,62 @@ class Blocks:
         return block, alike
 
 
-def _describe_clip(source: VideoSource, path: str) -> Iterator[dict | Problem]:
+def divide_by_time(split: Split, times: Sequence[float], shots: Sequence[int]) -> Iterator[tuple[str, bool]]:
+    """Divide the frames of one clip into one block for each split: first `train`, then `val`, then `test`.
+
+    Args:
+        split: fractions of the time from the first frame to the end of the last.
+        times: of the frames used, in seconds, not falling.
+        shots: their shots.
+
+    Yields:
+        The split of each frame's block, and whether the frame is alike the end of the block before: within a second of
+        the border, but at most the first half of its block, so that no block of a short clip is lost.
+    """
+    names = [name for name in ("train", "val", "test") if getattr(split, name)]
+    ends = list(accumulate(getattr(split, name) for name in names))
+    span = (times[-1] - times[0]) * len(times) / max(len(times) - 1, 1) or 1.0
+    last, shot_before = 0, None
+    for number, (time, shot) in enumerate(zip(times, shots, strict=True)):
+        block = bisect(ends, (time - times[0]) / span + 1e-9, hi=len(ends) - 1)
+        if block != last:
+            last, shot_before = block, shots[number - 1]
+        begin = times[0] + span * (ends[block - 1] if block else 0.0)
+        gap = min(GAP, getattr(split, names[block]) * span / 2)
+        yield names[block], block > 0 and shot == shot_before and time - begin < gap - 1e-6
+
+
+def describe_clip(source: ClipSource, root: Path, path: str, person: str | None = None) -> Iterator[dict | Problem]:
+    """Yield a row for each chosen frame of one clip, and a problem if some or all of it is lost.
+
+    Args:
+        source: its `every`, `per_second`, `split_by`, `split`, `block` and `max_pixels` keys.
+        root: the folder of the source.
+        path: of the clip below it.
+        person: who is on it, if that is known.
+    """
+    rows = _describe_frames(source, root, path, person)
+    yield from rows if source.split_by == "hash" else _divided(source, path, list(rows))
+
+
+def _divided(source: ClipSource, path: str, rows: list[dict | Problem]) -> Iterator[dict | Problem]:
+    frames = [row for row in rows if not isinstance(row, Problem)]
+    if frames:
+        blocks = divide_by_time(source.split, [row["time"] for row in frames], [row["shot"] for row in frames])
+        for row, (block, alike) in zip(frames, blocks, strict=True):
+            row |= {"group": f"{path}#{block}", "split": "unused" if alike else block}
+    return iter(rows)
+
+
+def _describe_frames(source: ClipSource, root: Path, path: str, person: str | None) -> Iterator[dict | Problem]:
     import hashlib
 
     from workflow_scripts.sources.pictures import BadPicture
     from workflow_scripts.sources.videos import ShotCounter, VideoReader, pace, to_rgb
 
-    person = find_person(source.identity, path)
     is_due, shots, blocks = pace(source.every, source.per_second), ShotCounter(), Blocks(source.block)
     try:
-        for frame in VideoReader(_root(source) / path, source.max_pixels).frames():
+        for frame in VideoReader(root / path, source.max_pixels).frames():
             shot = shots.count(frame.image)
             block, alike = blocks.place(frame.time, shot)
             if not is_due(frame):
