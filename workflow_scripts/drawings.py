@@ -14,12 +14,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from workflow_scripts.cli import BadItem
+
 FRACTION_BITS = 6  # of the coordinates given to OpenCV, which are fixed-point numbers
 LINE = 1 / 128  # of the drawing's size; width of the line that keeps a closed eye or mouth visible
 GAZE_RANGE = (10, 90)  # percentiles of an eye's grey levels: pupil and white
 MIN_CONTRAST = 12  # grey levels between them; below, the eye is closed, blurred or in the dark
 MIN_EYE_PIXELS = 6
 STEEPNESS = 2.0  # of the change from dark to light; at 1 it spans the whole range
+MIN_FACE = 1 / 8  # of the drawing's size; spread of the landmarks, as width and height
+MAX_OUTSIDE = 0.2  # of a part's points
 
 
 class Part(NamedTuple):
@@ -73,6 +77,35 @@ def draw_face(landmarks: np.ndarray, size: int, gaze: dict[str, np.ndarray] | No
             amount = (gaze[name] * (inside / np.float32(255)))[:, :, None]
             drawing = np.rint(drawing * (1 - amount) + np.float32(part.light) * amount).astype(np.uint8)
     return drawing
+
+
+def check_drawing(item: str, landmarks: np.ndarray, size: int) -> None:
+    """Refuse landmarks that make no complete drawing.
+
+    Args:
+        item: named in the reason.
+        landmarks: (68, 2), in pixels of the drawing.
+        size: pixels of each side.
+
+    Raises:
+        BadItem: `degenerate landmarks`: they are no numbers, or lie in a small spot or line; `incomplete drawing`: a
+            part lies beyond the border by more than a fifth of its points.
+    """
+    extent = np.ptp(landmarks, axis=0)
+    if not (extent >= MIN_FACE * size).all():
+        raise BadItem(
+            "degenerate landmarks",
+            f"{item}: its landmarks cover {extent[0]:.0f} x {extent[1]:.0f} of {size} pixels; remove the frame",
+        )
+    for name, part in PARTS.items():
+        points = landmarks[part.points]
+        outside = ((points < -0.5) | (points > size - 0.5)).any(axis=1).mean()
+        if outside > MAX_OUTSIDE:
+            raise BadItem(
+                "incomplete drawing",
+                f"{item}: {outside:.0%} of the {name} lie beyond the crop (a head that moves too fast, or another face); "
+                "remove the frame",
+            )
 
 
 def find_gaze(image: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:

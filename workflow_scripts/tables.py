@@ -105,8 +105,9 @@ SPLITS = pa.schema(
     ]
 )
 
-
 TRAINING = pa.schema([("source", pa.string()), ("item", pa.string()), ("split", pa.string())])
+
+FACE_SHAPE = pa.schema([("point", pa.int32()), ("x", pa.float32()), ("y", pa.float32())])
 
 
 def write_table(path: str | Path, rows: pd.DataFrame | Sequence[dict], schema: pa.Schema | None = None) -> None:
