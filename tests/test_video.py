@@ -10,14 +10,14 @@ import pytest
 
 from workflow_scripts import sources
 from workflow_scripts.cli import UserError
-from workflow_scripts.config import VideoSource
+from workflow_scripts.config import SampleVideoSource, Split, VideoSource
 from workflow_scripts.index_source import index_source
 from workflow_scripts.load_config import load_config
 from workflow_scripts.sources import videos
 from workflow_scripts.sources.contents import listing_digest
 from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
-from workflow_scripts.sources.video import Blocks
+from workflow_scripts.sources.video import GAP, Blocks, divide_by_time
 from workflow_scripts.sources.videos import VideoReader
 from workflow_scripts.tables import read_table
 
@@ -33,11 +33,13 @@ def shade(number: int) -> np.ndarray:
 
 
 def write_clip(path: Path, frames, codec: str = "mpeg4", milliseconds=None, turn: int = 0, **options: str) -> Path:
-    """Write frames, each for 100 ms or at its own time of `milliseconds`."""
+    """Write frames of one size, each for 100 ms or at its own time of `milliseconds`."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    first, frames = itertools.tee(frames)
+    height, width = next(first).shape[:2]
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=10)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.bit_rate, stream.time_base = 2_000_000, Fraction(1, 1000)
         stream.codec_context.time_base = Fraction(1, 1000)
         if turn:
@@ -147,6 +149,68 @@ def test_a_block_that_begins_with_a_shot_is_used_from_its_beginning():
         *((0, False), (0, False), (1, False), (1, False), (1, False)),
         *((2, True), (2, False), (2, False), (3, False)),
     ]
+
+
+def test_by_time_a_clip_is_trained_on_first_and_tested_on_last(tmp_path):
+    for name in ("a", "b"):
+        write_clip(tmp_path / f"in/{name}.mp4", (shade(1) for _ in range(200)))
+    rows, _ = index(clips(tmp_path / "in", every=1, split_by="time"), tmp_path)
+    assert len(rows) == 400, "every frame that was asked for is an item"
+    for name, clip in rows.groupby("file"):
+        parts = clip.groupby("split")["time"].agg(["min", "max", "size"])
+        assert list(parts.loc["train"]) == pytest.approx([0, 15.9, 160])
+        assert list(parts.loc["val"]) == pytest.approx([16 + GAP, 17.9, 10])
+        assert list(parts.loc["test"]) == pytest.approx([18 + GAP, 19.9, 10])
+        assert parts.loc["unused", "size"] == 20
+        assert set(clip["group"]) == {f"{name}#{split}" for split in ("train", "val", "test")}
+
+
+@pytest.mark.parametrize(
+    ("split", "seconds", "expected"),
+    [
+        ({"train": 0.5, "val": 0.25, "test": 0.25}, 4, "t" * 20 + "-" * 5 + "v" * 5 + "-" * 5 + "e" * 5),  # short blocks
+        ({"train": 0.5, "val": 0, "test": 0.5}, 6, "t" * 30 + "-" * 10 + "e" * 20),
+        ({"train": 0, "val": 0, "test": 1}, 2, "e" * 20),
+        ({"train": 0.8, "val": 0.1, "test": 0.1}, 0.1, "t"),
+    ],
+)
+def test_no_block_of_a_short_clip_is_lost(split, seconds, expected):
+    times = [number / 10 for number in range(round(10 * seconds))]
+    found = divide_by_time(Split(**split), times, [0] * len(times))
+    assert "".join("-" if alike else {"train": "t", "val": "v", "test": "e"}[name] for name, alike in found) == expected
+
+
+def test_after_a_cut_at_the_border_nothing_is_left_unused():
+    times = [number / 10 for number in range(100)]
+    found = list(divide_by_time(Split(train=0.5, val=0, test=0.5), times, [int(time >= 5.3) for time in times]))
+    assert [alike for _, alike in found] == [5.0 <= time < 5.3 for time in times]
+
+
+def test_by_time_the_frames_before_a_damage_are_divided(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(60)]
+    path = damaged(write_clip(tmp_path / "clip.avi", frames), keep=0.6)
+    rows, rejected = index(clips(path, every=1, split_by="time"), tmp_path)
+    assert set(rows["split"]) == {"train", "val", "test", "unused"} and rows["split"].iloc[-1] == "test"
+    assert list(rejected["reason"]) == ["damaged video"]
+
+
+def test_a_person_and_time_do_not_divide_together():
+    with pytest.raises(ValueError, match="write one of them, for example `split_by: time`"):
+        clips(Path("x"), identity="^(.)", split_by="time")
+
+
+def test_a_clip_of_the_sample_is_listed_before_it_is_fetched_and_divided_like_any(tmp_path, monkeypatch):
+    source = SampleVideoSource(type="sample_video", clip="single_face.mp4", every=1, split_by="time")
+    monkeypatch.chdir(tmp_path)
+    assert sources.shard_count(source, 1) == 1
+    write_clip(tmp_path / "results/sample/raw/single_face.mp4", (shade(1) for _ in range(50)))
+    rows, rejected = index(source, tmp_path)
+    assert rejected.empty and list(rows["item"])[:2] == ["single_face.mp4#000000", "single_face.mp4#000001"]
+    assert list(rows["split"])[:40] == ["train"] * 40 and rows["split"].iloc[-1] == "test"
+    assert "single_face.mp4" in source.slice("every") and rows["identity"].isna().all()
+    with PictureReader(source) as reader:
+        assert reader.read("single_face.mp4", 3).shape == (HEIGHT, WIDTH, 3)
 
 
 def test_a_person_is_not_divided(tmp_path):
