@@ -219,18 +219,19 @@ def test_bad_frames_and_clips_are_told_and_the_rest_is_drawn(portrait, tmp_path)
     write_clip(folder / "gap.mp4", [*frames[:4], *[empty] * 3, *frames[7:]], "libx264", milliseconds(12))
     write_clip(folder / "nobody.mp4", [empty] * 3, "libx264", milliseconds(3))
     write_clip(folder / "one.mp4", frames[:1], "libx264", [0])
-    noisy = [frame ^ np.random.default_rng(n).integers(0, 8, frame.shape, np.uint8) for n, frame in enumerate(frames)]
-    damaged(write_clip(folder / "cut.avi", noisy), keep=0.6)
+    rng = np.random.default_rng(0)
+    noisy = [frame ^ rng.integers(0, 16, frame.shape, np.uint8) for frame in shot(portrait, 24)]
+    damaged(write_clip(folder / "cut.avi", noisy), keep=0.5)
     silent_film(folder / "sound.mp4")
     drawn, reasons = fates(run_chain(heads(folder), tmp_path / "results"))
     assert {f"gap.mp4#{number:06d}" for number in (*range(4), *range(7, 12))} | {"one.mp4#000000"} <= drawn
-    assert 3 <= sum(item.startswith("cut.avi") for item in drawn) < 12
+    assert 3 <= sum(item.startswith("cut.avi") for item in drawn) < 20
     lost = {f"gap.mp4#{number:06d}" for number in (4, 5, 6)} | {f"nobody.mp4#{number:06d}" for number in range(3)}
     assert reasons == dict.fromkeys(lost, "no face") | {"cut.avi": "damaged video", "sound.mp4": "not a video"}
 
 
 def test_a_clip_without_a_usable_frame_is_refused_in_one_line(tmp_path):
-    with pytest.raises(UserError, match="no usable picture in .*: 1 not a video; for example sound.mp4: it has no pict"):
+    with pytest.raises(UserError, match=r"no usable picture in .*: 1 not a video; for example sound\.mp4: it has"):
         run_chain(heads(silent_film(tmp_path / "sound.mp4")), tmp_path)
 
 

@@ -168,7 +168,11 @@ def test_by_time_a_clip_is_trained_on_first_and_tested_on_last(tmp_path):
 @pytest.mark.parametrize(
     ("split", "seconds", "expected"),
     [
-        ({"train": 0.5, "val": 0.25, "test": 0.25}, 4, "t" * 20 + "-" * 5 + "v" * 5 + "-" * 5 + "e" * 5),  # short blocks
+        (
+            {"train": 0.5, "val": 0.25, "test": 0.25},
+            4,
+            "t" * 20 + "-" * 5 + "v" * 5 + "-" * 5 + "e" * 5,
+        ),  # short blocks
         ({"train": 0.5, "val": 0, "test": 0.5}, 6, "t" * 30 + "-" * 10 + "e" * 20),
         ({"train": 0, "val": 0, "test": 1}, 2, "e" * 20),
         ({"train": 0.8, "val": 0.1, "test": 0.1}, 0.1, "t"),

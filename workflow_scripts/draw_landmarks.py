@@ -1,9 +1,9 @@
 """Stage: draw the landmarks of one shard of crops, a driver's with the target's proportions.
 
 Landmarks that are found frame by frame tremble, and so would the face that is painted from them. They are averaged with
-Gaussian weights over presentation time, within a shot, so lightly that no blink is lost: of four clips at 25 to 30 frames a
-second, what the drawings' neighbours in time do not explain falls by 5 to 32 %, the points move by 0.1 to 0.35 of 256
-pixels, and the narrowest eye opens by 0 to 0.4. Frames that are a tenth of a second apart stay as they are.
+Gaussian weights over presentation time, within a shot, so lightly that no blink is lost: of four clips at 25 to 30
+frames a second, what the drawings' neighbours in time do not explain falls by 5 to 32 %, the points move by 0.1 to 0.35
+of 256 pixels, and the narrowest eye opens by 0 to 0.4. Frames that are a tenth of a second apart stay as they are.
 """
 
 import argparse

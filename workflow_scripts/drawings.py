@@ -1,12 +1,12 @@
 """Drawings of a face's parts from its 68 landmarks: what a network learns to turn into the face.
 
-Each part is filled in a colour of its own, on black. A mirrored drawing must be the drawing of the mirrored face, so the
-colour of a left part is that of the right one with red and green exchanged, and parts in the middle have as much red as
-green: `mirror_drawing` flips the picture and exchanges the two channels. Right and left are the person's own, as in iBUG's
-order: the right eye (36-41) lies on the left side of the picture.
+Each part is filled in a colour of its own, on black. A mirrored drawing must be the drawing of the mirrored face, so
+the colour of a left part is that of the right one with red and green exchanged, and parts in the middle have as much
+red as green: `mirror_drawing` flips the picture and exchanges the two channels. Right and left are the person's own, as
+in iBUG's order: the right eye (36-41) lies on the left side of the picture.
 
-The gaze cue is the white of the eye: where an eye is brighter than the middle of its own range of grey, its colour grows
-lighter. What remains dark is the iris, so the drawing tells where the eye looks.
+The gaze cue is the white of the eye: where an eye is brighter than the middle of its own range of grey, its colour
+grows lighter. What remains dark is the iris, so the drawing tells where the eye looks.
 """
 
 from typing import NamedTuple
@@ -62,7 +62,7 @@ def draw_face(landmarks: np.ndarray, size: int, gaze: dict[str, np.ndarray] | No
     Args:
         landmarks: (68, 2), x, y in pixels of the drawing; their fractions count.
         size: pixels of each side.
-        gaze: for each of `EYES`, how bright its pixels are, float32 (size, size) in 0..1 (see `find_gaze`); None: no cue.
+        gaze: for each of `EYES`, how bright its pixels are, float32 (size, size) in 0..1, of `find_gaze`; None: no cue.
     """
     drawing = np.zeros((size, size, 3), np.uint8)
     width = max(1, round(LINE * size))
@@ -103,17 +103,17 @@ def check_drawing(item: str, landmarks: np.ndarray, size: int) -> None:
         if outside > MAX_OUTSIDE:
             raise BadItem(
                 "incomplete drawing",
-                f"{item}: {outside:.0%} of the {name} lie beyond the crop (a head that moves too fast, or another face); "
-                "remove the frame",
+                f"{item}: {outside:.0%} of the {name} lies beyond the crop, as when a head moves fast or another face "
+                "is taken for it; remove the frame, or choose by `faces.choose`",
             )
 
 
 def find_gaze(image: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
     """Return for each of `EYES` how bright its pixels are against the eye's own grey levels: the gaze cue.
 
-    0 is the pupil's grey level (the 10th percentile inside the eye) and below, 1 the white's (the 90th) and above; around
-    the middle between them it changes twice as steeply as the grey level. The levels are the eye's own, so the light of
-    the scene does not matter. A closed eye, or one without contrast, has no bright pixels.
+    The levels of pupil and white are the 10th and 90th percentile inside the eye, so the light of the scene does not
+    matter. Around the middle between them the cue rises from 0 to 1, twice as steeply as the grey level. A closed eye,
+    or one without contrast, has no bright pixels.
 
     Args:
         image: crop, RGB uint8 (S, S, 3).

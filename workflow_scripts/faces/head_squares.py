@@ -1,11 +1,11 @@
 """The square around a head in every frame of a video, calm enough that a crop of it does not tremble.
 
-A detector looks for faces on a grid of places and sizes (dlib's boxes jump by an eighth of their width and by a fifth in
-size), and now and then it takes something else for the face, for one frame. So the squares of a shot are first replaced
-by their running median, which knows no single jump, and then averaged with Gaussian weights over presentation time.
-Both look as far ahead as back, so a square does not lag behind its head. On four clips of talking heads (512 x 512, 25 to
-30 frames a second) a square moved from frame to frame by 5 to 11 pixels that its neighbours do not explain, and now by less
-than 0.13.
+A detector looks for faces on a grid of places and sizes (dlib's boxes jump by an eighth of their width and by a fifth
+in size), and now and then it takes something else for the face, for one frame. So the squares of a shot are first
+replaced by their running median, which knows no single jump, and then averaged with Gaussian weights over presentation
+time. Both look as far ahead as back, so a square does not lag behind its head. On four clips of talking heads (512 x
+512, 25 to 30 frames a second) a square moved from frame to frame by 5 to 11 pixels that its neighbours do not explain,
+and now by less than 0.13.
 """
 
 import numpy as np

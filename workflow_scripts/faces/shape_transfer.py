@@ -1,19 +1,19 @@
 r"""One person's landmarks with another person's proportions, so that a driver does not lend the target his own face.
 
-The neutral shape. Of a clip, the half of the frames that look ahead most are turned, scaled and moved onto each other by
-their `STABLE` points (generalised Procrustes analysis: Gower, Psychometrika 40, 1975). The shape is the median
-of the half of these whose eyes are open most: who blinks, frowns or looks down narrows them. Mouth and outline are taken
-back to a closed mouth, by their linear regression on its opening, as the lips of some are never closed in a whole clip. The
-shape is turned upright and given the median place and size that the stable points have in all frames. So `N` (68, 2) is a
-calm face where the head usually is.
+The neutral shape. Of a clip, the half of the frames that look ahead most are turned, scaled and moved onto each other
+by their `STABLE` points (generalised Procrustes analysis: Gower, Psychometrika 40, 1975). The shape is the median of
+the half of these whose eyes are open most: who blinks, frowns or looks down narrows them. Mouth and outline are taken
+back to a closed mouth, by their linear regression on its opening, as the lips of some are never closed in a whole clip.
+The shape is turned upright and given the median place and size that the stable points have in all frames. So `N` (68,
+2) is a calm face where the head usually is.
 
 `shape`. With driver's frame $X$ and the neutral shapes $N_d$, $N_t$ of driver and target:
 
-1. Head: the similarity $S(p) = s R (p - c_d) + c_d + m$ takes the stable points of $N_d$ nearest to those of $X$; $c_d$ is
-   the mean of the former.
+1. Head: the similarity $S(p) = s R (p - c_d) + c_d + m$ takes the stable points of $N_d$ nearest to those of $X$; $c_d$
+   is the mean of the former.
 2. Expression, and what a similarity does not see of a head's turn: $E = S^{-1}(X) - N_d$.
 3. Each part $p$ moves as far as the target's part is larger: $E'_i = k_p E_i$, $k_p$ a diagonal matrix of two ratios of
-   lengths, target to driver (`_MEASURES`). Eyes close wholly: theirs is the ratio of the openings.
+   lengths, target to driver (`_PARTS`). Eyes close wholly: theirs is the ratio of the openings.
 4. The target makes the same movement: $Y = s R (N_t + E' - c_t) + c_t + r m$, with $r$ the ratio of the sizes of the
    stable points.
 
@@ -34,23 +34,23 @@ STABLE = [*range(27, 36), 36, 39, 42, 45]  # bridge and base of the nose, corner
 MIN_FRAMES = 10  # of a clip for a neutral shape; fewer cannot tell a face from its expression
 AHEAD, AWAKE = 0.5, 0.5  # fraction of the frames that look ahead most; of these, with the eyes open most
 JAW = [*range(17), *range(48, 68)]  # what moves when the mouth opens
-RIDGE = 0.02  # of the size of the stable points; an opening that varies less than this tells nothing
+RIDGE = 0.01  # of the size of the stable points; an opening that varies less than this tells nothing
 ROUNDS = 5  # of the Procrustes analysis
 RATIO_LIMITS = (0.5, 2.0)  # faces of two people differ less
-# Part -> its points, and the two pairs of points whose distances, across and along the face, it is measured by. Brows move
-# as far as they lie above the eyes, a mouth as far as there is room between nose and chin.
-_MEASURES = {
-    "outline": (slice(0, 17), ((0, 16), (27, 8))),
-    "right brow": (slice(17, 22), ((17, 21), (19, 36))),
-    "left brow": (slice(22, 27), ((22, 26), (24, 45))),
-    "nose": (slice(27, 36), ((31, 35), (27, 33))),
-    "right eye": (slice(36, 42), ((36, 39), None)),
-    "left eye": (slice(42, 48), ((42, 45), None)),
-    "mouth": (slice(48, 68), ((48, 54), (33, 8))),
+_LIPS = [(61, 67), (62, 66), (63, 65)]  # upper and lower points
+_RIGHT_LIDS, _LEFT_LIDS = [(37, 41), (38, 40)], [(43, 47), (44, 46)]
+_MEETING = np.array([*_LIPS, *_RIGHT_LIDS, *_LEFT_LIDS])  # (7, 2)
+# Of each part its points, and the pairs of points whose distances, across and along the face, it is measured by: brows
+# move as far as they lie above the eyes, mouths as there is room between nose and chin, lids as far as they open.
+_PARTS = {
+    "outline": (slice(0, 17), [(0, 16)], [(27, 8)]),
+    "right brow": (slice(17, 22), [(17, 21)], [(19, 36)]),
+    "left brow": (slice(22, 27), [(22, 26)], [(24, 45)]),
+    "nose": (slice(27, 36), [(31, 35)], [(27, 33)]),
+    "right eye": (slice(36, 42), [(36, 39)], _RIGHT_LIDS),
+    "left eye": (slice(42, 48), [(42, 45)], _LEFT_LIDS),
+    "mouth": (slice(48, 68), [(48, 54)], [(33, 8)]),
 }
-_LIDS = {"right eye": ((37, 41), (38, 40)), "left eye": ((43, 47), (44, 46))}
-_LIPS = ((61, 67), (62, 66), (63, 65))
-_MEETING = np.array([*_LIPS, *(pair for lids in _LIDS.values() for pair in lids)])  # (7, 2), upper and lower points
 
 
 def neutral_shape(frames: np.ndarray) -> np.ndarray:
@@ -65,11 +65,11 @@ def neutral_shape(frames: np.ndarray) -> np.ndarray:
     for _ in range(ROUNDS):
         aligned = np.array([_moved(shape, shape[STABLE], mean[STABLE]) for shape in aligned])
         mean = np.median(aligned, axis=0)
-    opening = _openings(aligned, _LIPS)
+    opening = _distances(aligned, _LIPS)
     varied = opening - opening.mean()
     slope = np.tensordot(varied, aligned[:, JAW], 1) / (varied @ varied + len(varied) * (RIDGE * _size(mean)) ** 2)
     aligned[:, JAW] -= opening[:, None, None] * slope
-    mean = np.median(aligned[_least(-_openings(aligned, _LIDS["right eye"] + _LIDS["left eye"]), AWAKE)], axis=0)
+    mean = np.median(aligned[_least(-_distances(aligned, _RIGHT_LIDS + _LEFT_LIDS), AWAKE)], axis=0)
     center, size = _center(frames), _size(frames)
     angle = np.radians(tilt_of(mean))
     upright = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -109,24 +109,20 @@ def _least(values: np.ndarray, fraction: float) -> np.ndarray:
     return np.sort(np.argsort(values, kind="stable")[: max(1, round(fraction * len(values)))])
 
 
-def _openings(faces: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """Return the mean distance of pairs of upper and lower points, for each of (n, 68, 2)."""
-    upper, lower = np.array(pairs).T
-    return np.linalg.norm(faces[:, upper] - faces[:, lower], axis=-1).mean(axis=1)
+def _distances(faces: np.ndarray, pairs: list[tuple[int, int]]) -> np.ndarray:
+    """Return the mean distance of the points of each pair, for each of (n, 68, 2)."""
+    one, other = np.array(pairs).T
+    return np.linalg.norm(faces[:, one] - faces[:, other], axis=-1).mean(axis=1)
 
 
 def _part_scales(driver: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return for each point how much farther it moves in the target's face, across and along it, (68, 2)."""
     scales = np.empty((68, 2))
-    for name, (points, (across, along)) in _MEASURES.items():
-        lengths = [_length(face, across) for face in (target, driver)]
-        heights = [_length(face, along) if along else _openings(face[None], _LIDS[name])[0] for face in (target, driver)]
-        scales[points] = [lengths[0] / lengths[1], heights[0] / heights[1]]
+    for points, across, along in _PARTS.values():
+        for axis, pairs in enumerate((across, along)):
+            of_driver, of_target = _distances(np.stack([driver, target]), pairs)
+            scales[points, axis] = of_target / max(of_driver, 1e-6)
     return np.clip(scales, *RATIO_LIMITS)
-
-
-def _length(face: np.ndarray, ends: tuple[int, int]) -> float:
-    return max(float(np.linalg.norm(face[ends[0]] - face[ends[1]])), 1e-6)
 
 
 def _uncrossed(face: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Source `sample_video`: the frames of one clip of the embedded sample, as items of a source of their own.
 
-The same file as in the source `sample`, and fetched with it; here its frames are divided by time, as those of any video.
+The same file as in the source `sample`, and fetched with it; here its frames are divided by time, as those of any
+video.
 """
 
 from collections.abc import Iterator, Sequence

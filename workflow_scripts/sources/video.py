@@ -1,9 +1,9 @@
 """Source `video`: frames of video files. The item is the clip's path with the frame's number, `clip.mp4#000123`.
 
-Frames of one clip are alike, so they are divided by blocks of time and not one by one: blocks of one length whose splits
-are drawn, or, with `split_by: time`, one block for each split. Where a block begins within a shot, its first second looks
-like the end of the block before: those frames have the split `unused`. They are items like any other for what a trained
-system is applied to, but nothing is trained or tested on them.
+Frames of one clip are alike, so they are divided by blocks of time and not one by one: blocks of one length whose
+splits are drawn, or, with `split_by: time`, one block for each split. Where a block begins within a shot, its first
+second looks like the end of the block before: those frames have the split `unused`. They are items like any other for
+what a trained system is applied to, but nothing is trained or tested on them.
 """
 
 import os
