@@ -2,8 +2,8 @@
 
 Each part is filled in a colour of its own, on black. A mirrored drawing must be the drawing of the mirrored face, so
 the colour of a left part is that of the right one with red and green exchanged, and parts in the middle have as much
-red as green: `mirror_drawing` flips the picture and exchanges the two channels. Right and left are the person's own, as
-in iBUG's order: the right eye (36-41) lies on the left side of the picture.
+red as green: a drawing is mirrored by a flip and `MIRRORED_CHANNELS`. Right and left are the person's own, as in iBUG's
+order: the right eye (36-41) lies on the left side of the picture.
 
 The gaze cue is the white of the eye: where an eye is brighter than the middle of its own range of grey, its colour
 grows lighter. What remains dark is the iris, so the drawing tells where the eye looks.
@@ -16,6 +16,7 @@ import numpy as np
 
 from workflow_scripts.cli import BadItem
 
+MIRRORED_CHANNELS = [1, 0, 2]  # red and green change places
 FRACTION_BITS = 6  # of the coordinates given to OpenCV, which are fixed-point numbers
 LINE = 1 / 128  # of the drawing's size; width of the line that keeps a closed eye or mouth visible
 GAZE_RANGE = (10, 90)  # percentiles of an eye's grey levels: pupil and white
@@ -156,15 +157,6 @@ def move_gaze(gaze: dict[str, np.ndarray], source: np.ndarray, target: np.ndarra
         matrix = np.column_stack([linear, after.mean(axis=0) - linear @ center])
         moved[name] = cv2.warpAffine(bright, matrix, bright.shape[::-1]) if bright.any() else bright
     return moved
-
-
-def mirror_drawing(drawing: np.ndarray) -> np.ndarray:
-    """Return the drawing of the mirrored face: flipped, with red and green exchanged.
-
-    Args:
-        drawing: (..., H, W, 3), as `draw_face` makes it.
-    """
-    return drawing[..., ::-1, [1, 0, 2]]
 
 
 def _fixed_point(points: np.ndarray) -> np.ndarray:

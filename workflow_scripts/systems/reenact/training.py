@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workflow_scripts.drawings import MIRRORED_CHANNELS
 from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.models.pix2pix import ConditionalDiscriminator
 from workflow_scripts.systems.reenact.config import Experiment, RenderNetwork
@@ -57,7 +58,7 @@ class RenderTraining(System):
     def mirror(self, batch: Batch) -> dict[str, Tensor]:
         """Flip all columns; a drawing's left parts have the colours of the right ones with red and green exchanged."""
         flipped = super().mirror(batch)
-        return flipped | {"input": flipped["input"][:, [1, 0, 2]]}
+        return flipped | {"input": flipped["input"][:, MIRRORED_CHANNELS]}
 
     def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
         """Yield the discriminator's update, where there is one, then the generator's."""
