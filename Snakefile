@@ -17,6 +17,7 @@ include: "rules/objects.smk"
 include: "rules/pairs.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
+include: "rules/reenactment.smk"
 include: "rules/reporting.smk"
 
 

@@ -35,6 +35,14 @@ try:
 except UserError as error:
     sys.exit(f"error: {error}")
 
+def names_of(*systems):
+    """Return a regular expression of the names of all experiments of these systems, of none if there is none."""
+    return "|".join(name for name, chosen in CONFIG.experiments.items() if chosen.system in systems) or "(?!)"
+
+
+# Systems that take something off a face share their stages; those that drive one have others, below the same names.
+REENACTMENT = names_of("reenact")
+REMOVAL = names_of(*({chosen.system for chosen in CONFIG.experiments.values()} - {"reenact"}))
 # Sources whose data set may say where its faces are.
 CELEBA = [name for name, source in CONFIG.sources.items() if source.type == "celeba"]
 

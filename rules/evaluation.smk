@@ -16,6 +16,8 @@ rule predict_maps:
         pairs="results/{experiment}/pairs/{source}/{shard}.arrow",
     output:
         "results/{experiment}/maps/{source}/{shard}.arrow",
+    wildcard_constraints:
+        experiment=REMOVAL,
     log:
         "results/logs/predict_maps/{experiment}/{source}/{shard}.log",
     benchmark:
@@ -40,6 +42,8 @@ rule edit_faces:
         maps="results/{experiment}/maps/{source}/{shard}.arrow",
     output:
         "results/{experiment}/outputs/{source}/{shard}.arrow",
+    wildcard_constraints:
+        experiment=REMOVAL,
     log:
         "results/logs/edit_faces/{experiment}/{source}/{shard}.log",
     benchmark:
@@ -65,6 +69,8 @@ rule score_outputs:
         crops="results/{source}/crops/{shard}.arrow",
     output:
         "results/{experiment}/metrics/{source}/{shard}.parquet",
+    wildcard_constraints:
+        experiment=REMOVAL,
     log:
         "results/logs/score_outputs/{experiment}/{source}/{shard}.log",
     benchmark:
@@ -101,6 +107,8 @@ rule summarize_metrics:
         table="results/{experiment}/metrics.parquet",
         summary="results/{experiment}/metrics.json",
         quarantine="results/{experiment}/quarantine.parquet",
+    wildcard_constraints:
+        experiment=REMOVAL,
     log:
         "results/logs/summarize_metrics/{experiment}.log",
     benchmark:

@@ -65,6 +65,8 @@ rule make_pairs:
     output:
         pairs="results/{experiment}/pairs/{source}/{shard}.arrow",
         quarantine="results/{experiment}/quarantine/make_pairs/{source}/{shard}.parquet",
+    wildcard_constraints:
+        experiment=REMOVAL,
     log:
         "results/logs/make_pairs/{experiment}/{source}/{shard}.log",
     benchmark:
@@ -94,6 +96,8 @@ rule export_pairs:
         ),
     output:
         directory("results/{experiment}/export"),
+    wildcard_constraints:
+        experiment=REMOVAL,
     log:
         "results/logs/export_pairs/{experiment}.log",
     benchmark:

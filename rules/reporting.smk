@@ -40,6 +40,8 @@ rule draw_figures:
             labels={"figure": "{figure}"},
             caption=f"{CAPTIONS}/figure.rst",
         ),
+    wildcard_constraints:
+        experiment=REMOVAL,
     log:
         "results/logs/draw_figures/{experiment}.log",
     benchmark:

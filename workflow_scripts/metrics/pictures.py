@@ -47,6 +47,12 @@ def compare_pictures(picture: np.ndarray, truth: np.ndarray, hole: np.ndarray) -
     )
 
 
+def compare_whole(picture: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Return PSNR in dB and SSIM of a picture, uint8 (H, W, 3) as its truth."""
+    error = (picture.astype(np.float64) - truth.astype(np.float64)) ** 2
+    return psnr(error.mean()), float(ssim_map(picture, truth).mean())
+
+
 def psnr(squared_error: float) -> float:
     """Return the peak signal-to-noise ratio in dB, at most `PSNR_CEILING`, for a mean squared error of 8-bit values."""
     if squared_error == 0:

@@ -1,0 +1,85 @@
+"""Scores of a driven face: where its landmarks are found, how much it changes from frame to frame."""
+
+import cv2
+import numpy as np
+
+from workflow_scripts.config import Faces
+from workflow_scripts.faces.detection import detect_faces
+from workflow_scripts.faces.face import Picture
+from workflow_scripts.faces.landmarks import face_patch, predict_landmarks
+
+SEARCHED_SIDE = 256  # pixels; a smaller picture is enlarged, as the detectors see no small faces
+OUTER_CORNERS = [36, 45]  # of the eyes, in iBUG's order
+STILL = 0.5  # grey levels; a change below is rounding, and the ratio of two such means nothing
+
+CHANGES = ("output", "nearest", "driver")
+COMPARED = ("output", "nearest")  # with the driver
+FRAME_SCORES = (
+    *(f"{metric}_{picture}" for metric in ("psnr", "ssim") for picture in COMPARED),
+    *(f"{metric}_{picture}" for metric in ("identity", "found", "nme", "change") for picture in CHANGES),
+    *(f"flicker_{picture}" for picture in COMPARED),
+)
+
+
+def find_points(picture: np.ndarray) -> np.ndarray | None:
+    """Find the landmarks of the largest face, as the workflow does on its sources.
+
+    Args:
+        picture: RGB uint8 (S, S, 3).
+
+    Returns:
+        float64 (68, 2), x and y in pixels of the picture; None where no face is found.
+    """
+    scale = max(1.0, SEARCHED_SIDE / picture.shape[0])
+    side = round(picture.shape[0] * scale)
+    searched = Picture(picture if scale == 1 else cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC))
+    faces = detect_faces(searched, Faces())
+    if not faces:
+        return None
+    points = predict_landmarks(face_patch(searched, faces[0]), faces[0]).astype(np.float64)
+    return (points + 0.5) / scale - 0.5
+
+
+def landmark_error(found: np.ndarray, wanted: np.ndarray) -> float:
+    """Return the normalised mean error of landmarks: mean distance over that of the outer eye corners of `wanted`.
+
+    Args:
+        found: float (68, 2).
+        wanted: float (68, 2), in the same pixels.
+
+    Sagonas et al., "300 Faces in-the-Wild Challenge", ICCV Workshops 2013.
+    """
+    eyes = np.linalg.norm(np.subtract(*wanted[OUTER_CORNERS]))
+    return float(np.linalg.norm(found - wanted, axis=1).mean() / eyes)
+
+
+def temporal_change(picture: np.ndarray, before: np.ndarray) -> float:
+    """Return the mean absolute difference, in grey levels, of two consecutive frames, uint8 (S, S, 3) each."""
+    return float(np.abs(picture.astype(np.int16) - before).mean())
+
+
+def flicker(change: float, driver_change: float) -> float:
+    """Return how far a video's change from one frame to the next is from the driver's: |ln| of their ratio.
+
+    0 where both change equally much; a video that stands still while the driver moves scores as badly as one that
+    changes that many times as much as the driver.
+
+    Args:
+        change: `temporal_change` of the video, in grey levels.
+        driver_change: of the driver's crops at the same time.
+    """
+    return float(abs(np.log((change + STILL) / (driver_change + STILL))))
+
+
+def nearest_face(points: np.ndarray, references: np.ndarray) -> tuple[int, float]:
+    """Return the row of the nearest of several faces and its mean point distance, in pixels.
+
+    Faces are not aligned first: the landmark error, by which frames are judged, counts position, size and turn too.
+
+    Args:
+        points: float (68, 2).
+        references: float (n, 68, 2).
+    """
+    distances = np.linalg.norm(references - points, axis=2).mean(axis=1)
+    row = int(distances.argmin())
+    return row, float(distances[row])
