@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -17,9 +18,10 @@ CLOCK = 90_000  # ticks of a second
 QUALITY = "20"  # x264's constant rate factor
 GIF_CLOCK = 100  # ticks of a second, as the format has it
 BITEXACT = {"fflags": "+bitexact", "movflags": "+faststart"}
-# One thread and no choice by the processor, else files differ between machines; no B-frames: FFmpeg counts the length of
-# a file from decoding times, which with them end before the last frame where the frame rate varies.
-ENCODER = {"crf": QUALITY, "preset": "medium", "flags": "+bitexact", "x264-params": "threads=1:cpu-independent=1:bframes=0"}
+# One thread and no choice by the processor, else files differ between machines; no B-frames: FFmpeg counts a file's
+# length from decoding times, which with them end before the last frame where the frame rate varies.
+X264 = "threads=1:cpu-independent=1:bframes=0"
+ENCODER = {"crf": QUALITY, "preset": "medium", "flags": "+bitexact", "x264-params": X264}
 
 
 def write_mp4(path: Path, frames: Iterable[tuple[float, np.ndarray]], last: float = 0.04) -> None:
@@ -54,7 +56,7 @@ def write_gif(path: Path, frames: Sequence[tuple[float, np.ndarray]], last: floa
     """Write an endless GIF; arguments as for `write_mp4`, times rounded to a hundredth of a second."""
     ticks = [round((time - frames[0][0]) * GIF_CLOCK) for time, _ in frames]
     ticks.append(ticks[-1] + round(last * GIF_CLOCK))
-    durations = [1000 // GIF_CLOCK * (end - start) for start, end in zip(ticks, ticks[1:], strict=False)]
+    durations = [1000 // GIF_CLOCK * (end - start) for start, end in pairwise(ticks)]
     images = [Image.fromarray(pixels).quantize(256, Image.Quantize.FASTOCTREE, dither=0) for _, pixels in frames]
     buffer = io.BytesIO()
     images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)

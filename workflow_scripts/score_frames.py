@@ -11,15 +11,15 @@ One row per scored item, sorted by item:
 | `nearest_distance` | float64 | their mean distance in crop pixels |
 | `psnr_{p}`, `ssim_{p}` | float64 | likeness to the truth, in dB and 0..1; null for `apply` |
 | `identity_{p}` | float64 | cosine of the face's descriptor to the mean one of the target's training frames |
-| `found_{p}` | float64 | 1 where a face is found in the picture, else 0 |
-| `nme_{p}` | float64 | distance of the landmarks found from those drawn, over that of the outer eye corners; null without a face |
-| `change_{p}` | float64 | mean difference to the frame before, in grey levels; null where that is not in the same shot |
+| `found_{p}` | float64 | 1 where a face is found in it, else 0 |
+| `nme_{p}` | float64 | distance of found from drawn landmarks over that of the outer eye corners; null without face |
+| `change_{p}` | float64 | mean difference to the frame before, in grey levels; null at a shot's start and after a gap |
 | `flicker_{p}` | float64 | how far this change is from the driver's (`metrics.frames.flicker`); null likewise |
 
-`{p}` is `output`, `nearest` (the copier's frame, as it is) or `driver`: the driver's own crop. The last tells the scale:
-`identity_driver` is that of the person who drives (of the truth, for the target's own frames), and `nme_driver` is between
-two searches for the landmarks of one picture, on the whole frame and on the crop. A training frame is no candidate for its
-own nearest.
+`{p}` is `output`, `nearest` (the copier's frame, as it is) or `driver`: the driver's own crop. The last tells the
+scale: `identity_driver` is that of the person who drives (of the truth, for the target's own frames), `nme_driver` is
+between two searches for the landmarks of one picture, on the whole frame and on the crop. A training frame is no
+candidate for its own nearest.
 """
 
 import argparse
@@ -104,6 +104,7 @@ class Target:
         self._places = [(shard, row) for shard in opened for row, item in enumerate(shard.items) if item in items]
         self.source = Path(shards[0]).parent.name
         self.items = [shard.items[row] for shard, row in self._places]
+        self.rows = {item: row for row, item in enumerate(self.items)}
         self.points = np.stack([shard.tensor("landmarks", row) for shard, row in self._places]).astype(np.float64)
 
     def picture(self, row: int) -> np.ndarray:
@@ -181,9 +182,10 @@ class Frames:
     def _find_nearest(self, row: int) -> tuple[int, float]:
         if row not in self._nearest:
             points = self._target.points
-            if self._own and self._drawings.items[row] in self._target.items and len(points) > 1:
+            itself = self._target.rows.get(self._drawings.items[row]) if self._own else None
+            if itself is not None and len(points) > 1:
                 points = points.copy()
-                points[self._target.items.index(self._drawings.items[row])] = np.inf
+                points[itself] = np.inf
             self._nearest[row] = nearest_face(self._drawings.tensor("landmarks", row), points)
         return self._nearest[row]
 

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from pydantic import TypeAdapter
 
 from workflow_scripts import cli
@@ -31,12 +30,18 @@ from workflow_scripts.config import BaseExperiment, Evaluation, Presence
 from workflow_scripts.files import write_json
 from workflow_scripts.metrics.detection import roc_area
 from workflow_scripts.metrics.frechet import frechet_distance, picture_features
+from workflow_scripts.metrics.summary import (
+    EXPERIMENT_QUARANTINE,
+    count_items,
+    count_reasons,
+    merge_quarantine,
+    summarize_group,
+    training_gaps,
+)
 from workflow_scripts.metrics.table import METRICS, PICTURES, SCORES
 from workflow_scripts.reporting.published import PUBLISHED
 from workflow_scripts.shards import Shard
-from workflow_scripts.tables import QUARANTINE, read_table, read_tables, write_table
-
-EXPERIMENT_QUARANTINE = pa.schema([("source", pa.string()), *QUARANTINE])
+from workflow_scripts.tables import read_table, read_tables, write_table
 
 
 def summarize_metrics(
@@ -71,7 +76,7 @@ def summarize_metrics(
         summary,
         {
             "scores": summarize_scores(rows),
-            "gaps": training_gaps(rows),
+            "gaps": training_gaps(rows, SCORES),
             "frechet": measure_frechet(experiment.evaluation, metrics, pairs, outputs, weights),
             "presence": measure_presence(rows, getattr(experiment, "presence", None)),
             "published": [row._asdict() for row in PUBLISHED.get(experiment.system, ())],
@@ -79,31 +84,6 @@ def summarize_metrics(
             "quarantined": count_reasons(lost),
         },
     )
-
-
-def merge_quarantine(paths: list[Path]) -> pd.DataFrame:
-    """Return the rows of all quarantine tables with their `source`, None where a stage works on all sources at once."""
-    tables = [read_table(path).assign(source=_source_of(path)) for path in paths]
-    rows = pd.concat(tables, ignore_index=True)[EXPERIMENT_QUARANTINE.names]
-    return rows.sort_values(["source", "item", "stage"], ignore_index=True)
-
-
-def count_items(rows: pd.DataFrame, pairs: list[Path]) -> dict[str, dict[str, int]]:
-    """Return `paired` and `scored`, the number of items, for each source."""
-    paired: dict[str, set[str]] = {}
-    for path in pairs:
-        paired.setdefault(path.parent.name, set()).update(Shard(path).items)
-    scored = rows.groupby("source")["item"].nunique()
-    return {source: {"paired": len(items), "scored": int(scored.get(source, 0))} for source, items in paired.items()}
-
-
-def count_reasons(lost: pd.DataFrame) -> list[dict]:
-    """Return the number of lost items for each stage, source and reason."""
-    counts = lost.groupby(["stage", "source", "reason"], dropna=False).size()
-    return [
-        {"stage": stage, "source": source if isinstance(source, str) else None, "reason": reason, "items": int(items)}
-        for (stage, source, reason), items in counts.items()
-    ]
 
 
 def summarize_scores(rows: pd.DataFrame) -> list[dict]:
@@ -117,30 +97,8 @@ def summarize_scores(rows: pd.DataFrame) -> list[dict]:
             for kind in [None, *sorted(of_source["kind"].dropna().unique())]:
                 group = of_source if kind is None else of_source[of_source["kind"] == kind]
                 if len(group):
-                    summaries.append({"split": split, "source": source, "kind": kind, **summarize_group(group)})
+                    summaries.append({"split": split, "source": source, "kind": kind, **summarize_group(group, SCORES)})
     return summaries
-
-
-def summarize_group(rows: pd.DataFrame) -> dict:
-    """Return `items`, and `mean`, `median` and `count` by column; a column without values has null means."""
-    scores = rows[list(SCORES)]
-    return {
-        "items": len(rows),
-        "mean": _plain(scores.mean()),
-        "median": _plain(scores.median()),
-        "count": {name: int(count) for name, count in scores.count().items()},
-    }
-
-
-def training_gaps(rows: pd.DataFrame) -> list[dict]:
-    """Return mean of training less mean of test items, for each source that has both and for all (source None)."""
-    gaps = []
-    for source in [None, *sorted(rows["source"].unique())]:
-        of_source = rows if source is None else rows[rows["source"] == source]
-        means = of_source.groupby("split")[list(SCORES)].mean()
-        if {"train", "test"} <= set(means.index):
-            gaps.append({"source": source, "gap": _plain(means.loc["train"] - means.loc["test"])})
-    return gaps
 
 
 def measure_frechet(
@@ -238,15 +196,6 @@ def _shard_features(keys: list[tuple[str, int]], pairs: Shard, outputs: Shard, w
         name: picture_features((shard.tensor(column, numbers[key]) for key in keys), weights)
         for name, (shard, column, numbers) in places.items()
     }
-
-
-def _source_of(path: Path) -> str | None:
-    """Return the source in `quarantine/{stage}/{source}/{shard}.parquet`, None for `quarantine/{stage}.parquet`."""
-    return path.parent.name if path.parents[2].name == "quarantine" else None
-
-
-def _plain(values: pd.Series) -> dict[str, float | None]:
-    return {name: None if np.isnan(value) else float(value) for name, value in values.items()}
 
 
 if __name__ == "__main__":
