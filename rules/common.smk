@@ -35,6 +35,7 @@ try:
 except UserError as error:
     sys.exit(f"error: {error}")
 
+
 def names_of(*systems):
     """Return a regular expression of the names of all experiments of these systems, of none if there is none."""
     return "|".join(name for name, chosen in CONFIG.experiments.items() if chosen.system in systems) or "(?!)"

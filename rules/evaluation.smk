@@ -16,12 +16,12 @@ rule predict_maps:
         pairs="results/{experiment}/pairs/{source}/{shard}.arrow",
     output:
         "results/{experiment}/maps/{source}/{shard}.arrow",
-    wildcard_constraints:
-        experiment=REMOVAL,
     log:
         "results/logs/predict_maps/{experiment}/{source}/{shard}.log",
     benchmark:
         "results/benchmarks/predict_maps/{experiment}/{source}/{shard}.tsv"
+    wildcard_constraints:
+        experiment=REMOVAL,
     resources:
         gpu=GPUS,
     params:
@@ -42,12 +42,12 @@ rule edit_faces:
         maps="results/{experiment}/maps/{source}/{shard}.arrow",
     output:
         "results/{experiment}/outputs/{source}/{shard}.arrow",
-    wildcard_constraints:
-        experiment=REMOVAL,
     log:
         "results/logs/edit_faces/{experiment}/{source}/{shard}.log",
     benchmark:
         "results/benchmarks/edit_faces/{experiment}/{source}/{shard}.tsv"
+    wildcard_constraints:
+        experiment=REMOVAL,
     resources:
         gpu=GPUS,
     params:
@@ -69,12 +69,12 @@ rule score_outputs:
         crops="results/{source}/crops/{shard}.arrow",
     output:
         "results/{experiment}/metrics/{source}/{shard}.parquet",
-    wildcard_constraints:
-        experiment=REMOVAL,
     log:
         "results/logs/score_outputs/{experiment}/{source}/{shard}.log",
     benchmark:
         "results/benchmarks/score_outputs/{experiment}/{source}/{shard}.tsv"
+    wildcard_constraints:
+        experiment=REMOVAL,
     params:
         code=code_digest("score_outputs"),
         lock=LOCK,
@@ -107,12 +107,12 @@ rule summarize_metrics:
         table="results/{experiment}/metrics.parquet",
         summary="results/{experiment}/metrics.json",
         quarantine="results/{experiment}/quarantine.parquet",
-    wildcard_constraints:
-        experiment=REMOVAL,
     log:
         "results/logs/summarize_metrics/{experiment}.log",
     benchmark:
         "results/benchmarks/summarize_metrics/{experiment}.tsv"
+    wildcard_constraints:
+        experiment=REMOVAL,
     params:
         code=code_digest("summarize_metrics"),
         config=lambda wildcards: experiment(wildcards).slice("evaluation", "apply", "presence"),

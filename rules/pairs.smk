@@ -65,12 +65,12 @@ rule make_pairs:
     output:
         pairs="results/{experiment}/pairs/{source}/{shard}.arrow",
         quarantine="results/{experiment}/quarantine/make_pairs/{source}/{shard}.parquet",
-    wildcard_constraints:
-        experiment=REMOVAL,
     log:
         "results/logs/make_pairs/{experiment}/{source}/{shard}.log",
     benchmark:
         "results/benchmarks/make_pairs/{experiment}/{source}/{shard}.tsv"
+    wildcard_constraints:
+        experiment=REMOVAL,
     params:
         code=lambda wildcards: code_digest(
             "make_pairs", *(f"occluders.{kind}" for kind in experiment(wildcards).occluders.mix)
@@ -96,12 +96,12 @@ rule export_pairs:
         ),
     output:
         directory("results/{experiment}/export"),
-    wildcard_constraints:
-        experiment=REMOVAL,
     log:
         "results/logs/export_pairs/{experiment}.log",
     benchmark:
         "results/benchmarks/export_pairs/{experiment}.tsv"
+    wildcard_constraints:
+        experiment=REMOVAL,
     threads: workflow.cores or 8
     params:
         code=code_digest("export_pairs"),

@@ -14,6 +14,62 @@ OUTPUTS
 """
 
 
+def drawing(wildcards):
+    """Return how a source's faces are drawn; only a driver's are given the target's shape, so that it retrains nothing."""
+    chosen = experiment(wildcards).drawing
+    if wildcards.source in experiment(wildcards).apply:
+        return chosen
+    return chosen.model_copy(update={"normalize": "none"})
+
+
+def target_shape(wildcards):
+    """Return the target's neutral shape where a driver's landmarks are given it."""
+    return "results/{experiment}/face_shape.parquet" if drawing(wildcards).normalize != "none" else []
+
+
+rule measure_face_shape:
+    input:
+        training="results/{experiment}/training.parquet",
+        crops=lambda wildcards: shards_of("results/{source}/crops/{shard}.arrow", experiment(wildcards).train),
+    output:
+        "results/{experiment}/face_shape.parquet",
+    log:
+        "results/logs/measure_face_shape/{experiment}.log",
+    benchmark:
+        "results/benchmarks/measure_face_shape/{experiment}.tsv"
+    wildcard_constraints:
+        experiment=REENACTMENT,
+    params:
+        code=code_digest("measure_face_shape"),
+        lock=LOCK,
+    shell:
+        "python -m workflow_scripts.measure_face_shape --training {input.training} --crops {input.crops} --output {output} > {log} 2>&1"
+
+
+rule draw_landmarks:
+    input:
+        index="results/{source}/index/{shard}.parquet",
+        crops="results/{source}/crops/{shard}.arrow",
+        shape=target_shape,
+    output:
+        drawings="results/{experiment}/drawings/{source}/{shard}.arrow",
+        quarantine="results/{experiment}/quarantine/draw_landmarks/{source}/{shard}.parquet",
+    log:
+        "results/logs/draw_landmarks/{experiment}/{source}/{shard}.log",
+    benchmark:
+        "results/benchmarks/draw_landmarks/{experiment}/{source}/{shard}.tsv"
+    wildcard_constraints:
+        experiment=REENACTMENT,
+    params:
+        code=code_digest("draw_landmarks"),
+        config=lambda wildcards: drawing(wildcards).canonical(),
+        shape=lambda wildcards, input: ["--shape", input.shape] if input.shape else [],
+        lock=LOCK,
+    shell:
+        "python -m workflow_scripts.draw_landmarks --config {params.config:q} --index {input.index} --crops {input.crops} "
+        "{params.shape} --output {output.drawings} --quarantine {output.quarantine} > {log} 2>&1"
+
+
 rule score_frames:
     input:
         splits="results/{experiment}/splits.parquet",
@@ -27,12 +83,12 @@ rule score_frames:
         ),
     output:
         "results/{experiment}/metrics/{source}/{shard}.parquet",
-    wildcard_constraints:
-        experiment=REENACTMENT,
     log:
         "results/logs/score_frames/{experiment}/{source}/{shard}.log",
     benchmark:
         "results/benchmarks/score_frames/{experiment}/{source}/{shard}.tsv"
+    wildcard_constraints:
+        experiment=REENACTMENT,
     params:
         code=code_digest("score_frames"),
         lock=LOCK,
@@ -51,12 +107,12 @@ rule summarize_frames:
         table="results/{experiment}/metrics.parquet",
         summary="results/{experiment}/metrics.json",
         quarantine="results/{experiment}/quarantine.parquet",
-    wildcard_constraints:
-        experiment=REENACTMENT,
     log:
         "results/logs/summarize_frames/{experiment}.log",
     benchmark:
         "results/benchmarks/summarize_frames/{experiment}.tsv"
+    wildcard_constraints:
+        experiment=REENACTMENT,
     params:
         code=code_digest("summarize_frames"),
         lock=LOCK,
@@ -80,12 +136,12 @@ rule write_videos:
     output:
         digests="results/{experiment}/videos/{source}.json",
         videos=directory("results/{experiment}/videos/{source}"),
-    wildcard_constraints:
-        experiment=REENACTMENT,
     log:
         "results/logs/write_videos/{experiment}/{source}.log",
     benchmark:
         "results/benchmarks/write_videos/{experiment}/{source}.tsv"
+    wildcard_constraints:
+        experiment=REENACTMENT,
     params:
         code=lambda wildcards: code_digest("write_videos", f"sources.{source(wildcards).type}"),
         video=lambda wildcards: experiment(wildcards).video.canonical(),
@@ -116,12 +172,12 @@ rule draw_frame_figures:
             labels={"figure": "{figure}"},
             caption="../workflow_scripts/reporting/captions/frame_figure.rst",
         ),
-    wildcard_constraints:
-        experiment=REENACTMENT,
     log:
         "results/logs/draw_frame_figures/{experiment}.log",
     benchmark:
         "results/benchmarks/draw_frame_figures/{experiment}.tsv"
+    wildcard_constraints:
+        experiment=REENACTMENT,
     params:
         code=code_digest("draw_frame_figures"),
         config=lambda wildcards: experiment(wildcards).slice("gallery", "train", "test", "apply"),

@@ -40,12 +40,12 @@ rule draw_figures:
             labels={"figure": "{figure}"},
             caption=f"{CAPTIONS}/figure.rst",
         ),
-    wildcard_constraints:
-        experiment=REMOVAL,
     log:
         "results/logs/draw_figures/{experiment}.log",
     benchmark:
         "results/benchmarks/draw_figures/{experiment}.tsv"
+    wildcard_constraints:
+        experiment=REMOVAL,
     params:
         code=code_digest("draw_figures"),
         config=lambda wildcards: experiment(wildcards).slice("gallery", "train", "test", "apply", "presence"),

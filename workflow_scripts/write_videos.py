@@ -8,8 +8,8 @@
 
 Of an applied source every clip is shown as a whole, of the target's own the held-out blocks. `{clip}` is the clip's
 path with `_` for what is neither letter, digit, `.` nor `-`. A frame without an output (no face, or an incomplete
-drawing) is in the video all the same, so that time never shifts: the driver's frame is shown whole, the drawing is black,
-and for the output stands the last one, or black (`video: {lost_frames: blank}`).
+drawing) is in the video all the same, so that time never shifts: the driver's frame is shown whole, the drawing is
+black, and for the output stands the last one, or black (`video: {lost_frames: blank}`).
 """
 
 import argparse

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
+from workflow_scripts import marking
 from workflow_scripts.files import atomic_path
 from workflow_scripts.reporting.style import FAINT, INK, PAPER, shorten, text_font
 
@@ -35,7 +36,7 @@ class Row(NamedTuple):
 
 
 def draw_gallery(titles: Sequence[str], rows: Sequence[Row], path: Path) -> None:
-    """Write a PNG with one line of pictures for each row, its text at the left.
+    """Write a marked PNG with one line of pictures for each row, its text at the left.
 
     Args:
         titles: of the columns, one for each picture of a row; a row may have fewer.
@@ -60,7 +61,7 @@ def draw_gallery(titles: Sequence[str], rows: Sequence[Row], path: Path) -> None
         for column, picture in enumerate(row.pictures):
             canvas.paste(_panel(picture, side), (_left(column, side), top))
     with atomic_path(path) as temporary:
-        canvas.save(temporary, "PNG", optimize=True)
+        marking.save_png(canvas, temporary)
 
 
 def gallery_size(lines: int, columns: int, picture_side: int) -> tuple[int, int]:
