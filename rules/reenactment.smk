@@ -70,6 +70,30 @@ rule draw_landmarks:
         "{params.shape} --output {output.drawings} --quarantine {output.quarantine} > {log} 2>&1"
 
 
+rule drive_faces:
+    input:
+        checkpoint="results/{experiment}/checkpoints/render.safetensors",
+        drawings="results/{experiment}/drawings/{source}/{shard}.arrow",
+    output:
+        "results/{experiment}/driven/{source}/{shard}.arrow",
+    log:
+        "results/logs/drive_faces/{experiment}/{source}/{shard}.log",
+    benchmark:
+        "results/benchmarks/drive_faces/{experiment}/{source}/{shard}.tsv"
+    wildcard_constraints:
+        experiment=REENACTMENT,
+    resources:
+        gpu=GPUS,
+    params:
+        code=code_digest("drive_faces"),
+        config=lambda wildcards: experiment(wildcards).slice("inference"),
+        seed=CONFIG.seed,
+        lock=LOCK,
+    shell:
+        "python -m workflow_scripts.drive_faces --config {params.config:q} --source {wildcards.source} --seed {params.seed} "
+        "--checkpoint {input.checkpoint} --drawings {input.drawings} --output {output} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
+
+
 rule score_frames:
     input:
         splits="results/{experiment}/splits.parquet",
@@ -120,6 +144,15 @@ rule summarize_frames:
         "python -m workflow_scripts.summarize_frames --metrics {input.metrics} --drawings {input.drawings} "
         "--quarantine {input.quarantine} {input.leaks} --output {output.table} --summary {output.summary} "
         "--quarantined {output.quarantine} > {log} 2>&1"
+
+
+# The target's held-out frames and every driver are shown.
+VIDEOS = [
+    f"results/{name}/videos/{shown}.json"
+    for name, chosen in CONFIG.experiments.items()
+    if chosen.system == "reenact"
+    for shown in [*chosen.test, *chosen.apply]
+]
 
 
 rule write_videos:

@@ -97,6 +97,7 @@ rule write_overview:
             for name, chosen in CONFIG.experiments.items()
             for network in chosen.networks
         ],
+        videos=VIDEOS,
         # A folder has only a time to judge it by: whether its files changed, the files above tell.
         folders=ancient(
             [
@@ -104,6 +105,7 @@ rule write_overview:
                 for name, chosen in CONFIG.experiments.items()
                 for folder in ["figures", *(f"previews/{network}" for network in chosen.networks)]
             ]
+            + [path.removesuffix(".json") for path in VIDEOS]
             + expand("results/{source}/summary", source=CONFIG.sources)
         ),
         sources=expand(
@@ -119,7 +121,10 @@ rule write_overview:
         "results/benchmarks/write_overview.tsv"
     params:
         code=code_digest("write_overview"),
-        template=file_digest("workflow_scripts/reporting/overview.html.jinja2"),
+        templates=[
+            file_digest(path.relative_to(workflow.basedir))
+            for path in sorted(Path(workflow.basedir).glob("workflow_scripts/reporting/overview/*"))
+        ],
         config=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),
         sources=list(CONFIG.sources),
         lock=LOCK,

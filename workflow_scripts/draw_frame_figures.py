@@ -28,7 +28,7 @@ from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_galle
 from workflow_scripts.shards import Shard
 from workflow_scripts.tables import read_table
 
-NEAREST = "nearest training frame"
+NEAREST = "nearest"  # of the training frames
 PAINTED = {"drawing": ("drawings", "input"), "output": ("driven", "output"), NEAREST: None}
 GALLERY = PAINTED | {"truth": ("drawings", "target")}
 APPLIED = {"driver": ("drawings", "target"), **PAINTED}

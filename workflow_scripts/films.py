@@ -16,6 +16,7 @@ from workflow_scripts.sources.videos import CONVERSION
 
 CLOCK = 90_000  # ticks of a second
 QUALITY = "20"  # x264's constant rate factor
+PAGE = "_page"  # ends the name of the shortened copy that the report shows of a large video
 GIF_CLOCK = 100  # ticks of a second, as the format has it
 BITEXACT = {"fflags": "+bitexact", "movflags": "+faststart"}
 # One thread and no choice by the processor, else files differ between machines; no B-frames: FFmpeg counts a file's

