@@ -17,6 +17,7 @@ from workflow_scripts.sources.videos import CONVERSION
 CLOCK = 90_000  # ticks of a second
 QUALITY = "20"  # x264's constant rate factor
 PAGE = "_page"  # ends the name of the shortened copy that the report shows of a large video
+FRAME = 0.04  # seconds that a frame is shown of which nothing is known
 GIF_CLOCK = 100  # ticks of a second, as the format has it
 BITEXACT = {"fflags": "+bitexact", "movflags": "+faststart"}
 # One thread and no choice by the processor, else files differ between machines; no B-frames: FFmpeg counts a file's
@@ -25,7 +26,7 @@ X264 = "threads=1:cpu-independent=1:bframes=0"
 ENCODER = {"crf": QUALITY, "preset": "medium", "flags": "+bitexact", "x264-params": X264}
 
 
-def write_mp4(path: Path, frames: Iterable[tuple[float, np.ndarray]], last: float = 0.04) -> None:
+def write_mp4(path: Path, frames: Iterable[tuple[float, np.ndarray]], last: float = FRAME) -> None:
     """Write H.264 in MP4, each frame shown at its own time.
 
     Args:

@@ -87,6 +87,7 @@ def train_network(
         "network": network,
         "config": experiment.model_validate_json(config).model_dump(mode="json"),
         "seed": seed,
+        "size": train.gather([0], torch.device("cpu"))[next(iter(columns))].shape[1],  # of the pictures, in pixels
         "steps": trainer.steps,
         "epochs": trainer.epochs,
         "device": device.type,

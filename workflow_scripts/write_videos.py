@@ -118,34 +118,39 @@ class Panels:
 
 
 def write_clip(clip: Clip, panels: Panels, reader: PictureReader, video: Video, folder: Path) -> None:
-    """Write the files of one clip; the clip is read and encoded frame by frame."""
-    times = clip.rows["time"].to_list()
-    last = times[-1] - times[-2] if len(times) > 1 else 0.04
-    shown = set(np.linspace(0, len(times) - 1, min(SHEET_FRAMES, len(times))).round().astype(int).tolist())
+    """Write the files of one clip; it is read and encoded frame by frame."""
+    start, count = clip.rows["time"].iloc[0], len(clip.rows)
+    shown = set(np.linspace(0, count - 1, min(SHEET_FRAMES, count)).round().astype(int).tolist())
     moving, still = [], []
 
     def frames() -> Iterator[tuple[float, np.ndarray]]:
-        due = times[0]
-        for number, (row, strip) in enumerate(make_strips(clip, panels, reader, video)):
-            if due <= row.time + 1e-6 and row.time < times[0] + GIF_SECONDS:
-                moving.append((row.time, _shrink(strip)))
+        due = start
+        for number, (time, strip) in enumerate(make_strips(clip, panels, reader, video)):
+            if due <= time + 1e-6 and time < start + GIF_SECONDS:
+                moving.append((time, _shrink(strip)))
                 due += 1 / GIF_PACE
             if number in shown:
-                still.append((row.time, strip))
-            yield row.time, strip
+                still.append((time, strip))
+            yield time, strip
 
     whole = folder / f"{clip.name}.mp4"
-    films.write_mp4(whole, frames(), last)
+    films.write_mp4(whole, frames(), last_length(clip))
     if whole.stat().st_size > PAGE_BYTES:
         strips = make_strips(clip, panels, reader, video)
-        short = ((row.time, _shrink(strip)) for row, strip in strips if row.time < times[0] + PAGE_SECONDS)
-        films.write_mp4(folder / f"{clip.name}{films.PAGE}.mp4", short, last)
-    films.write_gif(folder / f"{clip.name}.gif", moving, max(last, 1 / GIF_PACE))
+        short = ((time, _shrink(strip)) for time, strip in strips if time < start + PAGE_SECONDS)
+        films.write_mp4(folder / f"{clip.name}{films.PAGE}.mp4", short, last_length(clip))
+    films.write_gif(folder / f"{clip.name}.gif", moving, max(last_length(clip), 1 / GIF_PACE))
     _write_sheet(still, folder / f"{clip.name}.png")
 
 
-def make_strips(clip: Clip, panels: Panels, reader: PictureReader, video: Video) -> Iterator[tuple[object, np.ndarray]]:
-    """Yield each row with its frame of the video, uint8 (W, 3 W, 3), W being `video.width`."""
+def last_length(clip: Clip) -> float:
+    """Return how many seconds the last frame is shown: as long as the one before."""
+    times = clip.rows["time"].to_list()
+    return times[-1] - times[-2] if len(times) > 1 else films.FRAME
+
+
+def make_strips(clip: Clip, panels: Panels, reader: PictureReader, video: Video) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield the time and the frame of the video, uint8 (W, 3 W, 3), of each row, W being `video.width`."""
     black = np.zeros((video.width, video.width, 3), np.uint8)
     held = black
     for row in tqdm(clip.rows.itertuples(), clip.name, len(clip.rows), unit="frame", mininterval=2):
@@ -155,7 +160,7 @@ def make_strips(clip: Clip, panels: Panels, reader: PictureReader, video: Video)
         else:
             strip = [_resize(picture, video.width) for picture in found]
             held = strip[2] = marking.draw_label(strip[2]) if video.visible_mark else strip[2]
-        yield row, np.hstack(strip)
+        yield row.time, np.hstack(strip)
 
 
 def _read_whole(reader: PictureReader, row, side: int) -> np.ndarray:
