@@ -1,0 +1,489 @@
+"""Driven faces: scores beside the copier, videos in time and marked, the page, and one command from clip to clip."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+from PIL import Image
+from projects import ROOT, Project
+
+from workflow_scripts import (
+    draw_frame_figures,
+    films,
+    marking,
+    reenact_video,
+    score_frames,
+    summarize_frames,
+    write_overview,
+    write_videos,
+)
+from workflow_scripts.cli import UserError
+from workflow_scripts.metrics.frames import find_points, flicker, landmark_error, nearest_face
+from workflow_scripts.shards import write_shard
+from workflow_scripts.sources.videos import VideoReader
+from workflow_scripts.systems.reenact.config import Experiment
+from workflow_scripts.systems.reenact.networks import build_network
+from workflow_scripts.tables import FACE_SHAPE, INDEX, QUARANTINE, SPLITS, read_table, write_table
+from workflow_scripts.training.checkpoint import save_checkpoint
+
+SIDE = 128
+PICTURE = (np.uint8, (SIDE, SIDE, 3))
+TRAINED, HELD_OUT, DRIVEN = 6, 4, 8
+LOST = (3, 4)  # frames of the driver without a face
+# Seconds; the frame rate varies, and the clip does not begin at 0.
+TIMES = np.cumsum([0.5, 0.04, 0.1, 0.04, 0.02, 0.3, 0.04, 0.05])
+
+
+def moved(face, right: float, down: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the face's crop and landmarks, moved by some pixels."""
+    picture, points = face
+    matrix = np.float32([[SIDE / 256, 0, right], [0, SIDE / 256, down]])
+    shown = cv2.warpAffine(picture, matrix, (SIDE, SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    return shown, (points * SIDE / 256 + (right, down)).astype(np.float32)
+
+
+def write_source(root: Path, source: str, frames: list, times, splits: list[str], outputs, lost=()) -> list[dict]:
+    """Write all that the stages read of one source of one clip; return its rows of `splits`."""
+    items = [f"clip.mp4#{number:06d}" for number in range(len(frames))]
+    index = [
+        {"item": item, "file": "clip.mp4", "frame": number, "time": float(time), "shot": 0, "split": split}
+        for number, (item, time, split) in enumerate(zip(items, times, splits, strict=True))
+    ]
+    whole = [number for number in range(len(frames)) if number not in lost]
+    for path in (root / source / "index/00000.parquet", root / source / "index.parquet"):
+        write_table(path, index, INDEX)
+    gone = [
+        {"item": items[number], "stage": "find_landmarks", "reason": "no face", "detail": "none"} for number in lost
+    ]
+    write_table(root / source / "quarantine.parquet", gone, QUARANTINE)
+    home, blank = root / "reenact", np.zeros((SIDE, SIDE, 3), np.uint8)
+    points = {"landmarks": (np.float32, (68, 2))}
+    rows = [{"item": items[n], "image": frames[n][0], "landmarks": frames[n][1]} for n in whole]
+    write_shard(root / source / "crops/00000.arrow", rows, {"item": pa.string(), "image": PICTURE, **points})
+    rows = [
+        {"item": items[n], "input": frames[n][0] // 2, "target": frames[n][0], "landmarks": frames[n][1]}
+        | {"follows": n - 1 in whole, "previous": frames[n - 1][0] if n - 1 in whole else blank}
+        for n in whole
+    ]
+    columns = {"item": pa.string(), "follows": pa.bool_(), **dict.fromkeys(("input", "target", "previous"), PICTURE)}
+    write_shard(home / f"drawings/{source}/00000.arrow", rows, columns | points)
+    rows = [{"item": items[n], "output": outputs[n]} for n in whole]
+    write_shard(home / f"driven/{source}/00000.arrow", rows, {"item": pa.string(), "output": PICTURE})
+    write_table(home / f"quarantine/draw_landmarks/{source}/00000.parquet", [], QUARANTINE)
+    return [
+        {"source": source, "item": items[n], "split": splits[n], "seen": False, "scored": splits[n] != "train" or n < 2}
+        for n in whole
+    ]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, face) -> Path:
+    """A results folder up to the summary: perfect outputs for the target's own frames, a frozen face when driven."""
+    root = tmp_path_factory.mktemp("reenact") / "results"
+    own = [moved(face, 2 * n, n) for n in range(TRAINED + HELD_OUT)]
+    splits = ["train"] * TRAINED + ["test"] * HELD_OUT
+    rows = write_source(root, "woman", own, 0.04 * np.arange(len(own)), splits, [picture for picture, _ in own])
+    drives = [moved(face, 3 * (n % 3), n) for n in range(DRIVEN)]
+    frozen = [own[0][0]] * DRIVEN
+    rows += write_source(root, "man", drives, TIMES, ["apply"] * DRIVEN, frozen, LOST)
+    home = root / "reenact"
+    write_table(home / "splits.parquet", rows, SPLITS)
+    write_table(home / "quarantine/assign_splits.parquet", [], QUARANTINE)
+    for source, frames in (("woman", own), ("man", drives)):
+        shards = [f"--{kind}={home / kind / source / '00000.arrow'}" for kind in ("drawings", "driven")]
+        score_frames.main(
+            [
+                f"--source={source}",
+                f"--splits={home / 'splits.parquet'}",
+                *shards,
+                f"--crops={root / source / 'crops/00000.arrow'}",
+                "--references",
+                str(home / "drawings/woman/00000.arrow"),
+                f"--output={home / 'metrics' / source / '00000.parquet'}",
+            ]
+        )
+        clip = root.parent / source / "clip.mp4"
+        clip.parent.mkdir()
+        times = TIMES if source == "man" else 0.04 * np.arange(len(own))
+        films.write_mp4(clip, [(time, picture) for time, (picture, _) in zip(times, frames, strict=True)])
+    sources = ("man", "woman")
+    summarize_frames.main(
+        [
+            "--metrics",
+            *(str(home / "metrics" / source / "00000.parquet") for source in sources),
+            "--drawings",
+            *(str(home / "drawings" / source / "00000.arrow") for source in sources),
+            "--quarantine",
+            *(str(path) for path in sorted((home / "quarantine").rglob("*.parquet"))),
+            f"--output={home / 'metrics.parquet'}",
+            f"--summary={home / 'metrics.json'}",
+            f"--quarantined={home / 'quarantine.parquet'}",
+        ]
+    )
+    return root
+
+
+def film(results: Path, source: str, folder: Path, **video) -> Path:
+    """Write a source's videos; return their folder."""
+    home = results / "reenact"
+    write_videos.main(
+        [f"--video={json.dumps(video)}", f"--source={source}", f"--splits={home / 'splits.parquet'}"]
+        + [f"--config={json.dumps({'type': 'video', 'path': str(results.parent / source)})}"]
+        + [f"--index={results / source / 'index/00000.parquet'}"]
+        + [f"--{kind}={home / kind / source / '00000.arrow'}" for kind in ("drawings", "driven")]
+        + [f"--output={folder / source}", f"--digests={folder / source}.json"]
+    )
+    return folder / source
+
+
+def frames_of(path: Path) -> list[tuple[float, np.ndarray]]:
+    with av.open(str(path)) as container:
+        return [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+
+
+def xmp_of_mp4(path: Path) -> str:
+    """Return the XMP packet of an MP4 file, by walking its boxes."""
+    data, place = path.read_bytes(), 0
+    while place < len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        if data[place + 4 : place + 8] == b"uuid" and data[place + 8 : place + 24] == marking.XMP_BOX:
+            return data[place + 24 : place + length].decode()
+        place += length
+    return ""
+
+
+def assert_marked(path: Path) -> None:
+    """Check that another program finds the mark where the format has it."""
+    if path.suffix == ".mp4":
+        assert marking.SOURCE_TYPE in xmp_of_mp4(path)
+        with av.open(str(path)) as container:
+            assert marking.SOURCE_TYPE in container.metadata["comment"]
+    elif path.suffix == ".png":
+        assert marking.SOURCE_TYPE in Image.open(path).info["XML:com.adobe.xmp"]
+    else:
+        data = path.read_bytes()
+        start = data.index(b"\x21\xff\x0bXMP DataXMP") + 14
+        assert data[start : data.index(b"\x01\xff\xfe", start)].decode() == marking.XMP
+        with Image.open(path) as gif:
+            for number in range(gif.n_frames):
+                gif.seek(number)
+                gif.load()
+
+
+def test_a_perfect_output_has_the_truths_scores_and_beats_the_copier(results):
+    rows = read_table(results / "reenact/metrics.parquet")
+    test = rows[rows["split"] == "test"]
+    assert len(test) == HELD_OUT and (test["psnr_output"] == 100).all() and (test["ssim_output"] > 0.9999).all()
+    assert (test["psnr_nearest"] < 40).all() and (test["nme_nearest"] > test["nme_output"]).all()
+    assert (test["flicker_output"] == 0).all() and (test["change_output"] == test["change_driver"]).all()
+    assert np.allclose(test["identity_output"], test["identity_driver"])
+    assert np.allclose(test["nme_output"], test["nme_driver"]) and (test["nme_output"] < 0.04).all()
+    assert set(test["nearest_item"]) == {f"clip.mp4#{TRAINED - 1:06d}"}
+    step = np.hypot(2, 1)
+    assert np.allclose(test["nearest_distance"], step * (1 + np.arange(HELD_OUT)), rtol=1e-4)
+
+
+def test_a_training_frame_is_not_its_own_nearest(results):
+    rows = read_table(results / "reenact/metrics.parquet")
+    training = rows[rows["split"] == "train"]
+    assert len(training) == 2 and (training["nearest_item"] != training["item"]).all()
+
+
+def test_a_frozen_face_flickers_and_frames_after_a_gap_have_no_change(results):
+    driven = read_table(results / "reenact/metrics.parquet").query("source == 'man'").set_index("item")
+    assert driven["psnr_output"].isna().all() and len(driven) == DRIVEN - len(LOST)
+    first = ["clip.mp4#000000", "clip.mp4#000005"]  # of the clip, and after the frames that were lost
+    assert driven.loc[first, "change_output"].isna().all() and driven.loc[first, "flicker_output"].isna().all()
+    others = driven.drop(index=first)
+    assert (others["change_output"] == 0).all() and (others["flicker_output"] > 1).all()
+
+
+def test_flicker_is_least_for_the_change_of_the_driver():
+    faithful, frozen, jumping = (flicker(change, 4.0) for change in (4.2, 0.0, 16.0))
+    assert faithful < 0.1 and frozen > 1 and jumping > 1
+    assert flicker(0.0, 0.0) == 0
+
+
+def test_landmark_error_is_in_distances_of_the_eye_corners(face):
+    _, points = face
+    eyes = np.linalg.norm(points[36] - points[45])
+    assert landmark_error(points, points) == 0
+    assert landmark_error((*points, eyes, 0), points) == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("side", [64, 256])
+def test_landmarks_are_found_on_small_outputs_in_their_own_pixels(face, side):
+    picture, points = face
+    small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    assert landmark_error(find_points(small), (points + 0.5) * side / 256 - 0.5) < 0.05
+    assert find_points(np.full((side, side, 3), 90, np.uint8)) is None
+
+
+def test_the_nearest_face_is_the_least_mean_distance(face):
+    _, points = face
+    row, distance = nearest_face(points, np.stack([points + 5, (*points, 0, 2), points - 9]))
+    assert (row, distance) == (1, pytest.approx(2))
+
+
+def test_the_summary_tells_own_frames_from_driven_ones_and_the_gap(results):
+    summary = json.loads((results / "reenact/metrics.json").read_text())
+    entries = {(entry["split"], entry["source"]): entry for entry in summary["scores"]}
+    assert set(entries) == {
+        (s, n) for s, source in (("test", "woman"), ("train", "woman"), ("apply", "man")) for n in (None, source)
+    }
+    assert entries["test", None]["mean"]["psnr_output"] == 100 and entries["apply", None]["mean"]["psnr_output"] is None
+    assert entries["apply", "man"]["mean"]["found_driver"] == 1
+    assert summary["gaps"][0]["gap"]["psnr_output"] == 0 and summary["items"]["man"] == {"paired": 6, "scored": 6}
+
+
+def test_videos_keep_the_drivers_time_at_a_variable_frame_rate(results, tmp_path):
+    folder = film(results, "man", tmp_path)
+    shown = frames_of(folder / "clip.mp4")
+    assert [time for time, _ in shown] == pytest.approx(TIMES - TIMES[0], abs=1e-4)
+    assert shown[0][1].shape == (256, 768, 3)
+    with av.open(str(folder / "clip.mp4")) as container:
+        assert container.duration / 1e6 == pytest.approx(TIMES[-1] - TIMES[0] + 0.05, abs=1e-3)
+    with Image.open(folder / "clip.gif") as gif:
+        lengths = [gif.info["duration"] for number in range(gif.n_frames) if gif.seek(number) is None]
+    assert sum(lengths[:-1]) / 1000 <= TIMES[-1] - TIMES[0] + 0.01
+
+
+@pytest.mark.parametrize("lost_frames", ["hold", "blank"])
+def test_a_lost_frame_is_held_or_blank_and_the_driver_shown(results, tmp_path, lost_frames):
+    shown = [strip for _, strip in frames_of(film(results, "man", tmp_path, lost_frames=lost_frames) / "clip.mp4")]
+    assert len(shown) == DRIVEN
+    for number in LOST:
+        driver, drawing, output = np.split(shown[number].astype(int), 3, axis=1)
+        before = shown[LOST[0] - 1][:, 512:].astype(int)
+        assert driver.mean() > 30 and drawing.max() < 12
+        assert abs(output - before).mean() < 2 if lost_frames == "hold" else output.max() < 12
+
+
+def test_only_the_held_out_frames_of_the_target_are_shown(results, tmp_path):
+    assert len(frames_of(film(results, "woman", tmp_path) / "clip.mp4")) == HELD_OUT
+
+
+def test_every_file_is_marked_and_equal_each_time(results, tmp_path):
+    first, second = film(results, "man", tmp_path / "a"), film(results, "man", tmp_path / "b")
+    assert {path.name for path in first.iterdir()} == {"clip.mp4", "clip.gif", "clip.png"}
+    for path in first.iterdir():
+        assert_marked(path)
+        assert path.read_bytes() == (second / path.name).read_bytes()
+
+
+def test_a_visible_mark_changes_the_output_alone(results, tmp_path):
+    plain = frames_of(film(results, "man", tmp_path / "plain") / "clip.mp4")[0][1]
+    labelled = frames_of(film(results, "man", tmp_path / "labelled", visible_mark=True) / "clip.mp4")[0][1]
+    change = abs(plain.astype(int) - labelled).max(axis=2)
+    assert change[:, 520:].max() > 100 and change[:, :500].max() < 40 and change[:180, 520:].max() < 40
+
+
+def test_figures_and_page_show_the_videos_and_are_marked(results, tmp_path):
+    home = results / "reenact"
+    curves = pd.DataFrame({"step": [1, 2], "epoch": 1, "split": "train", "name": "render l1", "value": [2.0, 1.0]})
+    write_table(home / "curves/render.parquet", curves)
+    (home / "previews/render").mkdir(parents=True)
+    config = {"system": "reenact", "train": ["woman"], "test": ["woman"], "apply": ["man"], "gallery": 2}
+    draw_frame_figures.main(
+        [
+            f"--config={json.dumps(config)}",
+            f"--metrics={home / 'metrics.parquet'}",
+            f"--curves={home / 'curves/render.parquet'}",
+            f"--output={home / 'figures'}",
+            "--index",
+            *(str(results / source / "index.parquet") for source in ("man", "woman")),
+            "--drawings",
+            *map(str, sorted((home / "drawings").rglob("*.arrow"))),
+            "--driven",
+            *map(str, sorted((home / "driven").rglob("*.arrow"))),
+            f"--digests={home / 'figures.json'}",
+        ]
+    )
+    names = {"applied_man.png", "gallery_woman.png", "time_man.svg", "time_woman.svg", "curves_render.svg"}
+    assert {path.name for path in (home / "figures").iterdir()} == names
+    for path in (home / "figures").glob("*.png"):
+        assert_marked(path)
+    for source in ("man", "woman"):
+        film(results, source, home / "videos")
+    page = tmp_path / "overview.html"
+    write_overview.main([f"--config={json.dumps({'reenact': config})}", f"--folder={results}", f"--output={page}"])
+    text = page.read_text()
+    assert text.count("data:video/mp4;base64,") == 2 and "pictures only" in text and "100.00 dB" in text
+
+
+def test_a_large_video_is_shown_by_a_small_copy(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(write_videos, "PAGE_BYTES", 1000)
+    folder = film(results, "man", tmp_path / "videos")
+    (found,) = write_overview.find_videos(tmp_path / "videos")
+    assert found["page"] == folder / "clip_page.mp4" and found["shortened"] and found["whole"] == "clip.mp4"
+    assert frames_of(found["page"])[0][1].shape == (128, 384, 3)
+    assert_marked(found["page"])
+
+
+def test_the_configuration_of_make_run_plans_every_stage(tmp_path, astronaut):
+    project = Project.create(tmp_path, astronaut)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["experiments"] = {"reenact": config["experiments"]["reenact"]}
+    config["sources"] = {name: config["sources"][name] for name in ("woman", "man")}
+    project.configure(config)
+    stages = project.planned()
+    assert stages["draw_landmarks"] == stages["drive_faces"] == stages["score_frames"] == stages["write_videos"] == 2
+    assert stages["summarize_frames"] == stages["draw_frame_figures"] == stages["train_network"] == 1
+    assert not {"make_pairs", "predict_maps", "summarize_metrics", "draw_figures"} & set(stages)
+
+
+# One command
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory, face) -> Path:
+    """A network that has learnt nothing, with the shape of the fixture's face."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    render = {"halvings": 5, "channels": 4, "max_channels": 8, "perceptual": "none"}
+    config = Experiment(system="reenact", render=render)
+    description = {"system": "reenact", "network": "render", "config": config.model_dump(mode="json"), "size": 64}
+    save_checkpoint(folder / "render.safetensors", build_network("render", config), description)
+    shape = face[1] / 4
+    write_table(
+        folder / "face_shape.parquet",
+        pd.DataFrame({"point": range(68), "x": shape[:, 0], "y": shape[:, 1]}),
+        FACE_SHAPE,
+    )
+    return folder / "render.safetensors"
+
+
+def write_clip(path: Path, pictures, times=None, turn: int = 0, sound: bool = False) -> Path:
+    """Write an MP4, its pictures or its sound alone."""
+    with av.open(str(path), "w") as container:
+        if sound:
+            stream = container.add_stream("aac", rate=16000)
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+            frame.rate = 16000
+            container.mux([*stream.encode(frame), *stream.encode()])
+            return path
+        stream = container.add_stream("libx264", rate=25, options={"crf": "15"})
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, 1000)
+        stream.codec_context.time_base = Fraction(1, 1000)
+        if turn:
+            stream.set_display_rotation(turn)
+        for picture, time in zip(pictures, times or range(0, 40 * len(pictures), 40), strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def portrait(astronaut) -> np.ndarray:
+    return np.ascontiguousarray(astronaut[:300, 70:370])
+
+
+def drive(checkpoint: Path, driver: Path, *options: str) -> SimpleNamespace:
+    output = driver.with_name("out.mp4")
+    reenact_video.main([f"--checkpoint={checkpoint}", f"--driver={driver}", f"--output={output}", *options])
+    return SimpleNamespace(path=output, frames=frames_of(output))
+
+
+def test_one_command_drives_the_face_in_time_and_marked(checkpoint, portrait, tmp_path, capsys):
+    nobody = np.full_like(portrait, 90)
+    times = [0, 40, 140, 160, 400]
+    driver = write_clip(tmp_path / "webcam.mp4", [portrait, portrait, nobody, portrait, portrait], times)
+    made = drive(checkpoint, driver, "--lost-frames=blank", "--width=64")
+    assert [time for time, _ in made.frames] == pytest.approx([time / 1000 for time in times], abs=1e-3)
+    assert made.frames[0][1].shape == (64, 192, 3)
+    assert made.frames[2][1][:, 130:].max() < 12 and made.frames[1][1][:, 130:].max() > 12
+    assert "1 without an output: no face" in capsys.readouterr().err
+    assert_marked(made.path)
+
+
+def test_a_single_frame_is_driven(checkpoint, portrait, tmp_path):
+    assert len(drive(checkpoint, write_clip(tmp_path / "one.mp4", [portrait])).frames) == 1
+
+
+def test_a_turned_phone_video_is_upright(checkpoint, portrait, tmp_path):
+    driver = write_clip(tmp_path / "phone.mp4", [np.rot90(portrait)] * 2, turn=90)
+    assert VideoReader(driver).read(0)[:40].mean() == pytest.approx(portrait[:40].mean(), abs=8)
+    assert len(drive(checkpoint, driver).frames) == 2
+
+
+def test_of_two_faces_the_larger_drives_and_a_cut_is_passed(checkpoint, portrait, tmp_path):
+    small = cv2.resize(portrait, (200, 200))
+    both = np.full((300, 560, 3), 120, np.uint8)
+    both[:, :300], both[50:250, 330:530] = portrait, small
+    turned = both[:, ::-1]
+    made = drive(checkpoint, write_clip(tmp_path / "two.mp4", [both, both, turned, turned]))
+    assert len(made.frames) == 4
+    crops = [strip[:, :256].astype(int) for _, strip in made.frames]
+    assert abs(crops[0] - crops[1]).mean() < 3 and abs(crops[0][:, ::-1] - crops[2]).mean() < 12
+
+
+def test_a_4k_video_is_driven(checkpoint, portrait, tmp_path):
+    large = cv2.resize(portrait, (2160, 2160))
+    wide = np.full((2160, 3840, 3), 120, np.uint8)
+    wide[:, 800:2960] = large
+    assert len(drive(checkpoint, write_clip(tmp_path / "4k.mp4", [wide])).frames) == 1
+
+
+def test_of_a_truncated_video_the_whole_frames_are_driven(checkpoint, portrait, tmp_path, capsys):
+    driver = tmp_path / "cut.mkv"
+    whole = write_clip(tmp_path / "whole.mkv", [portrait] * 30)
+    driver.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.75)])
+    assert 1 <= len(drive(checkpoint, driver).frames) < 30
+    assert "without an output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("no face", "no frame can drive a face: 2 no face"),
+        ("sound alone", "it has no pictures, only sound"),
+        ("no video", "it is in no known video format"),
+        ("absent", "no such file"),
+        ("a picture", "ends in none of"),
+    ],
+)
+def test_a_driver_that_cannot_drive_is_refused_with_one_line(checkpoint, portrait, tmp_path, case, said):
+    driver = tmp_path / ("driver.png" if case == "a picture" else "driver.mp4")
+    if case == "no face":
+        write_clip(driver, [np.full_like(portrait, 90)] * 2)
+    elif case == "sound alone":
+        write_clip(driver, [], sound=True)
+    elif case != "absent":
+        driver.write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match=said) as refused:
+        drive(checkpoint, driver)
+    assert "\n" not in str(refused.value) and not driver.with_name("out.mp4").exists()
+
+
+def test_wrong_options_and_checkpoints_are_refused_with_the_remedy(checkpoint, portrait, tmp_path):
+    driver = write_clip(tmp_path / "driver.mp4", [portrait])
+
+    def refusal(*options: str, output: str = "out.mp4", network: Path = checkpoint) -> str:
+        with pytest.raises(UserError) as refused:
+            reenact_video.main(
+                [f"--checkpoint={network}", f"--driver={driver}", f"--output={tmp_path / output}", *options]
+            )
+        return str(refused.value)
+
+    assert "write `--output" in refusal(output="out.gif")
+    assert "is the driver itself" in refusal(output="driver.mp4")
+    assert "--normalize size" in refusal("--normalize=size") and "--lost-frames drop" in refusal("--lost-frames=drop")
+    assert "no file" in refusal(network=tmp_path / "render.safetensors")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in ("render.safetensors", "render.json"):
+        (alone / name).write_bytes((checkpoint.parent / name).read_bytes())
+    assert "face_shape.parquet" in refusal(network=alone / "render.safetensors")
+    description = json.loads((alone / "render.json").read_text())
+    (alone / "render.json").write_text(json.dumps(description | {"system": "unmask"}))
+    assert "of system unmask" in refusal(network=alone / "render.safetensors")
