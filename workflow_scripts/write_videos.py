@@ -38,6 +38,7 @@ from workflow_scripts.tables import read_table, read_tables
 
 SMALL = 128  # pixels of a picture in what is small
 GIF_SECONDS, GIF_PACE = 6.0, 10.0  # seconds, frames a second
+LABEL = "AI-generated"
 PAGE_BYTES, PAGE_SECONDS = 1_500_000, 20.0  # what the report can hold; of a larger video, a small copy of its beginning
 SHEET_FRAMES, SHEET_SIDE, GAP, HEADER = 8, 126, 6, 20  # frames, then pixels
 
@@ -159,8 +160,20 @@ def make_strips(clip: Clip, panels: Panels, reader: PictureReader, video: Video)
             strip = [_read_whole(reader, row, video.width), black, held if video.lost_frames == "hold" else black]
         else:
             strip = [_resize(picture, video.width) for picture in found]
-            held = strip[2] = marking.draw_label(strip[2]) if video.visible_mark else strip[2]
+            held = strip[2] = draw_label(strip[2]) if video.visible_mark else strip[2]
         yield row.time, np.hstack(strip)
+
+
+def draw_label(picture: np.ndarray) -> np.ndarray:
+    """Return a picture, RGB uint8 (H, W, 3), with `LABEL` in its lower left corner."""
+    image = Image.fromarray(picture)
+    size = max(9, picture.shape[0] // 18)
+    font, draw = text_font("DejaVuSans-Bold", size), ImageDraw.Draw(image, "RGBA")
+    place = (size // 2, picture.shape[0] - size // 2)
+    left, top, right, bottom = draw.textbbox(place, LABEL, font, anchor="lb")
+    draw.rectangle((left - size // 3, top - size // 3, right + size // 3, bottom + size // 3), (0, 0, 0, 150))
+    draw.text(place, LABEL, (255, 255, 255), font, anchor="lb")
+    return np.asarray(image)
 
 
 def _read_whole(reader: PictureReader, row, side: int) -> np.ndarray:
