@@ -216,7 +216,7 @@ def test_landmark_error_is_in_distances_of_the_eye_corners(face):
     _, points = face
     eyes = np.linalg.norm(points[36] - points[45])
     assert landmark_error(points, points) == 0
-    assert landmark_error((*points, eyes, 0), points) == pytest.approx(1, rel=1e-5)
+    assert landmark_error(points + np.array([eyes, 0]), points) == pytest.approx(1, rel=1e-5)
 
 
 @pytest.mark.parametrize("side", [64, 256])
@@ -229,7 +229,7 @@ def test_landmarks_are_found_on_small_outputs_in_their_own_pixels(face, side):
 
 def test_the_nearest_face_is_the_least_mean_distance(face):
     _, points = face
-    row, distance = nearest_face(points, np.stack([points + 5, (*points, 0, 2), points - 9]))
+    row, distance = nearest_face(points, np.stack([points + 5, points + np.array([0, 2]), points - 9]))
     assert (row, distance) == (1, pytest.approx(2))
 
 
