@@ -45,7 +45,13 @@ def tiny_config() -> dict:
     experiment |= {"evaluation": {"features": "none"}, "gallery": 2}
     for network in ("map", "edit"):
         experiment[network]["unet"] = {"blocks": 5, "channels": 4, "max_channels": 8, "squeeze_excitation": []}
-        experiment[network]["training"] = {"epochs": 1, "batch_size": 8, "preview_items": 2, "save_every": 1}
+        experiment[network]["training"] = {
+            "epochs": 1,
+            "batch_size": 8,
+            "preview_items": 2,
+            "save_every": 1,
+            "threads": 1,
+        }
     experiment["edit"]["perceptual"] = "none"
     config["experiments"] = {"unmask": experiment}
     return config

@@ -404,8 +404,7 @@ def test_a_real_run_gives_landmarks_and_objects_and_an_added_picture_redoes_its_
     later = (pictures / made.names[6]).rename(tmp_path / "later.jpg")
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     source = {"type": "coco", "path": "coco", "set": "val2017", "faces": {"detector": "dlib_hog"}}
-    config |= {"sources": {"coco": source}, "shard_size": 4}
-    config["experiments"]["unmask"] |= {"train": ["coco"], "test": ["coco"]}
+    config |= {"sources": {"coco": source}, "shard_size": 4, "experiments": {}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     targets = [
         f"results/coco/{file}" for file in ("index.parquet", "quarantine.parquet", "rejected_annotations.parquet")

@@ -271,7 +271,8 @@ def test_a_face_known_to_have_one_is_left_out(project):
 
 def test_a_tiny_training_from_pairs_to_outputs(project):
     """Both networks by the stage, then maps and outputs: equal again, and with the same noise."""
-    loop = {"epochs": 2, "batch_size": 4, "precision": "fp32", "preview_items": 2, "preview_steps": 2, "save_every": 1}
+    loop = {"epochs": 2, "batch_size": 4, "precision": "fp32", "preview_items": 2, "preview_steps": 2}
+    loop |= {"save_every": 1, "threads": 1}
     experiment = {
         "system": "moustache", "train": ["faces"], "test": ["faces"],
         "map": {"unet": {"blocks": 5, "channels": 4, "max_channels": 8, "down": "strided_conv", "slope": 0},
