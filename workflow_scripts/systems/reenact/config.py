@@ -56,11 +56,13 @@ class RenderNetwork(Model):
         "published: `false`",
     )
     l1: float = Field(100.0, ge=0, description="weight of the mean absolute difference (pictures in -1..1)")
-    adversarial: float = Field(1.0, ge=0, description="weight of the conditional discriminator's verdict; 0: none")
+    adversarial: float = Field(
+        0.1, ge=0, description="weight of the conditional discriminator's verdict; published: 1; 0: none"
+    )
     perceptual: Literal["none", "efficientnet_lite0", "vgg19"] = Field(
         "efficientnet_lite0", description="network whose features are compared; published: `none`"
     )
-    perceptual_weight: float = Field(10.0, ge=0, description="weight of the mean absolute difference of its features")
+    perceptual_weight: float = Field(2.0, ge=0, description="weight of the mean absolute difference of its features")
     training: Training = Training(
         epochs=50,
         batch_size=4,
