@@ -65,7 +65,7 @@ def test_a_second_clone_takes_what_the_first_made(shared, clone):
 
 
 EDITS = {
-    "code": edit_code("faces/detection.py", "import ", "import string\nimport "),
+    "code": edit_code("faces/detection.py", "import numpy", "import string\n\nimport numpy"),
     "config": edit_config("sources.photos.faces", {"min_size": 30}),
     "input": lambda project: (project.root / "photos/portrait_00.png").unlink(),
 }
