@@ -48,13 +48,27 @@ def test_lies_between_nose_and_upper_lip(face, kind, style):
         rows, columns = np.nonzero(covered)
         assert rows.min() >= landmarks[30, 1]  # not on the nose's tip
         above = np.interp(columns, landmarks[48:55, 0], landmarks[48:55, 1])
-        within = (columns > landmarks[48, 0]) & (columns < landmarks[54, 0])
+        within = (columns > landmarks[48, 0] + 2) & (
+            columns < landmarks[54, 0] - 2
+        )  # beside the corners hair hangs down
         assert (rows[within] < above[within] + 2).mean() > 0.99  # above the lip's line, where there is a lip
         assert covered[inside(landmarks[48:60])].mean() < 0.05
         assert not covered[inside(landmarks[36:42]) | inside(landmarks[42:48])].any()
         if kind != "pencil":
             assert result.coverage[philtrum[1] - 2 : philtrum[1] + 3, philtrum[0] - 2 : philtrum[0] + 3].mean() > 90
         assert fit_reason(result.coverage, landmarks, Fit(), COVERS) is None
+
+
+@pytest.mark.parametrize("kind", STYLES)
+def test_stays_on_the_face_also_where_a_smile_is_wide(face, kind):
+    image, landmarks = face
+    smile = landmarks.copy()
+    middle = smile[51, 0]
+    smile[48:68, 0] = middle + 1.25 * (smile[48:68, 0] - middle)
+    outline = cv2.fillPoly(np.zeros(image.shape[:2], np.uint8), [cv2.convexHull(np.round(smile[:27]).astype(int))], 1)
+    for seed in range(4):
+        coverage = draw(image, smile, kind, seed).coverage.astype(float)
+        assert (coverage * (1 - outline)).sum() < 0.01 * coverage.sum()
 
 
 def test_styles_differ_in_shape(face):

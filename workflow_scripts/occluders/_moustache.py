@@ -15,7 +15,8 @@ from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._fit import Covers
 from workflow_scripts.occluders._placement import Placement
 
-PLACEMENT = Placement(seam=(27, 51), anchors=(31, 32, 48, 49, 50), wraps=False)
+# The jaw's points keep what lies beyond the mouth's corners on the cheek.
+PLACEMENT = Placement(seam=(27, 51), anchors=(3, 4, 31, 32, 48, 49, 50), wraps=False)
 _REACH = (-0.6, 0.2, 0.6, 0.78)  # left, top, right, bottom of the part of the canvas that is drawn on
 COVERS = Covers(area=(0.001, 0.1), mouth=(0, 0.12), eyes=(0, 0), nostrils=(0, 0.25))
 
@@ -27,6 +28,7 @@ _FACTOR_BITS = 4
 _UNDER = 0.75  # what lies between the hairs is their shadow
 _PLAIN = np.array([(0.10, 0.08, 0.07), (0.16, 0.11, 0.08), (0.26, 0.17, 0.10)], np.float32)
 _GREY = np.float32([0.62, 0.61, 0.60])
+_CORNER = 0.28  # of the mean face's mouth
 _MARGIN = 0.012  # units between the hair and the lip's line
 
 
@@ -128,7 +130,10 @@ def to_canvas(face: Face, points: np.ndarray) -> np.ndarray:
     """Map (…, 2) u, v of the upper lip to the canvas."""
     u, v = points[..., 0], points[..., 1]
     corners = np.maximum(np.abs(face.points[[48, 54], 0]), 0.12)
-    x = u * np.where(u < 0, corners[0], corners[1])
+    corner = np.where(u < 0, corners[0], corners[1])
+    # A smile widens the lip, not the hair's ends beyond it.
+    beyond = np.maximum(np.abs(u) - 1, 0) * np.minimum(corner, _CORNER)
+    x = np.sign(u) * (np.minimum(np.abs(u), 1) * corner + beyond)
     lip = _line(face.points[48:55], x, 0.15) - _MARGIN
     nose = np.minimum(_line(face.points[31:36], x, 0.35), lip - 0.02)
     return np.stack([x, nose + v * (lip - nose)], -1)

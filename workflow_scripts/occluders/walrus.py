@@ -10,9 +10,9 @@ from workflow_scripts.occluders._moustache import Cut, draw_moustache
 
 _CUT = Cut(
     outline=(
-        (0, 0.15),
-        (0.2, 0.08),
-        (0.55, 0.15),
+        (0, 0.24),
+        (0.2, 0.18),
+        (0.55, 0.22),
         (0.9, 0.45),
         (1.2, 1.0),
         (1.32, 1.7),
