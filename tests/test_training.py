@@ -380,6 +380,27 @@ def test_an_enlarged_item_is_shown_through_a_random_window_and_mirrored_half_of_
     assert all(plain[name] is x for name, x in batch.items())
 
 
+def test_a_moved_item_is_shifted_turned_and_scaled_a_little_all_columns_alike():
+    side, move = 64, 0.1
+    places = (torch.arange(side, dtype=torch.float32) + 0.5) / side - 0.5
+    picture = torch.stack([places.expand(side, side), places[:, None].expand(side, side), torch.zeros(side, side)])
+    keys = [Key("source", str(number), 0) for number in range(200)]
+    batch = {"input": picture.expand(200, 3, side, side), "map": picture[None, :1].expand(200, 1, side, side)}
+    shown = augment(batch, keys, 1, 0, Training(move=move), flipped)
+    assert torch.allclose(shown["input"][:, :1], shown["map"], atol=1e-6)
+    middle = shown["input"][:, :2, 31:33, 31:33].mean(dim=(2, 3))  # where the middle came from
+    across = (shown["input"][:, :2, 32, 40] - shown["input"][:, :2, 32, 24]) * side / 16  # a step to the right
+    size, turn = across.norm(dim=1), torch.atan2(across[:, 1], across[:, 0])
+    for values, center, reach in (
+        (middle[:, 0], 0, move),
+        (middle[:, 1], 0, move),
+        (turn, 0, move),
+        (1 / size, 1, move),
+    ):
+        assert (values - center).abs().max() <= reach * 1.01
+        assert values.min() < center - 0.9 * reach and values.max() > center + 0.9 * reach
+
+
 def test_columns_are_joined_by_item_and_an_incomplete_join_is_named(shards, tmp_path):
     pairs = sorted(shards.glob("pairs/*/*.arrow"))
     maps = sorted(shards.glob("maps/*/*.arrow"))

@@ -311,6 +311,12 @@ class Training(Model):
         description="a training item is enlarged by this, and a window of its old size at a random place is shown; "
         "published by pix2pix: 1.117 (286 of 256 pixels); 1: none",
     )
+    move: float = Field(
+        0.0,
+        ge=0,
+        le=0.3,
+        description="largest shift (of the side), turn (in radians) and relative change of size of a training item",
+    )
     jitter: float = Field(
         0.0,
         ge=0,

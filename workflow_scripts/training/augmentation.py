@@ -21,20 +21,20 @@ def augment(
     config: Training,
     mirror: Callable[[Batch], dict[str, Tensor]],
 ) -> dict[str, Tensor]:
-    """Mirror half of the items, show a window of each enlarged, change its colours; all columns of an item alike.
+    """Mirror half of the items, show a window of each enlarged, move and recolour it; all columns of an item alike.
 
     Args:
         batch: as `to_float` returns it.
         keys: of the items; with `seed` and `epoch` they decide what is done to each.
         seed: of the experiment.
         epoch: from 0.
-        config: its keys `flip`, `enlarge` and `jitter` are used.
+        config: its keys `flip`, `enlarge`, `move` and `jitter` are used.
         mirror: returns all columns mirrored, as `System.mirror`.
 
     Returns:
         The columns, of their old sizes; maps keep their values' range, not their values: an enlarged edge is soft.
     """
-    draws = np.stack([item_rng(seed, str(key), f"augmentation {epoch}").random(8) for key in keys])
+    draws = np.stack([item_rng(seed, str(key), f"augmentation {epoch}").random(12) for key in keys])
     columns = dict(batch)
     device = next(iter(columns.values())).device
     if config.flip:
@@ -42,7 +42,9 @@ def augment(
         flipped = mirror(columns)
         columns = {name: torch.where(mirrored, flipped[name], x) for name, x in columns.items()}
     if config.enlarge > 1:
-        columns = {name: _windows(x, config.enlarge, draws[:, 6:]) for name, x in columns.items()}
+        columns = {name: _windows(x, config.enlarge, draws[:, 6:8]) for name, x in columns.items()}
+    if config.move:
+        columns = _moved(columns, config.move * (2 * draws[:, 8:] - 1))
     if config.jitter:
         factors = torch.as_tensor(1 + config.jitter * (2 * draws[:, 1:6] - 1), dtype=torch.float32, device=device)
         columns = {name: _recoloured(x, factors[..., None, None]) for name, x in columns.items()}
@@ -58,6 +60,26 @@ def _windows(x: Tensor, factor: float, draws: np.ndarray) -> Tensor:
         picture[:, top : top + side, left : left + side] for picture, (top, left) in zip(larger, places, strict=True)
     ]
     return torch.stack(cut).contiguous(memory_format=torch.channels_last)
+
+
+def _moved(columns: Batch, amounts: np.ndarray) -> dict[str, Tensor]:
+    """Shift, turn and scale the items of all columns; what comes in at the border is mirrored.
+
+    Args:
+        columns: (N, C, S, S) each.
+        amounts: (N, 4): shift across and along, in sides; turn in radians; relative change of size.
+    """
+    across, along, turn, growth = amounts.T
+    cosine, sine = np.cos(turn) / (1 + growth), np.sin(turn) / (1 + growth)
+    # A grid's side is 2.
+    matrices = np.stack([np.stack([cosine, -sine, 2 * across], 1), np.stack([sine, cosine, 2 * along], 1)], 1)
+    moved = {}
+    for name, x in columns.items():
+        theta = torch.as_tensor(matrices, dtype=x.dtype, device=x.device)
+        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+        sampled = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        moved[name] = sampled.contiguous(memory_format=torch.channels_last)
+    return moved
 
 
 def _recoloured(x: Tensor, factors: Tensor) -> Tensor:

@@ -70,6 +70,7 @@ class RenderNetwork(Model):
         betas=(0.5, 0.999),
         schedule="cosine",
         ema=0.999,
+        move=0.05,
     )
 
     def check_size(self, where: str, size: int) -> None:
