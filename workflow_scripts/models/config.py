@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from workflow_scripts.config import Model
+from workflow_scripts.config import Fraction, Model
 
 
 class UNetConfig(Model):
@@ -42,3 +42,39 @@ class UNetConfig(Model):
                 f"{where}.blocks: {self.blocks} blocks shrink crops of {size} pixels to {side}; "
                 f"write `blocks: {self.blocks - 2}` or a larger `crop: {{size: …}}`"
             )
+
+
+class Pix2PixConfig(Model):
+    """The U-Net generator of pix2pix."""
+
+    halvings: int = Field(
+        8,
+        ge=2,
+        le=8,
+        description="times that a picture is halved; one whose side is no multiple of 2 to this power is padded by "
+        "reflection and the output cropped; published: 8",
+    )
+    channels: int = Field(64, ge=1, description="channels of the first block; each deeper block has twice as many")
+    max_channels: int = Field(512, ge=1, description="channels of a block at most")
+    up: Literal["transposed_conv", "nearest"] = Field(
+        "nearest",
+        description="how a decoder block doubles its size; `transposed_conv` as published, `nearest`: no checkerboard",
+    )
+    dropout: Fraction = Field(0.0, description="rate in the three deepest decoder blocks; published: 0.5")
+
+    def check_padding(self, where: str, size: int) -> None:
+        """Raise `ValueError` for pictures of `size` pixels that reflection cannot pad."""
+        padded = self.padded(size)
+        if (padded - size + 1) // 2 >= size:
+            raise ValueError(
+                f"{where}.halvings: crops of {size} pixels are too small to be padded to {padded}; "
+                f"write `halvings: {size.bit_length() - 1}` or a larger `crop: {{size: …}}`"
+            )
+
+    def padded(self, size: int) -> int:
+        """Return the size that a picture of `size` pixels is padded to."""
+        return -(-size // 2**self.halvings) * 2**self.halvings
+
+    def ends_in_one(self, size: int) -> bool:
+        """Return whether the deepest block sees one pixel of it, which has no statistics of its own."""
+        return self.padded(size) == 2**self.halvings

@@ -7,29 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from workflow_scripts.config import Difference, Fraction, Model, Occluders, Training
+from workflow_scripts.config import Difference, Model, Occluders, Training
+from workflow_scripts.models.config import Pix2PixConfig
 from workflow_scripts.systems._removal.config import MapNetwork, RemovalExperiment
 
 STYLES = ("chevron", "handlebar", "pencil", "toothbrush", "walrus")
-
-
-class GeneratorConfig(Model):
-    """The U-Net generator of TensorFlow's pix2pix tutorial."""
-
-    halvings: int = Field(
-        5,
-        ge=2,
-        le=8,
-        description="times that a picture is halved; one whose side is no multiple of 2 to this power is padded by "
-        "reflection and the output cropped; published: 8",
-    )
-    channels: int = Field(64, ge=1, description="channels of the first block; each deeper block has twice as many")
-    max_channels: int = Field(512, ge=1, description="channels of a block at most")
-    up: Literal["transposed_conv", "nearest"] = Field(
-        "nearest",
-        description="how a decoder block doubles its size; `transposed_conv` as published, `nearest`: no checkerboard",
-    )
-    dropout: Fraction = Field(0.0, description="rate in the three deepest decoder blocks; published: 0.5")
 
 
 class PaintLosses(Model):
@@ -58,7 +40,7 @@ class PaintNetwork(Model):
         True, description="the network paints what the filled picture lacks, not all anew; published: `false`"
     )
     sees_map: bool = Field(True, description="the network is also shown the map; published: `false`")
-    generator: GeneratorConfig = GeneratorConfig()
+    generator: Pix2PixConfig = Pix2PixConfig(halvings=5)
     discriminator_channels: int = Field(64, ge=1, description="channels of the discriminator's first layer")
     perceptual: Literal["none", "efficientnet_lite0", "vgg19"] = Field(
         "efficientnet_lite0", description="network whose features are compared; published: `none`"
@@ -70,15 +52,8 @@ class PaintNetwork(Model):
 
     def check_size(self, where: str, size: int) -> None:
         """Raise `ValueError` for crops that reflection cannot pad, and for a batch that leaves nothing to normalise."""
-        multiple = 2**self.generator.halvings
-        padded = -(-size // multiple) * multiple
-        if (padded - size + 1) // 2 >= size:
-            fitting = size.bit_length() - 1
-            raise ValueError(
-                f"{where}.generator.halvings: crops of {size} pixels are too small to be padded to {padded}; "
-                f"write `halvings: {fitting}` or a larger `crop: {{size: …}}`"
-            )
-        if padded == multiple and self.training.batch_size == 1:
+        self.generator.check_padding(f"{where}.generator", size)
+        if self.generator.ends_in_one(size) and self.training.batch_size == 1:
             raise ValueError(
                 f"{where}.training.batch_size: {self.generator.halvings} halvings leave one pixel of crops of {size}, "
                 "which batch normalisation cannot normalise alone; write `batch_size: 2`"

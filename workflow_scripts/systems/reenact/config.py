@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from workflow_scripts.config import BaseExperiment, BaseSource, Fraction, Model, Training, Weights
+from workflow_scripts.config import BaseExperiment, BaseSource, Model, Training, Weights
+from workflow_scripts.models.config import Pix2PixConfig
 
 HEADS = ("head", "whole")  # frames of a crop in which a head moves
 VIDEOS = ("video", "sample_video")  # types of sources whose items have an order in time
@@ -27,7 +28,7 @@ class Drawing(Model):
     )
 
 
-class RenderNetwork(Model):
+class RenderNetwork(Pix2PixConfig):
     """pix2pix: the network that paints the face that a drawing stands for."""
 
     variant: Literal["original", "tensorflow"] = Field(
@@ -35,21 +36,7 @@ class RenderNetwork(Model):
         description="`original`: the authors' code, where each picture is normalised by its own statistics; "
         "`tensorflow`: TensorFlow's tutorial, where moving statistics of the training are used when it is applied",
     )
-    halvings: int = Field(
-        8,
-        ge=2,
-        le=8,
-        description="times that a picture is halved; one whose side is no multiple of 2 to this power is padded by "
-        "reflection and the output cropped; published: 8",
-    )
-    channels: int = Field(64, ge=1, description="channels of the first block; each deeper block has twice as many")
-    max_channels: int = Field(512, ge=1, description="channels of a block at most")
     discriminator_channels: int = Field(64, ge=1, description="channels of the discriminator's first layer")
-    up: Literal["transposed_conv", "nearest"] = Field(
-        "nearest",
-        description="how a decoder block doubles its size; `transposed_conv` as published, `nearest`: no checkerboard",
-    )
-    dropout: Fraction = Field(0.0, description="rate in the three deepest decoder blocks; published: 0.5")
     temporal: bool = Field(
         False,
         description="the network also sees the frame before, when it is applied: its own output before; "
@@ -75,12 +62,7 @@ class RenderNetwork(Model):
 
     def check_size(self, where: str, size: int) -> None:
         """Raise `ValueError` for crops that reflection cannot pad, and for a batch that leaves nothing to normalise."""
-        padded = self._padded(size)
-        if (padded - size + 1) // 2 >= size:
-            raise ValueError(
-                f"{where}.halvings: crops of {size} pixels are too small to be padded to {padded}; "
-                f"write `halvings: {size.bit_length() - 1}` or a larger `crop: {{size: …}}`"
-            )
+        self.check_padding(where, size)
         if self.training.batch_size == 1 and not self.normalises_one(size):
             raise ValueError(
                 f"{where}.training.batch_size: {self.halvings} halvings leave one pixel of crops of {size}, "
@@ -89,10 +71,7 @@ class RenderNetwork(Model):
 
     def normalises_one(self, size: int) -> bool:
         """Return whether one picture of `size` pixels can be normalised by its own statistics in every block."""
-        return self.variant == "original" or self._padded(size) > 2**self.halvings
-
-    def _padded(self, size: int) -> int:
-        return -(-size // 2**self.halvings) * 2**self.halvings
+        return self.variant == "original" or not self.ends_in_one(size)
 
 
 class Video(Model):
