@@ -26,8 +26,8 @@ try:
         name: [f"{number:05d}" for number in range(shard_count(source, CONFIG.shard_size))]
         for name, source in CONFIG.sources.items()
     }
-    # The user's own pictures of an occluder are checked before anything runs.
-    for chosen in CONFIG.experiments.values():
+    # The user's own pictures of an occluder are checked before anything runs, and not again by every job of a cluster.
+    for chosen in CONFIG.experiments.values() if workflow.is_main_process else ():
         if folder := getattr(getattr(chosen, "occluders", None), "pictures", None):
             from workflow_scripts.occluders._pictures import read_pictures
 

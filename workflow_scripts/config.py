@@ -470,7 +470,7 @@ class BaseExperiment(Model):
         """Return the names of the pretrained networks that a network's training needs."""
         return ()
 
-    def check(self, where: str, sources: Mapping[str, BaseSource], weights: "Weights") -> None:
+    def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
         """Raise `ValueError` for keys that are each valid but impossible together; `where` names the experiment."""
 
     def slice(self, *keys: str) -> str:

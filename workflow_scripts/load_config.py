@@ -80,7 +80,12 @@ class Config(Model):
             )
         for network in experiment.networks:
             getattr(experiment, network).check_size(f"{here}.{network}", next(iter(sizes.values())))
-        experiment.check(here, self.sources, self.weights)
+            if "vgg19" in experiment.weights_of(network) and self.weights.vgg19 is None:
+                raise ValueError(
+                    f"{here}.{network}.perceptual: vgg19 needs its weights; add "
+                    "`weights: {vgg19: PATH/vgg19-dcbb9e9d.pth}` or write `perceptual: efficientnet_lite0`"
+                )
+        experiment.check(here, self.sources)
 
     def used_sources(self, experiment: str) -> list[str]:
         """Return the sources that an experiment trains or tests on, then those it is applied to."""

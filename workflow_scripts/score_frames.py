@@ -106,6 +106,8 @@ class Target:
         self.items = [shard.items[row] for shard, row in self._places]
         self.rows = {item: row for row, item in enumerate(self.items)}
         self.points = np.stack([shard.tensor("landmarks", row) for shard, row in self._places]).astype(np.float64)
+        self._descriptors: dict[int, np.ndarray] = {}
+        self._found: dict[int, np.ndarray | None] = {}
 
     def picture(self, row: int) -> np.ndarray:
         """Return a training frame's crop, uint8 (S, S, 3)."""
@@ -118,15 +120,17 @@ class Target:
             self._descriptors[row] = describe_faces([self.picture(row)], self.points[row])[0]
         return self._descriptors[row]
 
+    def found_points(self, row: int) -> np.ndarray | None:
+        """Return the landmarks that are found in a training frame's crop, searched for once."""
+        if row not in self._found:
+            self._found[row] = find_points(self.picture(row))
+        return self._found[row]
+
     @cached_property
     def mean_descriptor(self) -> np.ndarray:
         """The mean descriptor of `DESCRIBED` training frames."""
         order = sorted(range(len(self.items)), key=lambda row: stable_hash("described", self.items[row]))
         return np.mean([self.descriptor(row) for row in order[:DESCRIBED]], axis=0)
-
-    @cached_property
-    def _descriptors(self) -> dict[int, np.ndarray]:
-        return {}
 
 
 class Frames:
@@ -159,7 +163,7 @@ class Frames:
         }
         for name in CHANGES:
             scores[f"identity_{name}"] = cosine(descriptors[name], self._target.mean_descriptor)
-            found = find_points(pictures[name])
+            found = self._target.found_points(nearest) if name == "nearest" else find_points(pictures[name])
             scores[f"found_{name}"] = float(found is not None)
             if found is not None:
                 scores[f"nme_{name}"] = landmark_error(found, own if name == "driver" else drawn)

@@ -16,8 +16,6 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from workflow_scripts import cli
 from workflow_scripts.files import write_json
 from workflow_scripts.metrics.frames import FRAME_SCORES
@@ -26,7 +24,7 @@ from workflow_scripts.metrics.summary import (
     count_items,
     count_reasons,
     merge_quarantine,
-    summarize_group,
+    summarize_scores,
     training_gaps,
 )
 from workflow_scripts.score_frames import FRAME_METRICS
@@ -53,26 +51,13 @@ def summarize_frames(
     write_json(
         summary,
         {
-            "scores": summarize_scores(rows),
+            "scores": summarize_scores(rows, FRAME_SCORES, ("test", "train", "apply")),
             "gaps": training_gaps(rows[rows["split"] != "apply"], FRAME_SCORES),
             "published": [],
             "items": count_items(rows, drawings),
             "quarantined": count_reasons(lost),
         },
     )
-
-
-def summarize_scores(rows: pd.DataFrame) -> list[dict]:
-    """Return mean, median and count of every score, for each split and source and for all sources together."""
-    summaries = []
-    for split in ("test", "train", "apply"):
-        of_split = rows[rows["split"] == split]
-        for source in [None, *sorted(of_split["source"].unique())]:
-            group = of_split if source is None else of_split[of_split["source"] == source]
-            if len(group):
-                entry = {"split": split, "source": source, "kind": None}
-                summaries.append(entry | summarize_group(group, FRAME_SCORES))
-    return summaries
 
 
 def main(argv: list[str] | None = None) -> None:

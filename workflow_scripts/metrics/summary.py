@@ -38,6 +38,22 @@ def count_reasons(lost: pd.DataFrame) -> list[dict]:
     ]
 
 
+def summarize_scores(rows: pd.DataFrame, scores: Sequence[str], splits: Sequence[str]) -> list[dict]:
+    """Return `summarize_group` for each split, source and, where rows have one, kind, and for all of them together."""
+    summaries = []
+    for split in splits:
+        of_split = rows[rows["split"] == split]
+        for source in [None, *sorted(of_split["source"].unique())]:
+            of_source = of_split if source is None else of_split[of_split["source"] == source]
+            kinds = sorted(of_source["kind"].dropna().unique()) if "kind" in rows else []
+            for kind in [None, *kinds]:
+                group = of_source if kind is None else of_source[of_source["kind"] == kind]
+                if len(group):
+                    entry = {"split": split, "source": source, "kind": kind}
+                    summaries.append(entry | summarize_group(group, scores))
+    return summaries
+
+
 def summarize_group(rows: pd.DataFrame, scores: Sequence[str]) -> dict:
     """Return `items`, and `mean`, `median` and `count` by column; a column without values has null means."""
     values = rows[list(scores)]

@@ -34,6 +34,8 @@ def augment(
     Returns:
         The columns, of their old sizes; maps keep their values' range, not their values: an enlarged edge is soft.
     """
+    if not (config.flip or config.enlarge > 1 or config.move or config.jitter):
+        return dict(batch)
     draws = np.stack([item_rng(seed, str(key), f"augmentation {epoch}").random(12) for key in keys])
     columns = dict(batch)
     device = next(iter(columns.values())).device
@@ -73,10 +75,11 @@ def _moved(columns: Batch, amounts: np.ndarray) -> dict[str, Tensor]:
     cosine, sine = np.cos(turn) / (1 + growth), np.sin(turn) / (1 + growth)
     # A grid's side is 2.
     matrices = np.stack([np.stack([cosine, -sine, 2 * across], 1), np.stack([sine, cosine, 2 * along], 1)], 1)
+    first = next(iter(columns.values()))
+    theta = torch.as_tensor(matrices, dtype=first.dtype, device=first.device)
+    grid = F.affine_grid(theta, list(first.shape), align_corners=False)
     moved = {}
     for name, x in columns.items():
-        theta = torch.as_tensor(matrices, dtype=x.dtype, device=x.device)
-        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
         sampled = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
         moved[name] = sampled.contiguous(memory_format=torch.channels_last)
     return moved

@@ -14,7 +14,6 @@ from workflow_scripts.config import (
     Occluders,
     Presence,
     Training,
-    Weights,
 )
 from workflow_scripts.models.config import UNetConfig
 
@@ -59,13 +58,14 @@ class RemovalExperiment(BaseExperiment):
         """Return the kinds of shards that a network is trained on: `edit` learns on the maps that `map` predicts."""
         return ("pairs",) if network == "map" else ("pairs", "maps")
 
-    def check(self, where: str, sources: Mapping[str, BaseSource], weights: Weights) -> None:
-        """Refuse a perceptual network without weights, and a score of sources that are not applied."""
-        if "vgg19" in self.weights_of("edit") and weights.vgg19 is None:
-            raise ValueError(
-                f"{where}.edit.perceptual: vgg19 needs its weights; add `weights: {{vgg19: PATH/vgg19-dcbb9e9d.pth}}` "
-                "or write `perceptual: efficientnet_lite0`"
-            )
+    def weights_of(self, network: str) -> tuple[str, ...]:
+        """Return the pretrained networks that a network's training needs."""
+        if network == "map" or self.edit.perceptual == "none" or not self.edit.losses.perceptual:
+            return ()
+        return (self.edit.perceptual,)
+
+    def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
+        """Refuse a score of sources that are not applied."""
         if self.presence is not None:
             for key, source in (("occluded", self.presence.occluded), ("bare", self.presence.bare)):
                 if source not in self.apply:

@@ -1,13 +1,16 @@
 """How the map network learns, and what trainings of editing networks share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workflow_scripts.systems._removal.config import MapNetwork
-from workflow_scripts.training.losses import dice_loss
+from workflow_scripts.config import Model
+from workflow_scripts.models.perceptual import load_perceptual
+from workflow_scripts.systems._removal.config import MapNetwork, RemovalExperiment
+from workflow_scripts.training.losses import dice_loss, psnr, ssim_map
 from workflow_scripts.training.system import Batch, System, Update, detached
 
 
@@ -52,6 +55,41 @@ class MapTraining(System):
         """Return input, predicted probability, true map."""
         found = torch.sigmoid(network(batch["input"]))
         return [batch["input"], *((plane * 2 - 1).expand(-1, 3, -1, -1) for plane in (found, batch["map"]))]
+
+
+def build_removal(
+    network: str,
+    experiment: RemovalExperiment,
+    weights: Mapping[str, Path],
+    module: nn.Module,
+    editing: Callable[[Model, nn.Module, nn.Module | None], System],
+) -> System:
+    """Return what the training loop needs to train `network`.
+
+    Args:
+        network: `map` or `edit`.
+        experiment: its configuration.
+        weights: name -> file of the pretrained networks that `experiment.weights_of(network)` names.
+        module: the untrained network.
+        editing: makes the training of `edit` of its configuration, the module and the perceptual network.
+
+    Raises:
+        UserError: weights are absent or damaged.
+    """
+    if network == "map":
+        return MapTraining(experiment.map, module)
+    return editing(experiment.edit, module, load_perceptual(experiment.weights_of(network), weights))
+
+
+def score_edit(edited: Tensor, batch: Batch) -> dict[str, Tensor]:
+    """Return L1 of the output, PSNR and SSIM of the composite (8-bit range) and PSNR of the untouched input."""
+    pasted, target = composite(edited, batch), batch["target"]
+    return {
+        "l1": (edited - target).abs().mean(dim=(1, 2, 3)),
+        "psnr_composite": psnr(pasted, target),
+        "psnr_copy": psnr(batch["input"], target),
+        "ssim_composite": ssim_map(pasted, target).mean(dim=(1, 2, 3)),
+    }
 
 
 def composite(picture: Tensor, batch: Batch) -> Tensor:

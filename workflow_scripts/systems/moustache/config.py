@@ -68,9 +68,3 @@ class Experiment(RemovalExperiment):
     difference: Difference = Difference(drawn="coverage", opening=0)
     map: MapNetwork = MapNetwork(dice=1)
     edit: PaintNetwork = PaintNetwork()
-
-    def weights_of(self, network: str) -> tuple[str, ...]:
-        """Return the pretrained networks that a network's training needs."""
-        if network == "map" or self.edit.perceptual == "none" or not self.edit.losses.perceptual:
-            return ()
-        return (self.edit.perceptual,)

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.models.pix2pix import ConditionalDiscriminator
-from workflow_scripts.systems._removal.training import MapTraining, composite
+from workflow_scripts.systems._removal.training import build_removal, composite, score_edit
 from workflow_scripts.systems.moustache.config import Experiment, PaintNetwork
 from workflow_scripts.systems.moustache.networks import build_network, fill_holes
 from workflow_scripts.training.losses import (
@@ -15,27 +14,14 @@ from workflow_scripts.training.losses import (
     generator_loss,
     perceptual_loss,
     psnr,
-    ssim_map,
     weighted_mean,
 )
 from workflow_scripts.training.system import Batch, System, Update, detached, frozen
 
 
 def build_system(network: str, experiment: Experiment, weights: Mapping[str, Path]) -> System:
-    """Return what the training loop needs to train `network`.
-
-    Args:
-        network: `map` or `edit`.
-        experiment: its configuration.
-        weights: name -> file of the pretrained networks that `experiment.weights_of(network)` names.
-
-    Raises:
-        UserError: weights are absent or damaged.
-    """
-    module = build_network(network, experiment)
-    if network == "map":
-        return MapTraining(experiment.map, module)
-    return PaintTraining(experiment.edit, module, load_perceptual(experiment.weights_of(network), weights))
+    """Return what the training loop needs to train `network`, see `build_removal`."""
+    return build_removal(network, experiment, weights, build_network(network, experiment), PaintTraining)
 
 
 class PaintTraining(System):
@@ -81,16 +67,9 @@ class PaintTraining(System):
         yield Update("edit", loss, detached(values))
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Return L1 of the output, PSNR and SSIM of the composite, PSNR of the untouched and of the filled input."""
+        """Return the scores of `score_edit` and PSNR of the filled input."""
         edited = network(batch["filled"], batch["map"])
-        pasted, target = composite(edited, batch), batch["target"]
-        return {
-            "l1": (edited - target).abs().mean(dim=(1, 2, 3)),
-            "psnr_composite": psnr(pasted, target),
-            "psnr_copy": psnr(batch["input"], target),
-            "psnr_filled": psnr(batch["filled"], target),
-            "ssim_composite": ssim_map(pasted, target).mean(dim=(1, 2, 3)),
-        }
+        return score_edit(edited, batch) | {"psnr_filled": psnr(batch["filled"], batch["target"])}
 
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
         """Return input, filled input, output, composite, truth."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from workflow_scripts.config import BaseExperiment, BaseSource, Model, Training, Weights
+from workflow_scripts.config import BaseExperiment, BaseSource, Model, Training
 from workflow_scripts.models.config import Pix2PixConfig
 
 HEADS = ("head", "whole")  # frames of a crop in which a head moves
@@ -115,8 +115,8 @@ class Experiment(BaseExperiment):
             return ()
         return (self.render.perceptual,)
 
-    def check(self, where: str, sources: Mapping[str, BaseSource], weights: Weights) -> None:
-        """Refuse more than one person to learn, sources without time, moved faces, and absent weights."""
+    def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
+        """Refuse more than one person to learn, sources without time, and moved faces."""
         if len(self.train) != 1:
             raise ValueError(f"{where}.train: one person is learned; write one source, as `train: [{self.train[0]}]`")
         for key in ("train", "test", "apply"):
@@ -138,9 +138,4 @@ class Experiment(BaseExperiment):
         if self.render.training.jitter:
             raise ValueError(
                 f"{where}.render.training.jitter: the colours of the face are what is learned; write `jitter: 0`"
-            )
-        if "vgg19" in self.weights_of("render") and weights.vgg19 is None:
-            raise ValueError(
-                f"{where}.render.perceptual: vgg19 needs its weights; add "
-                "`weights: {vgg19: PATH/vgg19-dcbb9e9d.pth}` or write `perceptual: efficientnet_lite0`"
             )

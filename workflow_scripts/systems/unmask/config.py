@@ -66,12 +66,6 @@ class Experiment(RemovalExperiment):
     system: Literal["unmask"]
     edit: EditNetwork = EditNetwork()
 
-    def weights_of(self, network: str) -> tuple[str, ...]:
-        """Return the pretrained networks that a network's training needs."""
-        if network == "map" or self.edit.perceptual == "none" or not self.edit.losses.perceptual:
-            return ()
-        return (self.edit.perceptual,)
-
     @model_validator(mode="after")
     def _squeeze_excitation_has_its_block(self):
         for name in self.networks:

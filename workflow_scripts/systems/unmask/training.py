@@ -6,8 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from workflow_scripts.models.patch_discriminator import PatchDiscriminator
-from workflow_scripts.models.perceptual import load_perceptual
-from workflow_scripts.systems._removal.training import MapTraining, composite
+from workflow_scripts.systems._removal.training import build_removal, composite, score_edit
 from workflow_scripts.systems.unmask.config import EditNetwork, Experiment
 from workflow_scripts.systems.unmask.networks import build_network
 from workflow_scripts.training.losses import (
@@ -15,7 +14,6 @@ from workflow_scripts.training.losses import (
     generator_loss,
     inner,
     perceptual_loss,
-    psnr,
     ssim_map,
     weighted_mean,
 )
@@ -23,20 +21,8 @@ from workflow_scripts.training.system import Batch, System, Update, detached, fr
 
 
 def build_system(network: str, experiment: Experiment, weights: Mapping[str, Path]) -> System:
-    """Return what the training loop needs to train `network`.
-
-    Args:
-        network: `map` or `edit`.
-        experiment: its configuration.
-        weights: name -> file of the pretrained networks that `experiment.weights_of(network)` names.
-
-    Raises:
-        UserError: weights are absent or damaged.
-    """
-    module = build_network(network, experiment)
-    if network == "map":
-        return MapTraining(experiment.map, module)
-    return EditTraining(experiment.edit, module, load_perceptual(experiment.weights_of(network), weights))
+    """Return what the training loop needs to train `network`, see `build_removal`."""
+    return build_removal(network, experiment, weights, build_network(network, experiment), EditTraining)
 
 
 class EditTraining(System):
@@ -93,15 +79,8 @@ class EditTraining(System):
         return values
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Return L1 of the output, PSNR and SSIM of the composite (8-bit range) and PSNR of the untouched input."""
-        edited = network(batch["input"], batch["map"])
-        pasted, target = composite(edited, batch), batch["target"]
-        return {
-            "l1": (edited - target).abs().mean(dim=(1, 2, 3)),
-            "psnr_composite": psnr(pasted, target),
-            "psnr_copy": psnr(batch["input"], target),
-            "ssim_composite": ssim_map(pasted, target).mean(dim=(1, 2, 3)),
-        }
+        """Return the scores of `score_edit`."""
+        return score_edit(network(batch["input"], batch["map"]), batch)
 
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
         """Return input, map, output, composite, truth."""
