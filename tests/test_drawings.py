@@ -201,6 +201,14 @@ def test_the_mouth_of_the_neutral_shape_is_closed_even_if_it_never_is():
     assert lips(shape) < lips(WIDE) + 0.3 and np.abs(shape[CHIN] - WIDE[CHIN]).max() < 0.5
 
 
+def test_the_eyes_of_who_squints_in_most_frames_are_open_in_the_neutral_shape():
+    frames = clip_of(WIDE, 100)
+    squints = np.arange(100) % 5 > 0
+    frames[np.ix_(squints, LOWER_LIDS, [1])] -= 8
+    shape = neutral_shape(frames)
+    assert np.abs(shape[36:48] - neutral_shape(clip_of(WIDE, 100))[36:48]).max() < 1
+
+
 def test_one_frame_gives_a_neutral_shape_too():
     assert shape_distance(neutral_shape(posed(WIDE, 10, 1, (0, 0))[None]), WIDE) < 1e-6
 

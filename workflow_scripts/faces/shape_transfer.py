@@ -2,7 +2,8 @@ r"""One person's landmarks with another person's proportions, so that a driver d
 
 The neutral shape. Of a clip, the half of the frames that look ahead most are turned, scaled and moved onto each other
 by their `STABLE` points (generalised Procrustes analysis: Gower, Psychometrika 40, 1975). The shape is the median of
-the half of these whose eyes are open most: who blinks, frowns or looks down narrows them. Mouth and outline are taken
+the half of these whose eyes are open most: who blinks, frowns or looks down narrows them. The eyes themselves are those
+of the tenth that is open most, since who squints in most of a clip can open his eyes. Mouth and outline are taken
 back to a closed mouth, by their linear regression on its opening, as the lips of some are never closed in a whole clip.
 The shape is turned upright and given the median place and size that the stable points have in all frames. So `N` (68,
 2) is a calm face where the head usually is.
@@ -32,7 +33,9 @@ from workflow_scripts.faces.pose import head_yaw
 
 STABLE = [*range(27, 36), 36, 39, 42, 45]  # bridge and base of the nose, corners of the eyes: no expression moves them
 MIN_FRAMES = 10  # of a clip for a neutral shape; fewer cannot tell a face from its expression
-AHEAD, AWAKE = 0.5, 0.5  # fraction of the frames that look ahead most; of these, with the eyes open most
+AHEAD = 0.5  # fraction of the frames that look ahead most
+AWAKE, WIDE = 0.5, 0.1  # fractions of these whose eyes are open most: for the shape, and for the eyes
+EYES = slice(36, 48)
 JAW = [*range(17), *range(48, 68)]  # what moves when the mouth opens
 RIDGE = 0.01  # of the size of the stable points; an opening that varies less than this tells nothing
 ROUNDS = 5  # of the Procrustes analysis
@@ -69,7 +72,9 @@ def neutral_shape(frames: np.ndarray) -> np.ndarray:
     varied = opening - opening.mean()
     slope = np.tensordot(varied, aligned[:, JAW], 1) / (varied @ varied + len(varied) * (RIDGE * _size(mean)) ** 2)
     aligned[:, JAW] -= opening[:, None, None] * slope
-    mean = np.median(aligned[_least(-_distances(aligned, _RIGHT_LIDS + _LEFT_LIDS), AWAKE)], axis=0)
+    closing = -_distances(aligned, _RIGHT_LIDS + _LEFT_LIDS)
+    mean = np.median(aligned[_least(closing, AWAKE)], axis=0)
+    mean[EYES] = np.median(aligned[_least(closing, WIDE), EYES], axis=0)
     center, size = _center(frames), _size(frames)
     angle = np.radians(tilt_of(mean))
     upright = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
