@@ -19,11 +19,12 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 SNAKEMAKE = [Path(sys.executable).parent / "snakemake", "--cores", "2"]
+PRESET = ROOT / "presets/unmask-celeba-best.yaml"
 CELEBA = 202_599  # pictures
 
 
 def simulate_celeba(folder: Path) -> Path:
-    """Write a project on as many empty pictures as CelebA has, and return its folder."""
+    """Write a project of the preset on as many empty pictures as CelebA has, and return its folder."""
     for name in ("Snakefile", "rules", "workflow_scripts", "envs", "profiles"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
@@ -31,13 +32,8 @@ def simulate_celeba(folder: Path) -> Path:
     pictures.mkdir(parents=True)
     for number in range(1, CELEBA + 1):
         (pictures / f"{number:06d}.jpg").touch()
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    experiment = config["experiments"]["unmask"] | {"train": ["celeba"], "test": ["celeba"]}
-    config |= {
-        "shard_size": 2000,
-        "sources": {"celeba": {"type": "celeba", "path": "celeba"}},
-        "experiments": {"unmask": experiment},
-    }
+    config = yaml.safe_load(PRESET.read_text())
+    config["sources"]["celeba"]["path"] = "celeba"
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 

@@ -25,7 +25,7 @@ from workflow_scripts.config import BaseExperiment
 from workflow_scripts.files import atomic_folder, write_digests
 from workflow_scripts.reporting.charts import draw_curves, draw_presence, draw_scores
 from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_gallery
-from workflow_scripts.shards import Shard
+from workflow_scripts.shards import ShardedTensors
 from workflow_scripts.tables import read_table
 
 GALLERY = {
@@ -38,28 +38,6 @@ GALLERY = {
 }
 APPLIED = {name: GALLERY[name] for name in ("occluded", "predicted map", "composite")}
 APPLIED_PER_LINE = 2
-
-
-class Pictures:
-    """The pictures of an experiment's items, wherever their shard is.
-
-    Args:
-        shards: kind (`pairs`, `maps`, `outputs`) -> paths `…/{source}/{shard}.arrow`.
-    """
-
-    def __init__(self, shards: dict[str, Sequence[Path]]):
-        self._places = {
-            (kind, path.parent.name, *key): (shard, row)
-            for kind, paths in shards.items()
-            for path in paths
-            for shard in [Shard(path)]
-            for key, row in shard.row_numbers().items()
-        }
-
-    def get(self, source: str, item: str, variant: int, kind: str, column: str) -> np.ndarray:
-        """Return one picture."""
-        shard, row = self._places[kind, source, item, variant]
-        return shard.tensor(column, row)
 
 
 def draw_figures(
@@ -85,14 +63,14 @@ def draw_figures(
         digests: JSON, file name -> SHA-256: what depends on the figures can tell whether any changed.
     """
     rows = read_table(metrics)
-    pictures = Pictures({"pairs": pairs, "maps": maps, "outputs": outputs})
+    pictures = ShardedTensors({"pairs": pairs, "maps": maps, "outputs": outputs})
     with atomic_folder(output) as folder:
         _draw_all(experiment, rows, curves, pictures, folder)
     write_digests(output, digests)
 
 
 def _draw_all(
-    experiment: BaseExperiment, rows: pd.DataFrame, curves: Sequence[Path], pictures: Pictures, folder: Path
+    experiment: BaseExperiment, rows: pd.DataFrame, curves: Sequence[Path], pictures: ShardedTensors, folder: Path
 ) -> None:
     count = experiment.gallery
     test = rows[rows["split"] == "test"]
@@ -111,7 +89,7 @@ def _draw_all(
             draw_presence(*areas, sources, folder / "presence.svg")
 
 
-def draw_test_gallery(rows: pd.DataFrame, pictures: Pictures, count: int, path: Path) -> None:
+def draw_test_gallery(rows: pd.DataFrame, pictures: ShardedTensors, count: int, path: Path) -> None:
     """Draw about `count` test items of one source, equally many of each kind."""
     kinds = list(rows.groupby("kind", dropna=False))
     per_kind = max(1, count // len(kinds))
@@ -120,7 +98,7 @@ def draw_test_gallery(rows: pd.DataFrame, pictures: Pictures, count: int, path: 
     draw_gallery(list(GALLERY), lines, path)
 
 
-def draw_applied_gallery(rows: pd.DataFrame, pictures: Pictures, count: int, path: Path) -> None:
+def draw_applied_gallery(rows: pd.DataFrame, pictures: ShardedTensors, count: int, path: Path) -> None:
     """Draw `count` items of a source without truth, two on a line."""
     chosen = rows.loc[choose_by_rank(rows["predicted_area"], count)]
     lines = []
@@ -131,8 +109,8 @@ def draw_applied_gallery(rows: pd.DataFrame, pictures: Pictures, count: int, pat
     draw_gallery(["input", "predicted map", "composite"] * APPLIED_PER_LINE, lines, path)
 
 
-def _panels(row, pictures: Pictures, columns: dict[str, tuple[str, str]]) -> list[np.ndarray]:
-    return [pictures.get(row.source, row.item, row.variant, *place) for place in columns.values()]
+def _panels(row, pictures: ShardedTensors, columns: dict[str, tuple[str, str]]) -> list[np.ndarray]:
+    return [pictures.get(*place, row.source, row.item, row.variant) for place in columns.values()]
 
 
 def _test_label(row) -> list[str]:

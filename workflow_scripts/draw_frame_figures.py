@@ -25,45 +25,13 @@ from workflow_scripts.files import atomic_folder, write_digests
 from workflow_scripts.reporting.charts import draw_curves
 from workflow_scripts.reporting.frame_charts import draw_time
 from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_gallery
-from workflow_scripts.shards import Shard
+from workflow_scripts.shards import ShardedTensors
 from workflow_scripts.tables import read_table
 
-NEAREST = "nearest"  # of the training frames
-PAINTED = {"drawing": ("drawings", "input"), "output": ("driven", "output"), NEAREST: None}
+COPIED = None  # in place of a kind and column: the training frame that the copier shows
+PAINTED = {"drawing": ("drawings", "input"), "output": ("driven", "output"), "nearest": COPIED}
 GALLERY = PAINTED | {"truth": ("drawings", "target")}
 APPLIED = {"driver": ("drawings", "target"), **PAINTED}
-
-
-class Pictures:
-    """The pictures of an experiment's items, wherever their shard is.
-
-    Args:
-        shards: kind (`drawings`, `driven`) -> paths `…/{source}/{shard}.arrow`.
-        target: source of the copier's frames.
-    """
-
-    def __init__(self, shards: dict[str, Sequence[Path]], target: str):
-        self._target = target
-        self._places = {
-            (kind, path.parent.name, item): (shard, row)
-            for kind, paths in shards.items()
-            for path in paths
-            for shard in [Shard(path)]
-            for row, item in enumerate(shard.items)
-        }
-
-    def of_row(self, row, columns: dict[str, tuple[str, str] | None]) -> list[np.ndarray]:
-        """Return the pictures of a row of `metrics`, uint8 (S, S, 3); None as place means the copier's frame."""
-        return [
-            self._get("drawings", self._target, row.nearest_item, "target")
-            if place is None
-            else self._get(place[0], row.source, row.item, place[1])
-            for place in columns.values()
-        ]
-
-    def _get(self, kind: str, source: str, item: str, column: str) -> np.ndarray:
-        shard, row = self._places[kind, source, item]
-        return shard.tensor(column, row)
 
 
 def draw_frame_figures(
@@ -90,7 +58,8 @@ def draw_frame_figures(
     """
     times = [read_table(path, ["item", "file", "time", "shot"]).assign(source=path.parent.name) for path in index]
     rows = read_table(metrics).merge(pd.concat(times), "left", ["source", "item"])
-    pictures = Pictures({"drawings": drawings, "driven": driven}, experiment.train[0])
+    pictures = ShardedTensors({"drawings": drawings, "driven": driven})
+    rows["target"] = experiment.train[0]
     with atomic_folder(output) as folder:
         for (source, split), group in rows[rows["split"] != "train"].groupby(["source", "split"]):
             if split == "test":
@@ -102,18 +71,23 @@ def draw_frame_figures(
     write_digests(output, digests)
 
 
-def draw_test_gallery(rows: pd.DataFrame, pictures: Pictures, count: int, path: Path) -> None:
+def draw_test_gallery(rows: pd.DataFrame, pictures: ShardedTensors, count: int, path: Path) -> None:
     """Draw `count` of the target's own held-out frames."""
     chosen = rows.loc[choose_by_rank(rows["psnr_output"], count)]
-    lines = [Row([_test_label(row)], pictures.of_row(row, GALLERY)) for row in chosen.itertuples()]
+    lines = [Row([_test_label(row)], _panels(row, pictures, GALLERY)) for row in chosen.itertuples()]
     draw_gallery(list(GALLERY), lines, path)
 
 
-def draw_applied_gallery(rows: pd.DataFrame, pictures: Pictures, count: int, path: Path) -> None:
+def draw_applied_gallery(rows: pd.DataFrame, pictures: ShardedTensors, count: int, path: Path) -> None:
     """Draw `count` frames of a driver."""
     chosen = rows.loc[choose_by_rank(-rows["nme_output"].fillna(np.inf), count)]
-    lines = [Row([_applied_label(row)], pictures.of_row(row, APPLIED)) for row in chosen.itertuples()]
+    lines = [Row([_applied_label(row)], _panels(row, pictures, APPLIED)) for row in chosen.itertuples()]
     draw_gallery(list(APPLIED), lines, path)
+
+
+def _panels(row, pictures: ShardedTensors, columns: dict[str, tuple[str, str] | None]) -> list[np.ndarray]:
+    copied = pictures.get("drawings", "target", row.target, row.nearest_item)
+    return [copied if place is COPIED else pictures.get(*place, row.source, row.item) for place in columns.values()]
 
 
 def _test_label(row) -> list[str]:

@@ -1,6 +1,6 @@
 """Tensor shards: Arrow IPC files, uncompressed and memory-mapped, read without decoding or copying."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,9 +68,10 @@ class Shard:
         """Return a scalar column as Python values."""
         return [value for batch in self._batches for value in batch.column(name).to_pylist()]
 
-    def row_numbers(self) -> dict[tuple[str, int], int]:
-        """Return (item, variant) -> row, in the order of the rows."""
-        return {key: row for row, key in enumerate(zip(self.items, self.scalars("variant"), strict=True))}
+    def row_numbers(self) -> dict[tuple, int]:
+        """Return (item, variant), or (item,) where there are no variants, -> row, in the order of the rows."""
+        keys = [self.items, self.scalars("variant")] if "variant" in self.columns else [self.items]
+        return {key: row for row, key in enumerate(zip(*keys, strict=True))}
 
     def tensor(self, name: str, row: int) -> np.ndarray:
         """Return one row of a tensor column as a read-only view of the file."""
@@ -85,6 +86,28 @@ class Shard:
         if name not in self._views:
             self._views[name] = [batch.column(name).to_numpy_ndarray() for batch in self._batches]
         return self._views[name]
+
+
+class ShardedTensors:
+    """Tensors of the items of several sources, wherever their shard is.
+
+    Args:
+        shards: kind (`pairs`, `maps`, …) -> paths `…/{source}/{shard}.arrow`.
+    """
+
+    def __init__(self, shards: Mapping[str, Sequence[Path]]):
+        self._places = {
+            (kind, path.parent.name, *key): (shard, row)
+            for kind, paths in shards.items()
+            for path in paths
+            for shard in [Shard(path)]
+            for key, row in shard.row_numbers().items()
+        }
+
+    def get(self, kind: str, column: str, source: str, *key) -> np.ndarray:
+        """Return one row of a tensor column as a read-only view; `key` as in `Shard.row_numbers`."""
+        shard, row = self._places[kind, source, *key]
+        return shard.tensor(column, row)
 
 
 def _arrow_type(kind) -> pa.DataType:
