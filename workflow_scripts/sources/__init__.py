@@ -11,6 +11,7 @@ An adapter is these functions:
 Only light modules are imported here: the Snakefile lists the sources at every start.
 """
 
+import gc
 import importlib
 from functools import cache
 from types import ModuleType
@@ -72,6 +73,15 @@ def shard_listings(source: BaseSource, shards: int) -> list[Listing]:
 
 @cache
 def _listed(source: BaseSource) -> Listing:
-    """Return the listing that the Snakefile asks for several times at one start."""
+    """Return the listing that the Snakefile asks for several times at one start.
+
+    It stays until the process ends, so the garbage collector need not look at it: with two hundred thousand files that
+    halves the time of a start.
+    """
     module = adapter(source)
-    return getattr(module, "survey", module.list_files)(source)
+    gc.disable()
+    try:
+        return getattr(module, "survey", module.list_files)(source)
+    finally:
+        gc.freeze()
+        gc.enable()
