@@ -120,7 +120,8 @@ def _yunet_model(path: str) -> cv2.FaceDetectorYN:
     try:
         return cv2.FaceDetectorYN.create(path, "", (320, 320))
     except cv2.error as error:
-        raise UserError(f"weights.yunet: {path} is no YuNet network; download it again") from error
+        what = f"weights.yunet: {path} is no network that OpenCV {cv2.__version__} can read"
+        raise UserError(f"{what}; download face_detection_yunet_2023mar.onnx") from error
 
 
 @cache
