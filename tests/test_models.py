@@ -16,6 +16,8 @@ from workflow_scripts.models.efficientnet_lite import EfficientNetLite0, load_ef
 from workflow_scripts.models.patch_discriminator import PatchDiscriminator
 from workflow_scripts.models.unet import SqueezeExcitation, UNet
 from workflow_scripts.models.vgg19 import TAPS, VGG19, load_vgg19
+from workflow_scripts.systems._removal.config import MapNetwork
+from workflow_scripts.systems._removal.networks import MapModule
 
 ATROUS = dict(blocks=5, atrous=True, dropout=[0.25, 0.5])
 SE = dict(squeeze_excitation=[1, 2])
@@ -94,6 +96,16 @@ def test_interpolation_leaves_no_checkerboard():
         spread[up] = output[..., 96:160, 96:160].std().item()
     assert spread["nearest"] < 1e-5
     assert spread["transposed_conv"] > 100 * spread["nearest"]
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_a_mirrored_face_has_the_mirrored_map_where_the_configuration_asks_for_it(mirror):
+    torch.manual_seed(0)
+    network = MapModule(MapNetwork(unet=UNetConfig(blocks=3, channels=4), mirror=mirror)).eval()
+    pictures = torch.rand(2, 3, 16, 16) * 2 - 1
+    with torch.inference_mode():
+        mirrored = network(pictures.flip(-1)).flip(-1)
+        assert torch.allclose(network(pictures), mirrored, atol=1e-6) == mirror
 
 
 def test_a_picture_that_cannot_be_halved_is_named():

@@ -30,6 +30,9 @@ class MapNetwork(Model):
         description="fraction of the training items shown without their occluder, with an empty map, so that a bare "
         "face is not taken for an occluded one; published: 0",
     )
+    mirror: bool = Field(
+        False, description="a trained network's answer is the mean of those for the picture and its mirror image"
+    )
     dice: float = Field(0.0, ge=0, description="weight of a Dice loss beside the binary cross entropy; published: 0")
     training: Training = Training(
         epochs=20, learning_rate=1e-3, betas=(0.9, 0.999), schedule="cosine", flip=True, jitter=0.2, clip=1.0

@@ -15,10 +15,14 @@ class MapModule(nn.Module):
     def __init__(self, config: MapNetwork):
         super().__init__()
         self.grey = config.channels == "grey"
+        self.mirror = config.mirror
         self.unet = UNet(config.unet, inputs=1 if self.grey else 3, outputs=1)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map RGB (N, 3, S, S) in -1..1 to logits float32 (N, 1, S, S)."""
         if self.grey:
             pictures = torch.einsum("nchw,c->nhw", pictures, pictures.new_tensor(LUMA))[:, None]
-        return self.unet(pictures)
+        logits = self.unet(pictures)
+        if self.mirror and not self.training:
+            logits = (logits + self.unet(pictures.flip(-1)).flip(-1)) / 2
+        return logits

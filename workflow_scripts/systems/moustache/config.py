@@ -66,5 +66,5 @@ class Experiment(RemovalExperiment):
     system: Literal["moustache"]
     occluders: Occluders = Occluders(mix=dict.fromkeys(STYLES, 0.2), unless=["Mustache", "Goatee"])
     difference: Difference = Difference(drawn="coverage", opening=0)
-    map: MapNetwork = MapNetwork(dice=1)
+    map: MapNetwork = MapNetwork(dice=1, mirror=True)
     edit: PaintNetwork = PaintNetwork()
