@@ -21,6 +21,7 @@ from benchmarks.our_stages import OCCLUDERS, source_of
 from benchmarks.timing import ENVIRONMENT, interleaved, print_table, run_command
 from workflow_scripts.config import Difference
 from workflow_scripts.faces.alignment import five_points
+from workflow_scripts.fetch_weights import fetch_weights
 from workflow_scripts.find_landmarks import find_landmarks
 from workflow_scripts.index_source import index_source
 from workflow_scripts.shards import Shard
@@ -31,10 +32,13 @@ HEADER = " ".join(
     f"{part}_{axis}" for part in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth") for axis in "xy"
 )
 STAGES = ("index", "landmarks", "crops", "pairs")
+MODEL = "landmarks.safetensors"
 
 
 def lay_out(pictures: Path, count: int, folder: Path) -> None:
     """Make a CelebA folder of `count` pictures, repeating them under new names, with the text file of their points.
+
+    Beside it, `landmarks.safetensors`: the landmark model, which a working copy converts once.
 
     The points are eye centres, nose tip and mouth corners of detected landmarks, rounded to pixels: stand-ins for
     CelebA's own, which have this form. A picture in which nothing is detected gets none.
@@ -54,10 +58,11 @@ def lay_out(pictures: Path, count: int, folder: Path) -> None:
     (once / "img_align_celeba").mkdir(parents=True)
     for path in found[:count]:
         shutil.copy(path, once / "img_align_celeba")
+    fetch_weights("landmarks", None, folder / MODEL)
     table = {name: once / name for name in ("index", "landmarks", "quarantine")}
     source = source_of(once, "none", 128)
     index_source(source, 1, 0, 1, table["index"], table["quarantine"])
-    find_landmarks(source, table["index"], table["landmarks"], table["quarantine"])
+    find_landmarks(source, table["index"], folder / MODEL, table["landmarks"], table["quarantine"])
     faces = read_table(table["landmarks"])
     faces = faces[faces["face"] == 0]
     known = {
@@ -110,7 +115,8 @@ class Sides:
         occluders, difference = OCCLUDERS.model_dump_json(), Difference().model_dump_json()
         for stage, arguments in {
             "index_source": ["--config", config, "--seed", 1, "--shard", 0, "--shards", 1, "--output", out / "index"],
-            "find_landmarks": ["--config", config, "--index", out / "index", "--output", out / "landmarks"],
+            "find_landmarks": ["--config", config, "--index", out / "index", "--model", self.data / MODEL,
+                               "--output", out / "landmarks"],
             "crop_faces": ["--config", config, "--index", out / "index", "--landmarks", out / "landmarks",
                            "--output", out / "crops"],
             "make_pairs": ["--occluders", occluders, "--difference", difference, "--role", "draw", "--seed", 1,
@@ -150,7 +156,7 @@ class Sides:
     def _stages(self, prior: str) -> list[str | Path]:
         self._fresh()
         module = [sys.executable, "-m", "benchmarks.our_stages", self.data, self.results]
-        return [*module, "--prior", prior, "--size", str(self.size)]
+        return [*module, "--model", self.data / MODEL, "--prior", prior, "--size", str(self.size)]
 
     def _fresh(self) -> None:
         shutil.rmtree(self.results, ignore_errors=True)

@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="a CelebA folder")
     parser.add_argument("output", type=Path, help="folder of the results")
+    parser.add_argument("--model", type=Path, required=True, help="the landmark model, of `fetch_weights`")
     parser.add_argument("--prior", default="none")
     parser.add_argument("--size", type=int, default=128, help="of a crop, in pixels")
     parser.add_argument("--shard", type=int, default=0)
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     path = {name: args.output / f"{name}.{args.shard}" for name in ("index", "landmarks", "crops", "pairs")}
     rejected = {name: args.output / f"quarantine.{name}.{args.shard}" for name in path}
     index_source(source, 1, args.shard, args.shards, path["index"], rejected["index"])
-    find_landmarks(source, path["index"], path["landmarks"], rejected["landmarks"])
+    find_landmarks(source, path["index"], args.model, path["landmarks"], rejected["landmarks"])
     crop_faces(source, path["index"], path["landmarks"], path["crops"], rejected["crops"])
     make_pairs(OCCLUDERS, Difference(), "draw", 1, path["index"], path["crops"], path["pairs"], rejected["pairs"])
 

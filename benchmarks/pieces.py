@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from benchmarks.masks import lay_out
+from benchmarks.masks import MODEL, lay_out
 from benchmarks.our_stages import source_of
 from benchmarks.timing import interleaved, print_table
 from workflow_scripts.faces.face import Picture
-from workflow_scripts.faces.landmarks import face_patch, predict_landmarks
+from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
 from workflow_scripts.faces.priors import prior_face
-from workflow_scripts.find_landmarks import BLOCK
+from workflow_scripts.faces.shape_predictor import BLOCK
 from workflow_scripts.index_source import index_source
 from workflow_scripts.maps import difference_map
 from workflow_scripts.shards import write_shard
@@ -34,6 +34,7 @@ def landmarks(folder: Path, rounds: int) -> None:
     index_source(source, 1, 0, 1, folder / "index", folder / "quarantine")
     rows = [row for row in read_table(folder / "index").itertuples() if row.points is not None]
     detector = dlib.get_frontal_face_detector()
+    model = LandmarkModel(folder / MODEL)
     predictor = dlib.shape_predictor(face_recognition_models.pose_predictor_model_location())
 
     def peer() -> None:
@@ -45,12 +46,11 @@ def landmarks(folder: Path, rounds: int) -> None:
     def ours() -> None:
         with PictureReader(source) as reader:
             for start in range(0, len(rows), BLOCK):
-                block = []
+                faces, patches = [], []
                 for row in rows[start : start + BLOCK]:
-                    face = prior_face("points", row.points, None)
-                    block.append((face_patch(Picture(reader.read(row.file)), face), face))
-                for patch, face in block:
-                    predict_landmarks(patch, face)
+                    faces.append(prior_face("points", row.points, None))
+                    patches.append(face_patch(Picture(reader.read(row.file)), faces[-1]))
+                model.predict(faces, patches)
 
     ours()
     print_table(interleaved({"detection": peer, "from 5 points": ours}, rounds), len(rows), "pictures", "detection")

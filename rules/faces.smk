@@ -1,7 +1,7 @@
 """From items to faces.
 
 INPUTS
-    results/{source}/index/{shard}.parquet
+    results/{source}/index/{shard}.parquet, results/weights/landmarks.safetensors
 OUTPUTS
     results/{source}/landmarks/{shard}.parquet    every face found: box, score, 68 points
     results/{source}/landmark_check.parquet       their distance from given points and from detected landmarks, and .json
@@ -21,6 +21,7 @@ rule find_landmarks:
     input:
         raw=raw_sample,
         weights=lambda wildcards: list(detector_weights(wildcards).values()),
+        model="results/weights/landmarks.safetensors",
         index="results/{source}/index/{shard}.parquet",
     output:
         landmarks="results/{source}/landmarks/{shard}.parquet",
@@ -37,13 +38,14 @@ rule find_landmarks:
     shell:
         REUSE
         + "python -m workflow_scripts.find_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
-        "--output {output.landmarks} --quarantine {output.quarantine} > {log} 2>&1"
+        "--model {input.model} --output {output.landmarks} --quarantine {output.quarantine} > {log} 2>&1"
 
 
 rule check_landmarks:
     input:
         raw=raw_sample,
         weights=lambda wildcards: list(detector_weights(wildcards).values()),
+        model="results/weights/landmarks.safetensors",
         index=lambda wildcards: shards_of("results/{source}/index/{shard}.parquet", [wildcards.source]),
         landmarks=lambda wildcards: shards_of("results/{source}/landmarks/{shard}.parquet", [wildcards.source]),
     output:
@@ -60,7 +62,7 @@ rule check_landmarks:
         lock=LOCK,
     shell:
         "python -m workflow_scripts.check_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
-        "--landmarks {input.landmarks} --output {output.table} --summary {output.summary} > {log} 2>&1"
+        "--landmarks {input.landmarks} --model {input.model} --output {output.table} --summary {output.summary} > {log} 2>&1"
 
 
 rule crop_faces:

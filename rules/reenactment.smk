@@ -2,7 +2,7 @@
 
 INPUTS
     results/{source}/crops/{shard}.arrow, results/{source}/index/{shard}.parquet, results/{experiment}/splits.parquet,
-    results/{experiment}/checkpoints/render.safetensors
+    results/{experiment}/checkpoints/render.safetensors, results/weights/landmarks.safetensors
 OUTPUTS
     results/{experiment}/face_shape.parquet                   the neutral shape of the face that is driven
     results/{experiment}/drawings/{source}/{shard}.arrow      its parts as drawn, and the crop that they were drawn from
@@ -105,6 +105,7 @@ rule score_frames:
             experiment(wildcards).train,
             experiment=wildcards.experiment,
         ),
+        model="results/weights/landmarks.safetensors",
     output:
         "results/{experiment}/metrics/{source}/{shard}.parquet",
     log:
@@ -118,7 +119,8 @@ rule score_frames:
         lock=LOCK,
     shell:
         "python -m workflow_scripts.score_frames --source {wildcards.source} --splits {input.splits} --crops {input.crops} "
-        "--drawings {input.drawings} --driven {input.driven} --references {input.references} --output {output} > {log} 2>&1"
+        "--drawings {input.drawings} --driven {input.driven} --references {input.references} "
+        "--model {input.model} --output {output} > {log} 2>&1"
 
 
 rule summarize_frames:

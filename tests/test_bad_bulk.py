@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from test_bad_input import BAD, JPEG, MAX_PIXELS, PNG, encoded
 from test_video import damaged, shade, write_clip
+from weights import landmark_weights
 
 from workflow_scripts import sources
 from workflow_scripts.cli import UserError
@@ -41,7 +42,7 @@ def run_stages(source, folder: Path) -> tuple[set[str], dict[str, tuple[str, str
     index, landmarks, crops = folder / "index.parquet", folder / "landmarks.parquet", folder / "crops.arrow"
     lost = {stage: folder / f"{stage}.parquet" for stage in ("index_source", "find_landmarks", "crop_faces")}
     index_source(source, 1, 0, 1, index, lost["index_source"])
-    find_landmarks(source, index, landmarks, lost["find_landmarks"])
+    find_landmarks(source, index, landmark_weights(), landmarks, lost["find_landmarks"])
     crop_faces(source, index, landmarks, crops, lost["crop_faces"])
     fates: dict[str, tuple[str, str]] = {}
     for stage, path in lost.items():

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from skimage import data
+from weights import landmark_model, landmark_weights
 
 from workflow_scripts.check_landmarks import check_landmarks
 from workflow_scripts.cli import UserError
@@ -26,7 +27,7 @@ from workflow_scripts.faces.alignment import (
 )
 from workflow_scripts.faces.detection import detect_faces
 from workflow_scripts.faces.face import Face, Picture
-from workflow_scripts.faces.landmarks import face_patch, predict_landmarks
+from workflow_scripts.faces.landmarks import face_patch
 from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
 from workflow_scripts.faces.plausibility import BadFace, check_face
 from workflow_scripts.faces.priors import face_from_points, prior_face
@@ -48,7 +49,7 @@ def landmarks_of(picture: np.ndarray, config: Faces = HOG) -> np.ndarray:
 
 
 def landmarks_in(picture: np.ndarray, face: Face) -> np.ndarray:
-    return predict_landmarks(face_patch(Picture(picture), face), face)
+    return landmark_model().predict([face], [face_patch(Picture(picture), face)])[0]
 
 
 def turned(picture: np.ndarray, degrees: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -253,7 +254,7 @@ def folder(astronaut, tmp_path_factory) -> Path:
 def run_stages(source, index: Path, output: Path) -> dict[str, Path]:
     names = ("landmarks.parquet", "no_face.parquet", "crops.arrow", "no_crop.parquet")
     paths = {name: output / name for name in names}
-    find_landmarks(source, index, paths["landmarks.parquet"], paths["no_face.parquet"])
+    find_landmarks(source, index, landmark_weights(), paths["landmarks.parquet"], paths["no_face.parquet"])
     crop_faces(source, index, *(paths[name] for name in ("landmarks.parquet", "crops.arrow", "no_crop.parquet")))
     return paths
 
@@ -300,7 +301,7 @@ def test_the_occluded_picture_of_a_pair_is_cropped_like_the_clean_one(astronaut,
 def test_the_commands_run(folder, tmp_path):
     config = FolderSource(type="folder", path=str(folder), faces=HOG).model_dump_json()
     common = ["--config", config, "--index", folder / "index.parquet", "--quarantine", tmp_path / "q.parquet"]
-    find = [*common, "--output", tmp_path / "l.parquet"]
+    find = [*common, "--model", landmark_weights(), "--output", tmp_path / "l.parquet"]
     crop = [*common, "--landmarks", tmp_path / "l.parquet", "--output", tmp_path / "c.arrow"]
     for stage, arguments in {"find_landmarks": find, "crop_faces": crop}.items():
         subprocess.run([sys.executable, "-m", f"workflow_scripts.{stage}", *map(str, arguments)], check=True)
@@ -374,12 +375,13 @@ def celeba(astronaut, tmp_path_factory) -> CelebaSource:
 def test_a_picture_without_points_goes_to_the_detector_and_the_check_says_how_near_all_are(celeba, tmp_path):
     paths = {name: tmp_path / name for name in ("i.parquet", "q.parquet", "l.parquet", "c.parquet", "c.json")}
     index_source(celeba, 0, 0, 1, paths["i.parquet"], paths["q.parquet"])
-    find_landmarks(celeba, paths["i.parquet"], paths["l.parquet"], paths["q.parquet"])
+    find_landmarks(celeba, paths["i.parquet"], landmark_weights(), paths["l.parquet"], paths["q.parquet"])
     table = read_table(paths["l.parquet"])
     assert table["detector"].tolist() == ["given_points", "dlib_hog", "dlib_hog"]
     assert table["score"].isna().tolist() == [True, False, False]
 
-    check_landmarks(celeba, [paths["i.parquet"]], [paths["l.parquet"]], paths["c.parquet"], paths["c.json"])
+    tables = [paths["i.parquet"]], [paths["l.parquet"]]
+    check_landmarks(celeba, *tables, landmark_weights(), paths["c.parquet"], paths["c.json"])
     check = read_table(paths["c.parquet"])
     assert check["compared_with"].tolist() == ["dlib_hog", None, None]
     assert check["points_nme"][0] < 0.03 and check["detected_nme"][0] < 0.03
@@ -403,5 +405,5 @@ def test_pictures_in_the_wild_have_their_own_boxes_and_points(astronaut, tmp_pat
     index_source(source, 0, 0, 1, index, quarantine)
     assert read_table(index)["box"][0].tolist() == box
     assert read_table(index)["points"][0].tolist() == list(range(10))
-    find_landmarks(source, index, output, quarantine)
+    find_landmarks(source, index, landmark_weights(), output, quarantine)
     assert read_table(output)["detector"].tolist() == ["given_box"]

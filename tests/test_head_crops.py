@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from test_video import damaged, write_clip
+from weights import landmark_weights
 
 from workflow_scripts.cli import UserError
 from workflow_scripts.config import Crop, FolderSource, VideoSource
@@ -65,7 +66,7 @@ def run_chain(source, folder: Path) -> dict[str, Path]:
     lost = {stage: folder / f"{stage}.parquet" for stage in STAGES}
     index, landmarks, crops, drawings = made.values()
     index_source(source, 1, 0, 1, index, lost["index_source"])
-    find_landmarks(source, index, landmarks, lost["find_landmarks"])
+    find_landmarks(source, index, landmark_weights(), landmarks, lost["find_landmarks"])
     crop_faces(source, index, landmarks, crops, lost["crop_faces"])
     draw_landmarks(Drawing(), index, crops, None, drawings, lost["draw_landmarks"])
     return made | lost
@@ -192,7 +193,7 @@ def test_pictures_are_cut_too_each_by_its_own_box(astronaut, tmp_path):
     )
     index, landmarks, crops = (tmp_path / name for name in ("index", "landmarks", "crops"))
     index_source(source, 1, 0, 1, index, tmp_path / "lost")
-    find_landmarks(source, index, landmarks, tmp_path / "lost")
+    find_landmarks(source, index, landmark_weights(), landmarks, tmp_path / "lost")
     crop_faces(source, index, landmarks, crops, tmp_path / "lost")
     shard, faces = Shard(crops), read_table(landmarks)
     assert shard.items == ["a.png", "b.png"]

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 from projects import ROOT, Project
+from weights import landmark_model, landmark_weights
 
 from workflow_scripts import (
     draw_frame_figures,
@@ -105,6 +106,8 @@ def results(tmp_path_factory, face) -> Path:
                 f"--splits={home / 'splits.parquet'}",
                 *shards,
                 f"--crops={root / source / 'crops/00000.arrow'}",
+                "--model",
+                str(landmark_weights()),
                 "--references",
                 str(home / "drawings/woman/00000.arrow"),
                 f"--output={home / 'metrics' / source / '00000.parquet'}",
@@ -223,8 +226,8 @@ def test_landmark_error_is_in_distances_of_the_eye_corners(face):
 def test_landmarks_are_found_on_small_outputs_in_their_own_pixels(face, side):
     picture, points = face
     small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
-    assert landmark_error(find_points(small), (points + 0.5) * side / 256 - 0.5) < 0.05
-    assert find_points(np.full((side, side, 3), 90, np.uint8)) is None
+    assert landmark_error(find_points(small, landmark_model()), (points + 0.5) * side / 256 - 0.5) < 0.05
+    assert find_points(np.full((side, side, 3), 90, np.uint8), landmark_model()) is None
 
 
 def test_the_nearest_face_is_the_least_mean_distance(face):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from weights import landmark_weights
 
 from workflow_scripts import summarize_source, write_overview
 from workflow_scripts.config import FolderSource
@@ -54,7 +55,7 @@ def run_stages(folder: Path, home: Path, shards: int) -> Made:
         index, landmarks = home / f"index/{number}.parquet", home / f"landmarks/{number}.parquet"
         lost = {name: home / f"lost/{name}{number}.parquet" for name in ("index", "landmarks", "crops")}
         index_source(source, 1, number, shards, index, lost["index"])
-        find_landmarks(source, index, landmarks, lost["landmarks"])
+        find_landmarks(source, index, landmark_weights(), landmarks, lost["landmarks"])
         crop_faces(source, index, landmarks, home / f"crops/{number}.arrow", lost["crops"])
     merge_tables(sorted((home / "index").iterdir()), home / "index.parquet")
     merge_tables(sorted((home / "lost").iterdir()), home / "quarantine.parquet")

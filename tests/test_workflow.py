@@ -73,7 +73,11 @@ def test_a_second_run_has_nothing_to_do(finished):
 def test_a_single_artifact_runs_only_its_ancestors(project):
     shutil.rmtree(project.root / "results")
     shutil.rmtree(project.root / ".snakemake")
-    assert project.planned("results/photos/landmarks/00000.parquet") == {"index_source": 1, "find_landmarks": 1}
+    assert project.planned("results/photos/landmarks/00000.parquet") == {
+        "fetch_weights": 1,
+        "index_source": 1,
+        "find_landmarks": 1,
+    }
 
 
 def test_a_wrong_configuration_ends_at_start_with_one_line(project):
@@ -110,12 +114,16 @@ def test_a_folder_without_faces_ends_with_a_clear_line(project):
     assert sorted(lost["reason"]) == ["no face", "not a picture"]
 
 
-def test_a_full_disk_ends_with_a_clear_line_and_no_half_written_file(project):
+@pytest.mark.parametrize("full_at", ["weights", "crops"])
+def test_a_full_disk_ends_with_a_clear_line_and_no_half_written_file(project, full_at):
     results = project.root / "results"
+    before = 0 if full_at == "weights" else (results / "weights/landmarks.safetensors").stat().st_size
     shutil.rmtree(results)
     shutil.rmtree(project.root / ".snakemake")
     results.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(results)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={before + 400_000}", "tmpfs", str(results)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("mounting a small file system needs root")
     try:

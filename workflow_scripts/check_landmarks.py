@@ -20,7 +20,7 @@ from workflow_scripts.config import BaseSource, Source, Weights
 from workflow_scripts.faces.alignment import five_points
 from workflow_scripts.faces.detection import NO_WEIGHTS, detect_faces
 from workflow_scripts.faces.face import Picture
-from workflow_scripts.faces.landmarks import face_patch, predict_landmarks
+from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
 from workflow_scripts.faces.priors import BOXES, POINTS
 from workflow_scripts.files import write_json
 from workflow_scripts.randomness import stable_hash
@@ -36,6 +36,7 @@ def check_landmarks(
     source: BaseSource,
     index: list[Path],
     landmarks: list[Path],
+    model: Path,
     output: Path,
     summary: Path,
     weights: Weights = NO_WEIGHTS,
@@ -46,6 +47,7 @@ def check_landmarks(
         source: its `faces` and `max_pixels` keys, and where its pictures are.
         index: the shards of the index.
         landmarks: the shards of the landmarks.
+        model: `LandmarkModel`'s file.
         output: the table.
         summary: JSON: of both numbers how many items, median, 90th and 99th percentile; None where there are none.
         weights: the files of the detector, where it needs some.
@@ -65,6 +67,7 @@ def check_landmarks(
     ]
     given = np.flatnonzero(faces["detector"].isin([POINTS, BOXES]))
     sample = sorted(given, key=lambda place: stable_hash(STAGE, rows[place]["item"]))[:SAMPLE]
+    searched = LandmarkModel(model)
     with PictureReader(source) as reader:
         for place in tqdm(sorted(sample), STAGE, mininterval=2, file=sys.stderr):
             row = faces.iloc[place]
@@ -72,7 +75,7 @@ def check_landmarks(
             detected = detect_faces(picture, source.faces, weights)
             rows[place]["compared_with"] = detected[0].detector if detected else "none"
             if detected:
-                other = predict_landmarks(face_patch(picture, detected[0]), detected[0])
+                (other,) = searched.predict(detected[:1], [face_patch(picture, detected[0])])
                 rows[place]["detected_nme"] = nme(found[place], other, found[place])
     write_table(output, rows, LANDMARK_CHECK)
     write_json(summary, {name: _spread([row.get(name) for row in rows]) for name in ("points_nme", "detected_nme")})
@@ -103,12 +106,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--weights", default="{}", help="the paths of weights as JSON")
     parser.add_argument("--index", type=Path, nargs="+", required=True, help="the shards of the index")
     parser.add_argument("--landmarks", type=Path, nargs="+", required=True, help="the shards of the landmarks")
+    parser.add_argument("--model", type=Path, required=True, help="the landmark model")
     parser.add_argument("--output", type=Path, required=True, help="the table to write")
     parser.add_argument("--summary", type=Path, required=True, help="the JSON summary to write")
     args = parser.parse_args(argv)
     source = TypeAdapter(Source).validate_json(args.config)
     weights = Weights.model_validate_json(args.weights)
-    check_landmarks(source, args.index, args.landmarks, args.output, args.summary, weights)
+    check_landmarks(source, args.index, args.landmarks, args.model, args.output, args.summary, weights)
 
 
 if __name__ == "__main__":

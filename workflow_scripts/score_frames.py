@@ -33,6 +33,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from workflow_scripts import cli
+from workflow_scripts.faces.landmarks import LandmarkModel
 from workflow_scripts.metrics.frames import (
     CHANGES,
     COMPARED,
@@ -62,7 +63,14 @@ FRAME_METRICS = pa.schema(
 
 
 def score_frames(
-    source: str, splits: Path, crops: Path, drawings: Path, driven: Path, references: Sequence[Path], output: Path
+    source: str,
+    splits: Path,
+    crops: Path,
+    drawings: Path,
+    driven: Path,
+    references: Sequence[Path],
+    model: Path,
+    output: Path,
 ) -> None:
     """Write the `metrics` rows of the scored items of one shard.
 
@@ -73,11 +81,12 @@ def score_frames(
         drawings: shard with the drawn landmarks and the driver's crops.
         driven: shard with the outputs, of the same items.
         references: `drawings/{source}/{shard}.arrow` of the target's source, all shards.
+        model: `LandmarkModel`'s file.
         output: the table.
     """
     cv2.setNumThreads(1)
     places = read_table(splits)
-    target = Target(references, set(places.loc[places["split"] == "train", "item"]))
+    target = Target(references, set(places.loc[places["split"] == "train", "item"]), LandmarkModel(model))
     places = places[places["source"] == source].set_index("item")
     scored = set(places.index[places["scored"]])
     faces, drawn, painted = Shard(crops), Shard(drawings), Shard(driven)
@@ -97,9 +106,11 @@ class Target:
     Args:
         shards: `drawings` of the source, in which a frame's own landmarks are drawn.
         items: the training items.
+        model: finds landmarks in pictures.
     """
 
-    def __init__(self, shards: Sequence[Path], items: set[str]):
+    def __init__(self, shards: Sequence[Path], items: set[str], model: LandmarkModel):
+        self._model = model
         opened = [Shard(path) for path in shards]
         self._places = [(shard, row) for shard in opened for row, item in enumerate(shard.items) if item in items]
         self.source = Path(shards[0]).parent.name
@@ -120,10 +131,14 @@ class Target:
             self._descriptors[row] = describe_faces([self.picture(row)], self.points[row])[0]
         return self._descriptors[row]
 
+    def find(self, picture: np.ndarray) -> np.ndarray | None:
+        """Return the landmarks that are found in a picture."""
+        return find_points(picture, self._model)
+
     def found_points(self, row: int) -> np.ndarray | None:
         """Return the landmarks that are found in a training frame's crop, searched for once."""
         if row not in self._found:
-            self._found[row] = find_points(self.picture(row))
+            self._found[row] = self.find(self.picture(row))
         return self._found[row]
 
     @cached_property
@@ -163,7 +178,7 @@ class Frames:
         }
         for name in CHANGES:
             scores[f"identity_{name}"] = cosine(descriptors[name], self._target.mean_descriptor)
-            found = self._target.found_points(nearest) if name == "nearest" else find_points(pictures[name])
+            found = self._target.found_points(nearest) if name == "nearest" else self._target.find(pictures[name])
             scores[f"found_{name}"] = float(found is not None)
             if found is not None:
                 scores[f"nme_{name}"] = landmark_error(found, own if name == "driver" else drawn)
@@ -201,8 +216,11 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("splits", "crops", "drawings", "driven", "output"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--references", type=Path, nargs="+", required=True, help="drawings of the target")
+    parser.add_argument("--model", type=Path, required=True, help="the landmark model")
     args = parser.parse_args(argv)
-    score_frames(args.source, args.splits, args.crops, args.drawings, args.driven, args.references, args.output)
+    score_frames(
+        args.source, args.splits, args.crops, args.drawings, args.driven, args.references, args.model, args.output
+    )
 
 
 if __name__ == "__main__":

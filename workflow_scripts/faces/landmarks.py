@@ -1,26 +1,27 @@
-"""The 68 landmarks of a face whose box is known.
+"""The 68 landmarks of faces whose boxes are known.
 
-Kazemi & Sullivan, "One Millisecond Face Alignment with an Ensemble of Regression Trees", CVPR 2014, trained on iBUG
-300-W. Positions are x, y in pixels, and integers are the centres of pixels.
+Positions are x, y in pixels, and integers are the centres of pixels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from pathlib import Path
 
 import cv2
-import dlib
-import face_recognition_models
 import numpy as np
+from safetensors import SafetensorError
 
+from workflow_scripts.cli import UserError
 from workflow_scripts.faces.alignment import compose, stretch, tilt_of, transform_points
 from workflow_scripts.faces.detection import WHOLE
 from workflow_scripts.faces.face import Face, Picture
 from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
 from workflow_scripts.faces.priors import POINTS
+from workflow_scripts.faces.shape_predictor import ShapePredictor
 
-FACE_WIDTH = 224  # pixels of the face box in the patch: the model gives whole pixels, so a small box would be coarse
+FACE_WIDTH = 224  # pixels of the face box in the patch: the model looks at whole pixels, so a small box would be coarse
 PATCH_SIDE = 336  # pixels; the model looks little beyond the box, and a patch turned by 45 degrees still holds it
-MIDDLE = dlib.rectangle(*[(PATCH_SIDE - FACE_WIDTH) // 2] * 2, *[(PATCH_SIDE + FACE_WIDTH) // 2 - 1] * 2)
+MIDDLE = (PATCH_SIDE - FACE_WIDTH) // 2, (PATCH_SIDE + FACE_WIDTH) // 2 - 1  # the box's first and last column and row
 # The HOG box around 68 landmarks: side over the landmarks' spread, and fraction of the side that its centre lies lower.
 LANDMARK_BOX = (2.7, -0.02)
 MAX_TILT = 6  # degrees; the model is trusted at once below
@@ -63,53 +64,80 @@ def face_patch(picture: Picture, face: Face) -> Patch:
     return Patch(image, compose(stretch((side, side), size), shift))
 
 
-def predict_landmarks(patch: Patch, face: Face) -> np.ndarray:
-    """Return the 68 landmarks of a face, in iBUG order, as float32 (68, 2): x, y in pixels of the picture.
+class LandmarkModel:
+    """The landmark model, and when to trust it.
 
-    The model expects an upright face in HOG's box. Where the face is tilted or the box has another origin, it is
-    applied again, to the patch turned and framed as the last prediction implies, from several turns until one settles:
-    right landmarks reproduce themselves, wrong ones wander. Where five points are given they tell the turn, and one
-    prediction is enough. A whole picture gets the mean face.
+    It expects upright faces in HOG's box. Where a face is tilted or its box has another origin, it is applied again, to
+    the patch turned and framed as the last prediction implies, from several turns until one settles: right landmarks
+    reproduce themselves, wrong ones wander. Where five points are given they tell the turn, and one prediction is
+    enough. A whole picture gets the mean face.
 
     Args:
-        patch: of `face_patch`.
-        face: the face of the patch.
+        path: results/weights/landmarks.safetensors, of `fetch_weights`.
+
+    Raises:
+        UserError: the file is damaged.
     """
-    if face.detector == WHOLE:
-        points = transform_points(_framing(CELEBA_LANDMARKS), CELEBA_LANDMARKS)
-    elif abs(face.tilt) > MAX_TILT:
-        points = _predict(patch.image, _turning(face.tilt))
-    else:
-        points = _apply_model(patch.image)
-    if face.detector not in (WHOLE, POINTS) and (
-        abs(tilt_of(points)) > MAX_TILT or not face.detector.startswith("dlib_hog")
-    ):
-        points = _settled_landmarks(patch.image)
-    return transform_points(cv2.invertAffineTransform(patch.matrix), points).astype(np.float32)
+
+    def __init__(self, path: Path):
+        try:
+            self._predictor = ShapePredictor(path, PATCH_SIDE, MIDDLE)
+        except SafetensorError as error:
+            raise UserError(f"{path}: is no landmark model ({error}); delete it and run again") from error
+
+    def predict(self, faces: Sequence[Face], patches: Sequence[Patch]) -> np.ndarray:
+        """Return the 68 landmarks of faces, in iBUG order, as float32 (n, 68, 2): x, y in pixels of the picture.
+
+        Many faces at once are several times faster than one after the other.
+
+        Args:
+            faces: of any pictures.
+            patches: their `face_patch`.
+        """
+        images = [patch.image for patch in patches]
+        points = self._framed(images, [_turning(face.tilt) if abs(face.tilt) > MAX_TILT else None for face in faces])
+        doubtful = [number for number, face in enumerate(faces) if _is_doubtful(face, points[number])]
+        points[doubtful] = self._settled([images[number] for number in doubtful])
+        points[[face.detector == WHOLE for face in faces]] = MEAN_FACE
+        to_picture = [cv2.invertAffineTransform(patch.matrix) for patch in patches]
+        return np.array(list(map(transform_points, to_picture, points)), np.float32).reshape(-1, 68, 2)
+
+    def _settled(self, images: list[np.ndarray]) -> np.ndarray:
+        """Return the landmarks (n, 68, 2) of the first start that settles; where none does, of the upright start."""
+        result = np.empty((len(images), 68, 2))
+        waiting = np.arange(len(images))
+        for turn in START_TURNS:
+            left = [images[number] for number in waiting]
+            points = self._framed(left, [_turning(turn)] * len(left))
+            points = self._framed(left, list(map(_framing, points)))
+            again = self._framed(left, list(map(_framing, points)))
+            changes = np.linalg.norm(again - points, axis=2).mean(axis=1)
+            settled = changes <= SETTLED * np.array(list(map(_spread, points)))
+            taken = settled | (turn == START_TURNS[0])
+            result[waiting[taken]] = again[taken]
+            waiting = waiting[~settled]
+        return result
+
+    def _framed(self, images: list[np.ndarray], framings: list[np.ndarray | None]) -> np.ndarray:
+        """Return the landmarks (n, 68, 2), in pixels of the patches, found after moves by matrices (2, 3), if any."""
+        found = self._predictor(list(map(_moved, images, framings)))
+        for number, framing in enumerate(framings):
+            if framing is not None:
+                found[number] = transform_points(cv2.invertAffineTransform(framing), found[number])
+        return found
 
 
-def _settled_landmarks(patch: np.ndarray) -> np.ndarray:
-    """Return the landmarks (68, 2) of the first start that settles; where none does, of the upright start."""
-    upright = None
-    for turn in START_TURNS:
-        points = _predict(patch, _turning(turn))
-        points = _predict(patch, _framing(points))
-        again = _predict(patch, _framing(points))
-        if np.linalg.norm(again - points, axis=1).mean() <= SETTLED * _spread(points):
-            return again
-        upright = again if upright is None else upright
-    return upright
+def _is_doubtful(face: Face, points: np.ndarray) -> bool:
+    """Tell whether landmarks (68, 2) found in the face's own box may be wrong."""
+    if face.detector in (WHOLE, POINTS):
+        return False
+    return abs(tilt_of(points)) > MAX_TILT or not face.detector.startswith("dlib_hog")
 
 
-def _predict(patch: np.ndarray, framing: np.ndarray) -> np.ndarray:
-    """Return the landmarks (68, 2), in pixels of the patch, found in the patch moved by a matrix (2, 3)."""
-    moved = cv2.warpAffine(patch, framing, patch.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
-    return transform_points(cv2.invertAffineTransform(framing), _apply_model(moved))
-
-
-def _apply_model(patch: np.ndarray) -> np.ndarray:
-    """Return the landmarks (68, 2) of an upright face whose HOG box is the middle of the patch."""
-    return np.array([(point.x, point.y) for point in _landmark_model()(patch, MIDDLE).parts()], np.float64)
+def _moved(patch: np.ndarray, framing: np.ndarray | None) -> np.ndarray:
+    if framing is None:
+        return patch
+    return cv2.warpAffine(patch, framing, patch.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
 
 
 def _turning(degrees: float) -> np.ndarray:
@@ -132,6 +160,4 @@ def _spread(points: np.ndarray) -> float:
     return float(np.sqrt(points.var(axis=0).sum()))
 
 
-@cache
-def _landmark_model() -> dlib.shape_predictor:
-    return dlib.shape_predictor(face_recognition_models.pose_predictor_model_location())
+MEAN_FACE = transform_points(_framing(CELEBA_LANDMARKS), CELEBA_LANDMARKS)  # in a patch, float64 (68, 2)

@@ -6,7 +6,7 @@ import numpy as np
 from workflow_scripts.config import Faces
 from workflow_scripts.faces.detection import detect_faces
 from workflow_scripts.faces.face import Picture
-from workflow_scripts.faces.landmarks import face_patch, predict_landmarks
+from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
 
 SEARCHED_SIDE = 256  # pixels; a smaller picture is enlarged, as the detectors see no small faces
 OUTER_CORNERS = [36, 45]  # of the eyes, in iBUG's order
@@ -21,11 +21,12 @@ FRAME_SCORES = (
 )
 
 
-def find_points(picture: np.ndarray) -> np.ndarray | None:
+def find_points(picture: np.ndarray, model: LandmarkModel) -> np.ndarray | None:
     """Find the landmarks of the largest face, as the workflow does on its sources.
 
     Args:
         picture: RGB uint8 (S, S, 3).
+        model: the landmark model.
 
     Returns:
         float64 (68, 2), x and y in pixels of the picture; None where no face is found.
@@ -36,8 +37,8 @@ def find_points(picture: np.ndarray) -> np.ndarray | None:
     faces = detect_faces(searched, Faces())
     if not faces:
         return None
-    points = predict_landmarks(face_patch(searched, faces[0]), faces[0]).astype(np.float64)
-    return (points + 0.5) / scale - 0.5
+    (points,) = model.predict(faces[:1], [face_patch(searched, faces[0])])
+    return (points.astype(np.float64) + 0.5) / scale - 0.5
 
 
 def landmark_error(found: np.ndarray, wanted: np.ndarray) -> float:
