@@ -22,14 +22,13 @@ OUTSIDE_BLUR = 0.08  # of the crop's size; standard deviation of the blur
 
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH = 30, 48, 54
-_OTHER_POINTS = [NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH]
-_EYE_MEANS = np.kron(np.eye(2), np.full(6, 1 / 6))  # (2, 12), weights of both eyes' landmarks
+_FIVE = (LEFT_EYE, RIGHT_EYE, [NOSE_TIP], [LEFT_MOUTH], [RIGHT_MOUTH])
+_FIVE_MEANS = np.stack([np.eye(68)[members].mean(axis=0) for members in _FIVE])  # (5, 68), weights of the landmarks
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
     """Return eye centres, nose tip and mouth corners of 68 landmarks (68, 2), float64 (5, 2), left ones first."""
-    landmarks = np.asarray(landmarks, np.float64)
-    return np.concatenate([_EYE_MEANS @ landmarks[LEFT_EYE.start : RIGHT_EYE.stop], landmarks[_OTHER_POINTS]])
+    return _FIVE_MEANS @ np.asarray(landmarks, np.float64)
 
 
 CELEBA_POINTS = five_points(CELEBA_LANDMARKS)
@@ -48,16 +47,18 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     regression of target on source.
 
     Args:
-        source: (n, 2), not all equal.
+        source: (n, 2).
         target: (n, 2).
 
     Returns:
-        float64 (2, 3), the matrix for `cv2.warpAffine` without WARP_INVERSE_MAP.
+        float64 (2, 3), the matrix for `cv2.warpAffine` without WARP_INVERSE_MAP; NaN where all of `source` are equal.
     """
-    source, target = (points @ np.array([1, 1j]) for points in (source, target))
-    centered = source - source.mean()
-    a = np.vdot(centered, target - target.mean()) / np.vdot(centered, centered).real
-    b = target.mean() - a * source.mean()
+    source, target = ([complex(x, y) for x, y in points.tolist()] for points in (source, target))
+    source_middle, target_middle = (sum(points) / len(points) for points in (source, target))
+    source = [point - source_middle for point in source]
+    spread = sum(abs(point) ** 2 for point in source) or math.nan
+    a = sum(one.conjugate() * (other - target_middle) for one, other in zip(source, target, strict=True)) / spread
+    b = target_middle - a * source_middle
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
 
@@ -69,7 +70,9 @@ def stretch(source_size: tuple[int, int], target_size: tuple[int, int]) -> np.nd
 
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Return the matrix (2, 3) that applies `first` and then `second`."""
-    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
+    composed = second[:, :2] @ first
+    composed[:, 2] += second[:, 2]
+    return composed
 
 
 def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -106,8 +109,9 @@ def warp(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.n
         size: width and height of the result.
     """
     shrinks = 1 / _least_stretch(matrix)
-    part, corner = _visible_part(picture, matrix, size, margin=4 * max(1, round(shrinks)))
-    matrix = compose(matrix, np.column_stack([np.eye(2), corner]))
+    (left, right), (top, bottom) = _visible_part(picture.shape[1::-1], matrix, size, margin=4 * max(1, round(shrinks)))
+    part = picture[top:bottom, left:right]
+    matrix = compose(matrix, np.array([[1, 0, left], [0, 1, top]]))
     if shrinks >= 2:
         full = part.shape[1::-1]
         reduced = tuple(max(1, int(side / int(shrinks))) for side in full)
@@ -127,13 +131,17 @@ def _least_stretch(matrix: np.ndarray) -> float:
     return abs(math.hypot(a + d, b - c) - math.hypot(a - d, b + c)) / 2
 
 
-def _visible_part(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int], margin: int):
-    """Return the rectangle of the picture that the result shows, at least one pixel, and its upper left corner."""
-    seen = _corners(size, cv2.invertAffineTransform(matrix))
-    limits = np.array(picture.shape[1::-1])
-    first = np.clip(np.floor(seen.min(axis=0)) - margin, 0, limits - 1).astype(int)
-    last = np.clip(np.ceil(seen.max(axis=0)) + margin, 0, limits - 1).astype(int)
-    return picture[first[1] : last[1] + 1, first[0] : last[0] + 1], first
+def _visible_part(
+    picture_size: tuple[int, int], matrix: np.ndarray, size: tuple[int, int], margin: int
+) -> list[tuple[int, int]]:
+    """Return from where to where, across and down, the picture is seen in the result; at least one pixel each."""
+    spans = []
+    for (a, b, c), side in zip(cv2.invertAffineTransform(matrix).tolist(), picture_size, strict=True):
+        across, down = a * (size[0] - 1), b * (size[1] - 1)
+        first = math.floor(c + min(across, 0) + min(down, 0)) - margin
+        last = math.ceil(c + max(across, 0) + max(down, 0)) + margin
+        spans.append((min(max(first, 0), side - 1), min(max(last, 0), side - 1) + 1))
+    return spans
 
 
 def crop_picture(picture: np.ndarray, matrix: np.ndarray, crop: Crop) -> np.ndarray:
@@ -164,8 +172,3 @@ def _outside(matrix: np.ndarray, picture_size: tuple[int, int], size: tuple[int,
     for (a, b, c), side in zip(cv2.invertAffineTransform(matrix).tolist(), picture_size, strict=True):
         away.append(np.abs(x * (2 * a / side) + (y[:, None] * (2 * b / side) + (2 * c + 1 - side) / side)))
     return (np.maximum(*away) > 1).view(np.uint8)
-
-
-def _corners(size: tuple[int, int], matrix: np.ndarray) -> np.ndarray:
-    """Return where a matrix (2, 3) takes the middles of the four corner pixels of a rectangle, (4, 2)."""
-    return transform_points(matrix, np.array([[x, y] for x in (0, size[0] - 1) for y in (0, size[1] - 1)], np.float64))

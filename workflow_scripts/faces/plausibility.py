@@ -1,5 +1,7 @@
 """Rules by which landmarks are refused: a crop made from them would not show a face in its place."""
 
+import math
+
 import numpy as np
 
 from workflow_scripts.cli import BadItem
@@ -40,7 +42,8 @@ def check_face(item: str, landmarks: np.ndarray, picture_size: tuple[int, int]) 
             f"{item}: eyes, nose and mouth are not arranged as in a face seen from the front (residual {residual:.2f}, "
             f"limit {MAX_RESIDUAL}); remove the picture or set crop.frame: whole",
         )
-    outside = ((landmarks < 0) | (landmarks > np.array(picture_size) - 1)).any(axis=1).mean()
+    beyond = ((landmarks < 0) | (landmarks > np.array(picture_size) - 1)).any(axis=1)
+    outside = np.count_nonzero(beyond) / len(landmarks)
     if outside > MAX_OUTSIDE:
         raise BadFace(
             "face outside picture",
@@ -51,8 +54,16 @@ def check_face(item: str, landmarks: np.ndarray, picture_size: tuple[int, int]) 
 def alignment_residual(points: np.ndarray) -> float:
     """Return how far five points (5, 2) remain from their places after alignment, over the spread of the places."""
     aligned = transform_points(fit_similarity(points, CELEBA_POINTS), points)
-    return float(np.sqrt(((aligned - CELEBA_POINTS) ** 2).sum(axis=1).mean()) / _spread(CELEBA_POINTS))
+    return _mean_length(aligned - CELEBA_POINTS) / _CELEBA_SPREAD
 
 
 def _spread(points: np.ndarray) -> float:
-    return float(np.sqrt(points.var(axis=0).sum()))
+    return _mean_length(points - points.mean(axis=0))
+
+
+def _mean_length(vectors: np.ndarray) -> float:
+    """Return the root mean square of the lengths of vectors (n, 2)."""
+    return math.hypot(*vectors.ravel().tolist()) / math.sqrt(len(vectors))
+
+
+_CELEBA_SPREAD = _spread(CELEBA_POINTS)
