@@ -1,6 +1,7 @@
 """Put an occluder on a face: draw it on the mean face, fit it by the landmarks, light it, and blend it in."""
 
 import importlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 
 from workflow_scripts.config import occluder_kinds
-from workflow_scripts.occluders._canvas import LEFT, TOP, Canvas, Drawing, Wear, canvas_for
+from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, canvas_for
 from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._fit import fit_reason
 from workflow_scripts.occluders._light import Light, measure_light
@@ -86,15 +87,16 @@ def apply_occluder(
     light = measure_light(image, whole)
     face = Face(image, np.asarray(landmarks, np.float64), pose, light, pictures)
     drawing = module.draw(canvas, style, face, rng)
-    to_canvas = _to_canvas(canvas, drawing.wear)
+    to_canvas = _to_canvas(drawing.canvas, drawing.wear)
     window = _window(image.shape, pose, drawing.alpha, to_canvas)
     if window is None:
         return _bare(image)
-    layer = _lit(canvas, drawing, light if style == "varied" else light.flat(), rng)
+    layer = _lit(drawing, light if style == "varied" else light.flat(), rng)
     layer = _warp(layer, canvas.scale / pose.unit, pose, window, to_canvas)
     if style == "plain":
-        return _blend(image, layer, 1 - layer[..., 3] / 255, 0, window)
-    layer = cv2.GaussianBlur(layer, (0, 0), np.hypot(light.blur, rng.uniform(0.2, 0.5)))
+        keep = 1 - cv2.extractChannel(layer, 3) / 255
+        return _blend(image, layer, keep, np.zeros_like(keep), window)
+    layer = cv2.GaussianBlur(layer, (0, 0), math.hypot(light.blur, rng.uniform(0.2, 0.5)))
     grain = rng.standard_normal(layer.shape[:2], np.float32) * np.float32(light.noise * rng.uniform(0.4, 0.9) / 255)
     alpha = cv2.extractChannel(layer, 3)
     shadow = _shadow(alpha, light, pose, rng.uniform(0.04, 0.11))
@@ -113,8 +115,10 @@ def _reach(pose: Pose) -> float:
 def _window(shape: tuple[int, ...], pose: Pose, alpha: np.ndarray, to_canvas: np.ndarray) -> Window | None:
     """Return left, top, right, bottom of the part of the picture that an occluder and its shadow change, if any."""
     left, top, width, height = cv2.boundingRect((alpha > 0).view(np.uint8))
-    corners = np.array([(x, y, 1) for x in (left - 1, left + width) for y in (top - 1, top + height)], np.float64)
-    (left, top, _), (right, bottom, _) = (f((corners @ np.linalg.inv(to_canvas).T), axis=0) for f in (np.min, np.max))
+    corners = [(x, y) for x in (left - 1, left + width) for y in (top - 1, top + height)]
+    matrix = cv2.invertAffineTransform(to_canvas[:2])
+    x, y = (matrix[:, :2] @ np.array(corners).T + matrix[:, 2:]).tolist()
+    left, top, right, bottom = min(x), min(y), max(x), max(y)
     # Both sides of the seam, where they meet, may stand out beyond the corners.
     middle = min(max(left, 0), right)
     points = project(pose, np.array([(x, y) for x in (left, middle - 1e-9, middle, right) for y in (top, bottom)]))
@@ -123,17 +127,19 @@ def _window(shape: tuple[int, ...], pose: Pose, alpha: np.ndarray, to_canvas: np
         return None
     height, width = shape[:2]
     margin = 2 + 4 * _reach(pose)
-    left, top = np.floor(np.clip(points.min(0) - margin, 0, (width, height))).astype(int).tolist()
-    right, bottom = np.ceil(np.clip(points.max(0) + 1 + margin, 0, (width, height))).astype(int).tolist()
+    left, top = (max(math.floor(low - margin), 0) for low in points.min(0).tolist())
+    right, bottom = points.max(0).tolist()
+    right, bottom = min(math.ceil(right + 1 + margin), width), min(math.ceil(bottom + 1 + margin), height)
     return (left, top, right, bottom) if right - left >= 4 and bottom - top >= 4 else None
 
 
-def _lit(canvas: Canvas, drawing: Drawing, light: Light, rng: np.random.Generator) -> np.ndarray:
+def _lit(drawing: Drawing, light: Light, rng: np.random.Generator) -> np.ndarray:
     """Return the drawing under the face's light, premultiplied RGBA float32 (h, w, 4) in 0..255.
 
     Lambert's law on the relief's normals, with the light from above and from the side that the face's skin shows, and
     a little sheen, which is what shows the folds of black cloth.
     """
+    canvas = drawing.canvas
     slope_x, slope_y = (
         cv2.Sobel(drawing.relief, cv2.CV_32F, *axis, ksize=1, scale=canvas.scale / 2) for axis in ((1, 0), (0, 1))
     )
@@ -166,7 +172,7 @@ def _warp(layer: np.ndarray, detail: float, pose: Pose, window: Window, to_canva
     if detail > 1:
         spread = min(_PIXEL * detail * detail, 0.5) / 2
         kernel = np.array([spread, 1 - 2 * spread, spread])
-        layer = cv2.sepFilter2D(layer, -1, kernel, kernel)
+        layer = cv2.sepFilter2D(layer, -1, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
     left, top, right, bottom = window
     columns, rows = unproject(pose, np.arange(left, right), np.arange(top, bottom), to_canvas)
     return cv2.remap(layer, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
@@ -174,15 +180,15 @@ def _warp(layer: np.ndarray, detail: float, pose: Pose, window: Window, to_canva
 
 def _to_canvas(canvas: Canvas, wear: Wear) -> np.ndarray:
     """Return the matrix (3, 3) from points of the mean face to canvas pixels of an occluder worn out of place."""
-    cosine, sine = np.cos(wear.turn), np.sin(wear.turn)
-    scale = canvas.scale
+    cosine, sine = math.cos(wear.turn), math.sin(wear.turn)
+    scale, (left, top) = canvas.scale, canvas.origin
     # Moved, turned about the canvas's middle (0, 0.5), and scaled.
     x = cosine * -wear.right + sine * (-wear.down - 0.5)
     y = -sine * -wear.right + cosine * (-wear.down - 0.5) + 0.5
     return np.array(
         [
-            [scale * cosine, scale * sine, scale * (x - LEFT) - 0.5],
-            [-scale * sine, scale * cosine, scale * (y - TOP) - 0.5],
+            [scale * cosine, scale * sine, scale * (x - left) - 0.5],
+            [-scale * sine, scale * cosine, scale * (y - top) - 0.5],
             [0, 0, 1],
         ]
     )
@@ -205,23 +211,20 @@ def _shadow(alpha: np.ndarray, light: Light, pose: Pose, depth: float) -> np.nda
     return 1 - cv2.warpAffine(cv2.GaussianBlur(alpha, (0, 0), reach), shift, alpha.shape[::-1]) * (depth / 255)
 
 
-def _blend(
-    image: np.ndarray, layer: np.ndarray, keep: np.ndarray, grain: np.ndarray | float, window: Window
-) -> Occluded:
+def _blend(image: np.ndarray, layer: np.ndarray, keep: np.ndarray, grain: np.ndarray, window: Window) -> Occluded:
     """Lay an occluder over a picture.
 
     Args:
         image: the picture.
         layer: float32 (h, w, 4), the occluder in the picture's window, premultiplied RGBA in 0..255.
         keep: float32 (h, w), what factor of the picture remains.
-        grain: float32 (h, w), added to all channels, or 0.
+        grain: float32 (h, w), added to all channels.
         window: where it lies.
     """
     left, top, right, bottom = window
     result, coverage = image.copy(), np.zeros(image.shape[:2], np.uint8)
-    *color, alpha = cv2.split(layer)
     under = cv2.multiply(image[top:bottom, left:right], cv2.merge([keep] * 3), dtype=cv2.CV_32F)
-    over = cv2.merge([plane + grain for plane in color])
+    over = cv2.add(cv2.cvtColor(layer, cv2.COLOR_RGBA2RGB), cv2.merge([grain] * 3))
     result[top:bottom, left:right] = cv2.add(under, over, dtype=cv2.CV_8U)
-    coverage[top:bottom, left:right] = cv2.convertScaleAbs(alpha)
+    coverage[top:bottom, left:right] = cv2.convertScaleAbs(cv2.extractChannel(layer, 3))
     return Occluded(result, coverage)

@@ -1,5 +1,6 @@
 """What the kinds draw on: the mean frontal face as a grid, and the shapes, noise and fabrics that they share."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,34 +11,57 @@ import numpy as np
 LEFT, TOP, WIDTH, HEIGHT = -1.0, -0.15, 2.0, 1.35  # the canvas in units of the mean face (bridge to chin = 1)
 _SCALES = (*range(32, 128, 8), *range(128, 256, 16), *range(256, 513, 32))  # pixels per unit; few, so grids are cached
 _SUBPIXEL = 4  # fractional bits of OpenCV's drawing coordinates
+_SOFT = 3  # canvas pixels by which what is drawn reaches beyond its outline, and its slopes beyond that
 
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """The mean frontal face as a pixel grid; there is one for each scale, so what depends on it alone can be cached.
+    """The mean frontal face, or a part of it, as a pixel grid.
 
     Attributes:
         scale: pixels per unit.
         x: float32 (1, w), of the columns' centres, growing to the right; 0 is the middle of the face.
         y: float32 (h, 1), of the rows' centres, growing downwards; 0 is the nose bridge, 1 the chin.
+        place: its rows and columns in the grid of the whole face.
     """
 
     scale: int
     x: np.ndarray
     y: np.ndarray
+    place: tuple[slice, slice]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.y.shape[0], self.x.shape[1]
 
+    @property
+    def origin(self) -> tuple[float, float]:
+        """Its left and upper edge in units."""
+        rows, columns = self.place
+        return LEFT + columns.start / self.scale, TOP + rows.start / self.scale
+
+    def part(self, left: int, top: int, right: int, bottom: int) -> "Canvas":
+        """Return the part between columns and rows, which are cut to what there is."""
+        (height, width), (rows, columns) = self.shape, self.place
+        left, right, top, bottom = max(left, 0), min(right, width), max(top, 0), min(bottom, height)
+        place = slice(rows.start + top, rows.start + bottom), slice(columns.start + left, columns.start + right)
+        return Canvas(self.scale, self.x[:, left:right], self.y[top:bottom], place)
+
+    def around(self, points: np.ndarray, margin: float) -> "Canvas":
+        """Return the part in which points (n, 2) lie, and a margin in units around them."""
+        left, top, width, height = cv2.boundingRect(self.to_pixels(points).astype(np.float32))
+        margin = _SOFT + math.ceil(margin * self.scale)
+        return self.part(left - margin, top - margin, left + width + margin, top + height + margin)
+
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """Return canvas pixel coordinates of points (n, 2)."""
-        return (np.asarray(points, np.float64) - (LEFT, TOP)) * self.scale - 0.5
+        """Return canvas pixel coordinates of points (..., 2)."""
+        left, top = self.origin
+        return np.asarray(points, np.float64) * self.scale - (left * self.scale + 0.5, top * self.scale + 0.5)
 
     def rows(self, first: float, last: float) -> slice:
         """Return the rows between two heights."""
-        start, stop = (round((y - TOP) * self.scale) for y in (first, last))
+        start, stop = (round((y - TOP) * self.scale) - self.place[0].start for y in (first, last))
         return slice(max(start, 0), max(stop, 0))
 
     def fill(self, outline: np.ndarray) -> np.ndarray:
@@ -46,12 +70,12 @@ class Canvas:
         cv2.fillPoly(alpha, [self._fixed_point(outline)], 255, cv2.LINE_AA, _SUBPIXEL)
         return alpha * np.float32(1 / 255)
 
-    def stroke(self, lines: Sequence[np.ndarray], width: float) -> np.ndarray:
-        """Return antialiased open lines, each (n, 2), of a width in units, as float32 (h, w) in 0..1."""
+    def stroke(self, lines: np.ndarray, width: float) -> np.ndarray:
+        """Return antialiased open lines (k, n, 2) of a width in units, as float32 (h, w) in 0..1."""
         alpha = np.zeros(self.shape, np.uint8)
         cv2.polylines(
             alpha,
-            [self._fixed_point(line) for line in lines],
+            list(self._fixed_point(lines)),
             False,
             255,
             max(1, round(width * self.scale)),
@@ -62,19 +86,21 @@ class Canvas:
 
     def inset(self, alpha: np.ndarray) -> np.ndarray:
         """Return each pixel's distance in units from the edge of what `alpha` covers; 0 outside."""
-        return cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 3) * np.float32(1 / self.scale)
+        return cv2.distanceTransform((alpha > 0.5).view(np.uint8), cv2.DIST_L2, 3) * np.float32(1 / self.scale)
 
     def noise(self, rng: np.random.Generator, cell: float) -> np.ndarray:
         """Return smooth noise of unit variance whose bumps are about `cell` units wide, float32 (h, w).
 
-        The random numbers do not depend on the canvas's scale.
+        The random numbers do not depend on the canvas's scale, nor on which part of the face it is.
         """
         rows, columns = int(HEIGHT / cell) + 2, int(WIDTH / cell) + 2
         coarse = rng.standard_normal((rows, columns), dtype=np.float32)
-        return cv2.resize(coarse, self.shape[::-1], interpolation=cv2.INTER_CUBIC)
+        down = _cubic_weights(rows, round(HEIGHT * self.scale))[self.place[0]]
+        across = _cubic_weights(columns, round(WIDTH * self.scale))[self.place[1]]
+        return down @ coarse @ across.T
 
     def _fixed_point(self, points: np.ndarray) -> np.ndarray:
-        return np.round(self.to_pixels(points) * 2**_SUBPIXEL).astype(np.int32)
+        return np.rint(self.to_pixels(points) * 2**_SUBPIXEL).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -91,6 +117,7 @@ class Drawing:
     """An occluder on the mean face, before light.
 
     Attributes:
+        canvas: the part of the mean face that it is drawn on; there is nothing beyond.
         color: float32 (3, h, w), or (3, 1, 1) where it is the same everywhere, 0..1, the surface's own colour.
         alpha: float32 (h, w), 0..1.
         relief: float32 (h, w), height of the surface in units; its slope is what the light shows.
@@ -98,6 +125,7 @@ class Drawing:
         wear: how it sits.
     """
 
+    canvas: Canvas
     color: np.ndarray
     alpha: np.ndarray
     relief: np.ndarray
@@ -116,7 +144,13 @@ def _canvas(scale: int) -> Canvas:
     y = (np.arange(round(HEIGHT * scale), dtype=np.float32) + 0.5) / scale + TOP
     for axis in (x, y):
         axis.setflags(write=False)
-    return Canvas(scale, x[None, :], y[:, None])
+    return Canvas(scale, x[None, :], y[:, None], (slice(0, len(y)), slice(0, len(x))))
+
+
+@lru_cache
+def _cubic_weights(count: int, size: int) -> np.ndarray:
+    """Return the weights (size, count) by which `count` values are interpolated to `size`."""
+    return cv2.resize(np.eye(count, dtype=np.float32), (count, size), interpolation=cv2.INTER_CUBIC)
 
 
 def smooth(points: np.ndarray, steps: int = 8, closed: bool = True) -> np.ndarray:
@@ -147,7 +181,7 @@ def mirrored_outline(half: Sequence[tuple[float, float]], corners: Sequence[int]
     """
     across, down = _outline_weights(len(half), tuple(corners))
     x, y = np.array(half, np.float64).T
-    return np.stack([across @ x, down @ y], axis=1)
+    return np.array([across @ x, down @ y]).T
 
 
 @lru_cache

@@ -21,9 +21,9 @@ def pick_color(rng: np.random.Generator, colors: Sequence[tuple[float, Color]], 
     Returns:
         float32 (3,), RGB in 0.02..0.98.
     """
-    color = np.array(draw_weighted(rng, colors))
-    color = color + spread * rng.standard_normal() + 0.5 * spread * rng.standard_normal(3)
-    return np.clip(color, 0.02, 0.98).astype(np.float32)
+    color, shift, shifts = draw_weighted(rng, colors), rng.standard_normal(), rng.standard_normal(3).tolist()
+    shifted = [level + spread * shift + 0.5 * spread * own for level, own in zip(color, shifts, strict=True)]
+    return np.float32([min(max(level, 0.02), 0.98) for level in shifted])
 
 
 def any_color(rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from workflow_scripts.config import Fit
 
 _OUTLINE = np.r_[0:17, 26:16:-1]  # jaw from the left ear round the chin, then the brows back
-_LEFT_JAW, _RIGHT_JAW = slice(1, 6), slice(11, 16)
+_JAWS = np.array([range(1, 6), range(11, 16)])  # left, right
 _MOUTH = slice(48, 60)
 _EYES = (slice(36, 42), slice(42, 48))
 _LOWER_FACE = np.r_[2:15, 28:36, 48:60]
@@ -66,14 +66,15 @@ def _bad_landmarks(points: np.ndarray, shape: tuple[int, int], fit: Fit) -> tupl
             f"{int((~np.isfinite(points)).any(1).sum())} of 68 landmarks are not numbers; find the face again",
         )
     outline = points[_OUTLINE]
-    face = np.ptp(outline[:, 0]) / width
+    across = outline[:, 0].tolist()
+    face = (max(across) - min(across)) / width
     if face < fit.min_face:
         return (
             "face too small",
             f"the face spans {face:.3f} of the width, less than {fit.min_face}; crop closer or lower fit.min_face",
         )
-    inside = ((points >= 0) & (points < (width, height))).all(1)
-    outside = 1 - inside[_LOWER_FACE].mean()
+    lower = points[_LOWER_FACE]
+    outside = np.count_nonzero(((lower < 0) | (lower >= (width, height))).any(1)) / len(lower)
     if outside > fit.max_outside:
         return (
             "face outside the picture",
@@ -82,9 +83,7 @@ def _bad_landmarks(points: np.ndarray, shape: tuple[int, int], fit: Fit) -> tupl
         )
     top, chin = points[27], points[8]
     across = np.array([chin[1] - top[1], top[0] - chin[0]])
-    left, right = (
-        float(((points[jaw] - top) @ across).mean() / (across @ across + 1e-9)) for jaw in (_LEFT_JAW, _RIGHT_JAW)
-    )
+    left, right = (((points[_JAWS] - top) @ across).mean(1) / (across @ across + 1e-9)).tolist()
     turn = (abs(left) - abs(right)) / (abs(left) + abs(right) + 1e-9)
     if left >= 0 or right <= 0 or abs(turn) > fit.max_turn:
         return (
@@ -131,8 +130,9 @@ def _covered_share(covered: np.ndarray, polygons: list[np.ndarray]) -> float:
 
 def _crosses_itself(polygon: np.ndarray) -> bool:
     """Tell whether two sides of a closed polygon (n, 2) that are not neighbours cross."""
-    along = np.roll(polygon, -1, 0) - polygon
-    apart = polygon[None] - polygon[:, None]  # from the start of side i to point j
-    turn = np.sign(along[:, None, 0] * apart[..., 1] - along[:, None, 1] * apart[..., 0])
-    parted = turn * np.roll(turn, -1, 1) < 0  # side j's ends are on different sides of the line through side i
+    x, y = np.concatenate([polygon, polygon[:1]]).T
+    along_x, along_y = np.diff(x)[:, None], np.diff(y)[:, None]
+    # Of point j seen from side i: positive on one side of the line through it, negative on the other.
+    turn = np.sign(along_x * (y - y[:-1, None]) - along_y * (x - x[:-1, None]))
+    parted = turn[:, :-1] * turn[:, 1:] < 0  # side j's ends are on different sides of the line through side i
     return bool((parted & parted.T).any())

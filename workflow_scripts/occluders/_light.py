@@ -1,5 +1,6 @@
 """The light, sharpness and noise of a face, measured on its bare skin, so that what is drawn on it looks as lit."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -56,7 +57,8 @@ def measure_light(image: np.ndarray, pose: Pose) -> Light:
     smooth = cv2.blur(image, (window, window))
     points = project(pose, _SKIN)
     inside = ((points >= 0) & (points < (width, height))).all(1)  # which NaN is not
-    scene = smooth[::4, ::4].reshape(-1, 3).astype(np.float32) / 255
+    coarse = smooth[::4, ::4].copy()
+    scene = coarse.reshape(-1, 3).astype(np.float32) / 255
     slope, skin = np.zeros(2), scene
     enough = np.count_nonzero(inside) >= 8
     if enough:
@@ -67,8 +69,9 @@ def measure_light(image: np.ndarray, pose: Pose) -> Light:
         slope = _slope(_SKIN[inside], np.log(luma))
 
     # Dark skin and dim light look alike; the whole picture's highlights help to tell them apart.
-    exposure = 0.65 * _quantile(luma, 0.6) / _TYPICAL_SKIN + 0.35 * _quantile(scene @ LUMA, 0.9) / 0.9
-    tint = np.sqrt(np.array(cv2.mean(smooth[::4, ::4])[:3]) / 255 + 0.1)
+    (bright,), (brightest,) = _quantiles(luma, 0.6), _quantiles(scene @ LUMA, 0.9)
+    exposure = 0.65 * bright / _TYPICAL_SKIN + 0.35 * brightest / 0.9
+    tint = np.sqrt(np.array(cv2.mean(coarse)[:3]) / 255 + 0.1)
     blur, noise = _grain(image, pose)
     return Light(
         min(max(exposure, 0.2), 1.1) ** 0.7,
@@ -81,8 +84,9 @@ def measure_light(image: np.ndarray, pose: Pose) -> Light:
 
 def _slope(points: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the plane's slope through values at points, by ridge regression with outliers clipped."""
-    values = np.minimum(np.maximum(values, _quantile(values, 0.1)), _quantile(values, 0.9))
-    x, y = points.T - points.mean(0)[:, None]
+    lowest, highest = _quantiles(values, 0.1, 0.9)
+    values = np.minimum(np.maximum(values, lowest), highest)
+    x, y = (points - points.mean(0)).T
     xx, xy, yy = float(x @ x) + 0.15, float(x @ y), float(y @ y) + 0.15
     values = values - values.mean()
     x, y = float(x @ values), float(y @ values)
@@ -90,14 +94,16 @@ def _slope(points: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.minimum(np.maximum(slope, -1.2), 1.2)
 
 
-def _quantile(values: np.ndarray, share: float) -> float:
+def _quantiles(values: np.ndarray, *shares: float) -> list[float]:
     """Return what `numpy.quantile` does, linear between neighbours; its own checks take longer than the work."""
-    position = share * (values.size - 1)
-    below = int(position)
-    above = min(below + 1, values.size - 1)
-    ordered = np.partition(values.ravel(), (below, above))
-    low, high = float(ordered[below]), float(ordered[above])
-    return low + (position - below) * (high - low)
+    last = values.size - 1
+    positions = [(share * last, int(share * last), min(int(share * last) + 1, last)) for share in shares]
+    ordered = values.flatten()
+    ordered.partition([rank for _, *ranks in positions for rank in ranks])
+    return [
+        float(ordered[below] + (position - below) * (ordered[above] - ordered[below]))
+        for position, below, above in positions
+    ]
 
 
 def _grain(image: np.ndarray, pose: Pose) -> tuple[float, float]:
@@ -116,5 +122,6 @@ def _grain(image: np.ndarray, pose: Pose) -> tuple[float, float]:
     ratio = spread_fine / (spread_coarse + 1e-3)
     # The quieter quarter of the face is skin without texture; 0.319 is that quantile of |N(0, 1)|, and the
     # Laplacian's squared weights add up to 20.
-    noise = _quantile(np.abs(fine), 0.25) / 0.319 / np.sqrt(20)
+    (quiet,) = _quantiles(np.abs(fine), 0.25)
+    noise = quiet / 0.319 / math.sqrt(20)
     return min(max((2.6 - ratio) * 1.2, 0.0), 1.6), min(noise, 4.0)

@@ -1,11 +1,12 @@
 """What all face masks share: where they sit, how they are worn, straps, seams and creases."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, smooth
+from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, canvas_for, smooth
 from workflow_scripts.occluders._fit import Covers
 from workflow_scripts.occluders._placement import FACE
 
@@ -21,31 +22,19 @@ Point = tuple[float, float]
 
 def wear(rng: np.random.Generator) -> Wear:
     """Draw how carelessly a mask is worn: a little off, a little crooked, and one in four low on the nose."""
-    right, down, turn = rng.normal(0, (0.01, 0.02, 0.025))
+    right, down, turn = rng.normal(0, 0.01), rng.normal(0, 0.02), rng.normal(0, 0.025)
     return Wear(right, down + (rng.uniform(0.02, 0.11) if rng.random() < 0.25 else 0), turn)
 
 
-def add_straps(
-    canvas: Canvas,
-    body: Drawing,
-    turn: float,
-    style: str,
-    ends: Sequence[tuple[Point, Point]],
-    width: float,
-    color: np.ndarray,
-) -> Drawing:
-    """Draw straps behind a mask.
+def strap_lines(turn: float, style: str, ends: Sequence[tuple[Point, Point]]) -> np.ndarray:
+    """Return the lines of the straps that are seen, (k, m, 2).
 
     Args:
-        canvas: the grid.
-        body: the mask.
         turn: of the face, see `Pose`.
         style: the plain style has straps only on the near side of a turned face, as the published tool.
         ends: for each strap of the right side its ends, on the mask and, relative to the ear, at the ear.
-        width: in units.
-        color: (3,) RGB in 0..1.
     """
-    lines = []
+    knots = []
     for sign, near in ((-1, turn), (1, -turn)):
         if near < (-_HIDDEN_BELOW if style == "plain" else _HIDDEN_BELOW):
             continue
@@ -53,12 +42,25 @@ def add_straps(
         for (x, y), offset in ends:
             end_x, end_y = ear[0] + offset[0], ear[1] + offset[1]
             middle = (x + end_x) / 2 + 0.005, (y + end_y) / 2 + 0.015
-            lines.append(_STRAP @ np.array([(sign * x, y), (sign * middle[0], middle[1]), (sign * end_x, end_y)]))
-    if not lines:
+            knots.append([(sign * x, y), (sign * middle[0], middle[1]), (sign * end_x, end_y)])
+    return _STRAP @ np.array(knots).reshape(-1, 3, 2)
+
+
+def add_straps(body: Drawing, lines: np.ndarray, width: float, color: np.ndarray) -> Drawing:
+    """Draw straps behind a mask.
+
+    Args:
+        body: the mask, on a canvas that the straps do not leave.
+        lines: of `strap_lines`.
+        width: in units.
+        color: (3,) RGB in 0..1.
+    """
+    if not len(lines):
         return body
-    straps = canvas.stroke(lines, width)
+    straps = body.canvas.stroke(lines, width)
     color = np.asarray(color, np.float32)[:, None, None]
     return Drawing(
+        body.canvas,
         color + (body.color - color) * body.alpha,
         np.maximum(body.alpha, straps),
         body.relief,
@@ -69,42 +71,50 @@ def add_straps(
 
 def line_at(canvas: Canvas, distance: np.ndarray) -> np.ndarray:
     """Return a thin line, 1 where `distance` (in units) is 0, as wide as the canvas can show."""
-    return np.clip(1.2 - np.abs(distance) * canvas.scale, 0, 1)
+    return np.minimum(np.maximum(1.2 - np.abs(distance) * canvas.scale, 0), 1)
 
 
 def creases(canvas: Canvas, rng: np.random.Generator, most: int, height: float) -> np.ndarray:
     """Return the relief of a few random folds and dents, up to about `height` units, float32 (h, w).
 
     A fold is a ridge along a segment, `exp(-u^2 - v^2)` with u across and v along it. The exponents are quadratic in x
-    and y, so that one product of matrices gives those of all folds.
+    and y, so that two products of matrices give those of all folds.
     """
     bumps = canvas.noise(rng, 0.14)
     heights, exponents = [], []
     for _ in range(rng.integers(1, most + 1)):
-        x, y = rng.uniform((-0.5, 0.15), (0.5, 0.9)).tolist()
+        x, y = rng.uniform(-0.5, 0.5), rng.uniform(0.15, 0.9)
         heights.append(rng.uniform(-height, height))
         reach_x, reach_y = rng.normal(0, 0.3, 2).tolist()
         exponents.append(_fold(x, y, reach_x, reach_y, rng.uniform(0.02, 0.06)))
-    ridges = np.exp(np.array(exponents, np.float32) @ _monomials(canvas))
-    folds = np.array(heights, np.float32) @ ridges
-    return folds.reshape(canvas.shape) + 0.4 * height * bumps
+    (rows, columns), (powers_y, powers_x) = canvas.place, _powers(canvas.scale)
+    ridges = powers_y[rows] @ (np.array(exponents, np.float32) @ powers_x[columns].T)
+    np.exp(ridges, out=ridges)
+    folds = np.array(heights, np.float32) @ ridges.reshape(len(heights), -1)
+    bumps *= 0.4 * height
+    bumps += folds.reshape(canvas.shape)
+    return bumps
 
 
-def _fold(x: float, y: float, reach_x: float, reach_y: float, width: float) -> list[float]:
-    """Return the exponent of a fold from (x, y) over a reach as coefficients of `_monomials`."""
-    length = max(float(np.hypot(reach_x, reach_y)), 1e-6)
+@lru_cache
+def _powers(scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1, y, y^2 of the rows and 1, x, x^2 of the columns of the whole face, float32 (h, 3) and (w, 3)."""
+    canvas = canvas_for(scale)
+    down, across = (np.vander(axis.ravel(), 3, increasing=True).astype(np.float32) for axis in (canvas.y, canvas.x))
+    return down, across
+
+
+def _fold(x: float, y: float, reach_x: float, reach_y: float, width: float) -> list[list[float]]:
+    """Return the exponent of a fold from (x, y) over a reach: its coefficients of y^i x^j, (3, 3)."""
+    length = max(math.hypot(reach_x, reach_y), 1e-6)
     along_x, along_y = reach_x / length, reach_y / length
     length = max(length, _SHORTEST)
     a, b = along_y / width, -along_x / width
     c = -(a * x + b * y)
     d, e = 2 * along_x / length, 2 * along_y / length
     f = -(d * (x + reach_x / 2) + e * (y + reach_y / 2))
-    squares = -(a * a + d * d), -2 * (a * b + d * e), -(b * b + e * e)
-    return [*squares, -2 * (a * c + d * f), -2 * (b * c + e * f), -(c * c + f * f)]
-
-
-@lru_cache
-def _monomials(canvas: Canvas) -> np.ndarray:
-    """Return x^2, xy, y^2, x, y and 1 of the canvas's pixels, float32 (6, h * w)."""
-    x, y = np.broadcast_arrays(canvas.x, canvas.y)
-    return np.stack([x * x, x * y, y * y, x, y, np.ones_like(x)]).reshape(6, -1)
+    return [
+        [-(c * c + f * f), -2 * (a * c + d * f), -(a * a + d * d)],
+        [-2 * (b * c + e * f), -2 * (a * b + d * e), 0],
+        [-(b * b + e * e), 0, 0],
+    ]

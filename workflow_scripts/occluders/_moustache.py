@@ -68,13 +68,9 @@ def draw_moustache(canvas: Canvas, style: str, face: Face, rng: np.random.Genera
     bright = np.where(hairs > 0, tone * hairs + _UNDER * (1 - hairs), _UNDER).astype(np.float32) * clumps
     bright, alpha = patch.shrink(bright * alpha), patch.shrink(alpha)
     bright = np.where(alpha > 1e-3, bright / np.maximum(alpha, 1e-3), _UNDER)
-
-    whole = [np.zeros(canvas.shape, np.float32) for _ in range(2)]
-    whole[0][patch.place], whole[1][patch.place] = bright, alpha
-    bright, alpha = whole
     color = np.clip(base[:, None, None] * bright, 0, 1)
     relief = 0.02 * cv2.GaussianBlur(alpha, (0, 0), 0.02 * canvas.scale) + 0.002 * bright * alpha
-    return Drawing(color, np.clip(alpha, 0, 1), relief, np.ones(canvas.shape, np.float32))
+    return Drawing(patch.canvas, color, np.clip(alpha, 0, 1), relief, np.ones(alpha.shape, np.float32))
 
 
 class _Patch:
@@ -82,23 +78,21 @@ class _Patch:
 
     Attributes:
         scale: pixels per unit.
-        place: its rows and columns on the canvas.
+        canvas: the same part at the canvas's own scale.
     """
 
     def __init__(self, canvas: Canvas):
         left, top, right, bottom = _REACH
         self.factor = max(1, -(-_FINE // canvas.scale))
         self.scale = canvas.scale * self.factor
-        rows = slice(int((top - TOP) * canvas.scale), round((bottom - TOP) * canvas.scale))
-        columns = slice(int((left - LEFT) * canvas.scale), round((right - LEFT) * canvas.scale))
-        self.place = (rows, columns)
-        self.origin = np.array([columns.start, rows.start]) / canvas.scale + (LEFT, TOP)
-        self.small = (columns.stop - columns.start, rows.stop - rows.start)
-        self.shape = (self.small[1] * self.factor, self.small[0] * self.factor)
+        left, right = int((left - LEFT) * canvas.scale), round((right - LEFT) * canvas.scale)
+        top, bottom = int((top - TOP) * canvas.scale), round((bottom - TOP) * canvas.scale)
+        self.canvas = canvas.part(left, top, right, bottom)
+        self.shape = ((bottom - top) * self.factor, (right - left) * self.factor)
 
     def to_fixed_point(self, points: np.ndarray) -> np.ndarray:
         """Return OpenCV's drawing coordinates of points (…, 2) in units."""
-        return np.round(((points - self.origin) * self.scale - 0.5) * 2**_FACTOR_BITS).astype(np.int32)
+        return np.round(((points - self.canvas.origin) * self.scale - 0.5) * 2**_FACTOR_BITS).astype(np.int32)
 
     def fill(self, outline: np.ndarray) -> np.ndarray:
         """Return the inside of a closed outline (n, 2) as float32 in 0..1."""
@@ -114,7 +108,7 @@ class _Patch:
 
     def shrink(self, plane: np.ndarray) -> np.ndarray:
         """Return a plane at the canvas's own scale."""
-        return plane if self.factor == 1 else cv2.resize(plane, self.small, interpolation=cv2.INTER_AREA)
+        return plane if self.factor == 1 else cv2.resize(plane, self.canvas.shape[::-1], interpolation=cv2.INTER_AREA)
 
 
 def _side(cut: Cut, face: Face, side: int, rng: np.random.Generator, varied: bool) -> np.ndarray:

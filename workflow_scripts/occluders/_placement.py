@@ -1,8 +1,11 @@
 """Where a drawing lies on a face: one perspective transform for each side of the face, equal along the seam."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 # The left and middle landmarks of the mean frontal face: bridge (28) at (0, 0), chin (8) at (0, 1), x to the right.
@@ -75,61 +78,86 @@ def solve_pose(landmarks: np.ndarray, placement: Placement) -> Pose | None:
     points = np.asarray(landmarks, np.float64)
     if not np.isfinite(points).all():
         return None
-    top, bottom = points[placement.seam[0]], points[placement.seam[1]]
+    seam = top, bottom = points[[*placement.seam]]
     down = bottom - top
-    length = float(np.hypot(*down))
+    length = math.hypot(*down.tolist())
     if length < 1:
         return None
-    left, right, mean, start, end = _anchors(placement)
+    anchors = _anchors(placement)
+    x, y = anchors.x[:, None], anchors.y[:, None]
     # In units of the seam, from its upper end: the equations stay well conditioned whatever the picture's size.
     points = (points - top) / length
     down = down / length
     across = np.array([down[1], -down[0]])
-    sides, front = np.stack([points[left], points[right]]), points[_FRONT] @ across
-    widths = (sides @ across).mean(1) * (-1, 1)
-    if widths.min() <= 0:
+    targets = points[anchors.numbers]
+    left, right = (targets.mean(1) @ across).tolist()
+    if left >= 0 or right <= 0:
         return None
-    turn = float((widths[0] - widths[1]) / widths.sum())
-
-    equations, values = np.zeros((2, len(mean), 2, 7)), np.empty((2, len(mean), 2))  # side, anchor, axis
-    for side, sign in enumerate((1, -1)):
-        x, y = sign * (1 + _TURN_WIDENING * sign * turn * placement.wraps) * mean[:, 0], mean[:, 1]
+    turn = (-left - right) / (right - left)
+    widening = np.zeros(2)
+    if placement.wraps:
         # In profile the nose and lips stand out beyond the far cheek, and what covers them does too.
-        stretch = max(1.0, _FRONT_MARGIN * float((-sign * front).max()) / widths[side]) if placement.wraps else 1.0
-        target = sides[side] - ((stretch - 1) * widths[side] * sign / x.mean()) * x[:, None] * across
-        equations[side, :, 0, 3 * side] = equations[side, :, 1, 3 * side + 1] = x
-        equations[side, :, :, 3 * side + 2] = -x[:, None] * target
-        equations[side, :, :, 6] = y[:, None] * (down - target)
-        values[side] = target - y[:, None] * down
-    equations, values = equations.reshape(-1, 7), values.ravel()
-    try:
-        solution = np.linalg.solve(equations.T @ equations, equations.T @ values)
-    except np.linalg.LinAlgError:
+        front = (points[_FRONT] @ across).tolist()
+        apart = min(_FRONT_MARGIN * min(front) - left, 0), max(_FRONT_MARGIN * max(front) - right, 0)
+        targets = targets + np.array(apart)[:, None, None] * (x / x.mean()) * across
+        widening = _TURN_WIDENING * turn * np.array([1, -1])
+
+    equations = anchors.equations.copy()
+    equations[0, :, :, 2], equations[1, :, :, 5] = -x * targets
+    equations[..., 6] = y * (down - targets)
+    equations = equations.reshape(-1, 7)
+    values = (targets - y * down).ravel()
+    solved, solution = cv2.solve(equations.T @ equations, equations.T @ values)
+    if not solved:
         return None
-    h = solution[6]
-    column = (1 + h) * down
-    rescale = np.array([[1, 0, 0], [0, 1 / (end - start), -start / (end - start)], [0, 0, 1]])
+    h = solution[6, 0]
+    homographies = np.zeros((2, 3, 3))
+    homographies[:, :, 0] = solution[:6].reshape(2, 3) / ((1 + widening) * (1, -1))[:, None]
+    homographies[:, :, 1] = (1 + h) * down[0], (1 + h) * down[1], h
+    homographies[:, 2, 2] = 1
     to_picture = np.array([[length, 0, top[0]], [0, length, top[1]], [0, 0, 1]])
-    unknowns = solution[:6].reshape(2, 3)
-    homographies = np.array([[[x, column[0], 0], [y, column[1], 0], [g, h, 1]] for x, y, g in unknowns])
-    return Pose(to_picture @ homographies @ rescale, np.array([top, bottom]), turn, length / (end - start))
+    return Pose(to_picture @ homographies @ anchors.to_seam, seam, turn, length * anchors.to_seam[1, 1])
+
+
+class _Anchors(NamedTuple):
+    """What the equations of all faces share.
+
+    Attributes:
+        numbers: int (2, n), the landmarks of the left and of the right side.
+        x: (n,), of the left ones on the mean face.
+        y: (n,), 0 at the seam's upper end and 1 at its lower one.
+        equations: (2, n, 2, 7) for side, anchor, axis and unknown; 0 where it depends on the face.
+        to_seam: (3, 3), from the mean face to heights of 0 to 1 on the seam.
+    """
+
+    numbers: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    equations: np.ndarray
+    to_seam: np.ndarray
 
 
 @cache
-def _anchors(placement: Placement) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
-    """Return the anchors of both sides, the left ones (n, 2) with heights from 0 to 1 on the seam, and its ends."""
+def _anchors(placement: Placement) -> _Anchors:
     (_, start), (_, end) = (_HALF_FACE[i] for i in placement.seam)
-    left = np.array(placement.anchors)
-    right = np.array([_MIRROR[i] for i in left])
-    mean = np.array([_HALF_FACE[i] for i in left])
-    return left, right, np.stack([mean[:, 0], (mean[:, 1] - start) / (end - start)], 1), start, end
+    left = placement.anchors
+    x, y = np.array([_HALF_FACE[i] for i in left]).T
+    # The right side's x is mirrored, and both are widened, after the equations are solved.
+    equations = np.zeros((2, len(left), 2, 7))
+    for side in (0, 1):
+        for axis in (0, 1):
+            equations[side, :, axis, 3 * side + axis] = x
+    scale = 1 / (end - start)
+    to_seam = np.array([[1, 0, 0], [0, scale, -start * scale], [0, 0, 1]])
+    return _Anchors(np.array([left, [_MIRROR[i] for i in left]]), x, (y - start) * scale, equations, to_seam)
 
 
 def project(pose: Pose, points: np.ndarray) -> np.ndarray:
     """Map points (n, 2) of the mean face into the picture; a point beyond the horizon becomes NaN."""
-    homogeneous = np.concatenate([points, np.ones((len(points), 1))], 1)
-    mapped = np.where(points[:, :1] < 0, homogeneous @ pose.sides[0].T, homogeneous @ pose.sides[1].T)
-    weight = np.where(mapped[:, 2:] > 0.05, mapped[:, 2:], np.nan)
+    left, right = points @ pose.sides[:, :, :2].swapaxes(1, 2) + pose.sides[:, None, :, 2]
+    mapped = np.where(points[:, :1] < 0, left, right)
+    weight = mapped[:, 2:]
+    weight[weight <= 0.05] = np.nan
     return mapped[:, :2] / weight
 
 
@@ -139,10 +167,15 @@ def unproject_points(pose: Pose, points: np.ndarray) -> np.ndarray:
     offset, seam = points - top, bottom - top
     right = offset[:, :1] * seam[1] - offset[:, 1:] * seam[0] > 0
     homogeneous = np.concatenate([points, np.ones((len(points), 1))], 1)
-    left_map, right_map = (homogeneous @ matrix.T for matrix in np.linalg.inv(pose.sides))
+    left_map, right_map = (homogeneous @ matrix.T for matrix in _inverses(pose))
     mapped = np.where(right, right_map, left_map)
     valid = mapped[:, 2:] > 1e-6
     return np.where(valid, mapped[:, :2] / np.where(valid, mapped[:, 2:], 1), 9)
+
+
+def _inverses(pose: Pose) -> np.ndarray:
+    """Return both sides' inverse homographies, float64 (2, 3, 3)."""
+    return np.array([cv2.invert(side)[1] for side in pose.sides])
 
 
 def unproject(pose: Pose, x: np.ndarray, y: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -157,21 +190,18 @@ def unproject(pose: Pose, x: np.ndarray, y: np.ndarray, then: np.ndarray) -> tup
     Returns:
         Two float32 arrays (h, w): x and y; far outside for a pixel beyond the horizon.
     """
-    columns, rows = x[None, :].astype(np.float32), y[:, None].astype(np.float32)
+    columns, rows = x.astype(np.float32), y.astype(np.float32)[:, None]
     (from_x, from_y), (to_x, to_y) = pose.seam
     seam = np.array([to_y - from_y, from_x - to_x, from_y * to_x - from_x * to_y])  # positive on the right
-    left, right = then @ np.linalg.inv(pose.sides)
+    left, right = then @ _inverses(pose)
     # Both agree on the seam, so they differ by a multiple of the distance from it.
     bend = (right - left) @ seam / (seam @ seam)
-    left, seam, bend = left.astype(np.float32), seam.astype(np.float32), bend.astype(np.float32)
+    left, seam, bend = left.astype(np.float32)[:, :, None, None], seam.astype(np.float32), bend.astype(np.float32)
     beyond = np.maximum(seam[0] * columns + (seam[1] * rows + seam[2]), 0)
-    mapped = []
-    for line in range(3):
-        side = left[line, 0] * columns + (left[line, 1] * rows + left[line, 2])
-        side += bend[line] * beyond
-        mapped.append(side)
-    if mapped[2].min() > 1e-6:
-        return mapped[0] / mapped[2], mapped[1] / mapped[2]
-    valid = mapped[2] > 1e-6
-    weight = np.where(valid, mapped[2], 1)
-    return np.where(valid, mapped[0] / weight, FAR), np.where(valid, mapped[1] / weight, FAR)
+    mapped = left[:, 0] * columns + (left[:, 1] * rows + left[:, 2])
+    mapped += bend[:, None, None] * beyond
+    position, weight = mapped[:2], mapped[2]
+    if weight.min() > 1e-6:
+        return tuple(position / weight)
+    valid = weight > 1e-6
+    return tuple(np.where(valid, position / np.where(valid, weight, 1), FAR))

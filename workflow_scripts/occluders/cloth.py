@@ -7,7 +7,7 @@ from workflow_scripts.occluders._fabric import any_color, draw_print, pick_color
 from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
-from workflow_scripts.occluders._mask import add_straps, creases, line_at, wear
+from workflow_scripts.occluders._mask import add_straps, creases, line_at, strap_lines, wear
 
 _PLAIN = ((5, (0.12, 0.12, 0.13)), (1, (0.88, 0.88, 0.88)), (1, (0.45, 0.46, 0.48)), (1, (0.22, 0.30, 0.45)))
 _VARIED = (
@@ -25,7 +25,11 @@ def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
     """Draw a cloth mask on the mean face."""
     varied = style == "varied"
     moulded = varied and rng.random() < 0.35
-    alpha, side = _shape(canvas, rng, varied, moulded)
+    outline, side = _shape(rng, varied, moulded)
+    straps = strap_lines(face.turn, style, [((side - 0.01, 0.275), (0, 0)), ((side - 0.03, 0.47), (0, 0.05))])
+    strap_width = 0.04 if moulded else 0.02
+    canvas = canvas.around(np.concatenate([outline, *straps]), strap_width)
+    alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)
     color = (
         any_color(rng)
@@ -47,6 +51,7 @@ def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
     if not moulded:
         shade *= 1 - 0.15 * line_at(canvas, inset - 0.045)
     body = Drawing(
+        canvas,
         painted,
         alpha,
         relief,
@@ -54,13 +59,12 @@ def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
         wear(rng) if varied else Wear(),
     )
     loops = color if moulded or rng.random() < 0.7 else np.full(3, 0.9 if color.mean() > 0.5 else 0.08, np.float32)
-    ends = [((side - 0.01, 0.275), (0, 0)), ((side - 0.03, 0.47), (0, 0.05))]
-    return add_straps(canvas, body, face.turn, style, ends, 0.04 if moulded else 0.02, loops)
+    return add_straps(body, straps, strap_width, loops)
 
 
-def _shape(canvas: Canvas, rng: np.random.Generator, varied: bool, moulded: bool) -> tuple[np.ndarray, float]:
-    """Return alpha and half width: sewn masks end in a straight side, moulded ones in a notch before the ear."""
-    wide, long = rng.normal(0, (0.025, 0.03) if varied else (0.01, 0.01)).tolist()
+def _shape(rng: np.random.Generator, varied: bool, moulded: bool) -> tuple[np.ndarray, float]:
+    """Return outline (n, 2) and half width; sewn masks end in a straight side, moulded ones in a notch by the ear."""
+    wide, long = (rng.normal(0, spread) for spread in ((0.025, 0.03) if varied else (0.01, 0.01)))
     peak = rng.uniform(-0.02, 0.05) if varied else 0.005
     side = 0.63 + wide
     top = [(0, 0.075 - peak), (0.16, 0.13 - peak / 2), (0.40, 0.22), (side, 0.27 if not moulded else 0.19)]
@@ -74,4 +78,4 @@ def _shape(canvas: Canvas, rng: np.random.Generator, varied: bool, moulded: bool
             (side - 0.08, 0.64),
         ]
     bottom = [(0.43, 0.765 + long), (0.30, 0.88 + long), (0.15, 0.955 + long), (0, 0.98 + long)]
-    return canvas.fill(mirrored_outline(top + edge + bottom, corners=(0, 3))), side
+    return mirrored_outline(top + edge + bottom, corners=(0, 3)), side

@@ -7,7 +7,7 @@ from workflow_scripts.occluders._fabric import pick_color
 from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
-from workflow_scripts.occluders._mask import add_straps, creases, line_at, wear
+from workflow_scripts.occluders._mask import add_straps, creases, line_at, strap_lines, wear
 
 _WHITE = (0.95, 0.95, 0.94)
 _VARIED = (
@@ -19,6 +19,7 @@ _VARIED = (
     (0.5, (0.90, 0.70, 0.74)),
     (0.7, (0.82, 0.77, 0.68)),
 )
+_BAND_WIDTH, _LOOP_WIDTH = 0.022, 0.02
 _YELLOW = np.array([0.92, 0.83, 0.40], np.float32)
 
 
@@ -31,17 +32,19 @@ def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
 
 def _cup(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
     varied = style == "varied"
-    wide, long = rng.normal(0, (0.03, 0.025) if varied else (0.01, 0.01)).tolist()
+    wide, long = (rng.normal(0, spread) for spread in ((0.03, 0.025) if varied else (0.01, 0.01)))
     side = 0.45 + max(wide, -0.02)  # no cup is narrower than a smile
-    alpha = canvas.fill(
-        mirrored_outline(
-            [
-                (0, 0.05), (0.07, 0.055), (0.15, 0.10), (0.24, 0.20), (0.36 + wide / 2, 0.285), (side - 0.03, 0.38),
-                (side, 0.51), (side - 0.015, 0.64), (0.37 + wide, 0.775), (0.24, 0.905 + long),
-                (0.11, 0.96 + long), (0, 0.97 + long),
-            ]
-        )
+    outline = mirrored_outline(
+        [
+            (0, 0.05), (0.07, 0.055), (0.15, 0.10), (0.24, 0.20), (0.36 + wide / 2, 0.285), (side - 0.03, 0.38),
+            (side, 0.51), (side - 0.015, 0.64), (0.37 + wide, 0.775), (0.24, 0.905 + long),
+            (0.11, 0.96 + long), (0, 0.97 + long),
+        ]
     )  # fmt: skip
+    corners = ((side - 0.03, 0.45), (side - 0.045, 0.67))
+    straps = strap_lines(face.turn, style, [(corners[0], (0, -0.02)), (corners[1], (0, 0.42))])
+    canvas = canvas.around(np.concatenate([outline, *straps]), _BAND_WIDTH)
+    alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)
     color = pick_color(rng, _VARIED if varied else ((1, _WHITE),), 0.02 if varied else 0.01)
     radius = np.sqrt((canvas.x / side) ** 2 + ((canvas.y - 0.55) / 0.5) ** 2)
@@ -52,27 +55,26 @@ def _cup(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
     if varied:
         relief += creases(canvas, rng, 2, 0.006)
         shade *= 1 + 0.015 * canvas.noise(rng, 0.03)
-    straps = _YELLOW if rng.random() < 0.6 else np.float32([0.92, 0.92, 0.90])
-    corners = ((side - 0.03, 0.45), (side - 0.045, 0.67))
-    tabs = [np.array([(sign * (x - 0.03), y), (sign * (x + 0.01), y)]) for x, y in corners for sign in (-1, 1)]
-    painted = color[:, None, None] + (straps - color)[:, None, None] * (0.8 * canvas.stroke(tabs, 0.035))
-    body = Drawing(painted, alpha, relief, shade, wear(rng) if varied else Wear())
-    ends = [(corners[0], (0, -0.02)), (corners[1], (0, 0.42))]
-    return add_straps(canvas, body, face.turn, style, ends, 0.022, straps)
+    bands = _YELLOW if rng.random() < 0.6 else np.float32([0.92, 0.92, 0.90])
+    tabs = np.array([[(sign * (x - 0.03), y), (sign * (x + 0.01), y)] for x, y in corners for sign in (-1, 1)])
+    painted = color[:, None, None] + (bands - color)[:, None, None] * (0.8 * canvas.stroke(tabs, 0.035))
+    body = Drawing(canvas, painted, alpha, relief, shade, wear(rng) if varied else Wear())
+    return add_straps(body, straps, _BAND_WIDTH, bands)
 
 
 def _folded(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
-    wide, long, peak = rng.normal(0, (0.025, 0.03, 0.02)).tolist()
+    wide, long, peak = (rng.normal(0, spread) for spread in (0.025, 0.03, 0.02))
     side = 0.58 + wide
-    alpha = canvas.fill(
-        mirrored_outline(
-            [
-                (0, 0.035 - peak), (0.10, 0.085), (0.28, 0.18), (side, 0.32), (side, 0.46), (side - 0.06, 0.585),
-                (0.33, 0.84 + long), (0.12, 0.985 + long), (0, 1.02 + long),
-            ],
-            corners=(0, 3),
-        )
+    outline = mirrored_outline(
+        [
+            (0, 0.035 - peak), (0.10, 0.085), (0.28, 0.18), (side, 0.32), (side, 0.46), (side - 0.06, 0.585),
+            (0.33, 0.84 + long), (0.12, 0.985 + long), (0, 1.02 + long),
+        ],
+        corners=(0, 3),
     )  # fmt: skip
+    straps = strap_lines(face.turn, style, [((side - 0.01, 0.34), (0, 0)), ((side - 0.05, 0.55), (0, 0.07))])
+    canvas = canvas.around(np.concatenate([outline, *straps]), _LOOP_WIDTH)
+    alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)
     color = pick_color(rng, _VARIED, 0.02)
     relief = -rng.uniform(0.3, 0.55) * np.abs(canvas.x) - 0.2 * canvas.x**2 - 0.25 * (canvas.y - 0.45) ** 2
@@ -88,14 +90,14 @@ def _folded(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) ->
             -(((canvas.y - 0.12 - 0.5 * np.abs(canvas.x)) / 0.02) ** 4)
         )
     body = Drawing(
+        canvas,
         color[:, None, None],
         alpha,
         relief,
         shade,
         wear(rng),
     )
-    ends = [((side - 0.01, 0.34), (0, 0)), ((side - 0.05, 0.55), (0, 0.07))]
-    return add_straps(canvas, body, face.turn, style, ends, 0.02, np.float32([0.93, 0.93, 0.93]))
+    return add_straps(body, straps, _LOOP_WIDTH, np.float32([0.93, 0.93, 0.93]))
 
 
 def _lettering(

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from workflow_scripts.occluders._canvas import LEFT, TOP, Canvas, Drawing
+from workflow_scripts.occluders._canvas import Canvas, Drawing
 from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._moustache import COVERS as COVERS
 from workflow_scripts.occluders._moustache import PLACEMENT as PLACEMENT
@@ -32,7 +32,7 @@ def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
     # The bottom edge follows the lip; the picture keeps its proportions, but never covers the nose.
     height = min(rows * scale, 1.6 * (bottom - top))
     corners = np.float32([(left, bottom - height), (right, bottom - height), (left, bottom)])
-    target = ((corners - (LEFT, TOP)) * canvas.scale - 0.5).astype(np.float32)
+    target = canvas.to_pixels(corners).astype(np.float32)
     matrix = cv2.getAffineTransform(np.float32([(0, 0), (columns - 1, 0), (0, rows - 1)]), target)
     premultiplied = np.dstack([picture[..., :3] * picture[..., 3:], picture[..., 3]])
     shrink = min(1.0, 2 * scale * canvas.scale)
@@ -45,4 +45,4 @@ def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
     alpha = laid[..., 3]
     color = laid[..., :3].transpose(2, 0, 1) / np.maximum(alpha, 1e-3)
     plain = np.zeros(canvas.shape, np.float32)
-    return Drawing(np.clip(_BRIGHTNESS * color, 0, 1), alpha, plain, plain + 1)
+    return Drawing(canvas, np.clip(_BRIGHTNESS * color, 0, 1), alpha, plain, plain + 1)

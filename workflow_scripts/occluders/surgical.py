@@ -4,12 +4,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, mirrored_outline
+from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, canvas_for, mirrored_outline
 from workflow_scripts.occluders._fabric import pick_color
 from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
-from workflow_scripts.occluders._mask import add_straps, creases, line_at, wear
+from workflow_scripts.occluders._mask import add_straps, creases, line_at, strap_lines, wear
 
 _PLAIN = ((4, (0.53, 0.72, 0.96)), (1, (0.90, 0.92, 0.94)), (1, (0.56, 0.78, 0.70)))
 _VARIED = (
@@ -25,39 +25,41 @@ _VARIED = (
     (0.7, (0.30, 0.33, 0.40)),
 )
 _PLEATS = (0.36, 0.53, 0.70)  # heights on the mean face
+_STRAP_WIDTH = 0.018
 _WIDEST = 1.7  # (x / 0.5)^2 beyond the mask's sides
 
 
 def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
     """Draw a surgical mask on the mean face."""
     varied = style == "varied"
-    wide, long, high = rng.normal(0, (0.03, 0.03, 0.015) if varied else (0.01, 0.01, 0.01)).tolist()
+    wide, long, high = (rng.normal(0, spread) for spread in ((0.03, 0.03, 0.015) if varied else (0.01, 0.01, 0.01)))
     side = 0.555 + wide
-    alpha = canvas.fill(
-        mirrored_outline(
-            [
-                (0, 0.05 - high), (0.13, 0.065 - high), (0.30, 0.125), (side, 0.25), (side + 0.005, 0.40),
-                (side - 0.03, 0.58), (0.38 + wide / 2, 0.77 + long), (0.19, 0.915 + long), (0, 0.965 + long),
-            ],
-            corners=(3,),
-        )
+    outline = mirrored_outline(
+        [
+            (0, 0.05 - high), (0.13, 0.065 - high), (0.30, 0.125), (side, 0.25), (side + 0.005, 0.40),
+            (side - 0.03, 0.58), (0.38 + wide / 2, 0.77 + long), (0.19, 0.915 + long), (0, 0.965 + long),
+        ],
+        corners=(3,),
     )  # fmt: skip
+    straps = strap_lines(face.turn, style, [((side - 0.01, 0.275), (0, 0)), ((side - 0.04, 0.55), (0, 0.05))])
+    canvas = canvas.around(np.concatenate([outline, *straps]), _STRAP_WIDTH)
+    alpha = canvas.fill(outline)
     color = pick_color(rng, _VARIED if varied else _PLAIN, 0.03 if varied else 0.01)
     relief, shade = _pleats(canvas, rng, 0.015 if varied else 0.003)
-    relief += _vault(canvas)
+    relief += _vault(canvas.scale)[canvas.place]
     inset = canvas.inset(alpha)
-    shade *= (1 - 0.08 * line_at(canvas, inset - 0.035)) * (0.92 + 0.08 * np.clip(inset / 0.012, 0, 1))
+    shade *= (1 - 0.08 * line_at(canvas, inset - 0.035)) * (0.92 + 0.08 * np.minimum(inset / 0.012, 1))
     if varied:
         relief += creases(canvas, rng, 5, 0.012)
-    body = Drawing(color[:, None, None], alpha, relief, shade, wear(rng) if varied else Wear())
+    body = Drawing(canvas, color[:, None, None], alpha, relief, shade, wear(rng) if varied else Wear())
     loops = color if rng.random() < 0.5 and color.mean() < 0.4 else np.float32([0.93, 0.93, 0.93])
-    ends = [((side - 0.01, 0.275), (0, 0)), ((side - 0.04, 0.55), (0, 0.05))]
-    return add_straps(canvas, body, face.turn, style, ends, 0.018, loops)
+    return add_straps(body, straps, _STRAP_WIDTH, loops)
 
 
 @lru_cache
-def _vault(canvas: Canvas) -> np.ndarray:
-    """Return the relief that all surgical masks share: bent over the face, with a wire over the nose."""
+def _vault(scale: int) -> np.ndarray:
+    """Return the relief that all surgical masks share, on the whole face: bent over it, with a wire over the nose."""
+    canvas = canvas_for(scale)
     wire = np.exp(-np.square((canvas.y - 0.105 - 0.9 * canvas.x**2) / 0.018) - np.square(np.square(canvas.x / 0.22)))
     return 0.006 * wire - (0.45 * canvas.x**2 + 0.15 * np.square(canvas.y - 0.4))
 
@@ -72,6 +74,6 @@ def _pleats(canvas: Canvas, rng: np.random.Generator, spread: float) -> tuple[np
         near = canvas.rows(height - 0.06 + min(0, bend * _WIDEST), height + 0.2 + max(0, bend * _WIDEST))
         below = (canvas.y[near] - height) - bend * outward
         hidden = below >= 0
-        relief[near] += np.where(hidden, 0, np.maximum((0.014 * depth) * (1 + below / 0.06), 0))
-        shade[near] *= 1 - np.where(hidden, (0.2 * depth) * np.exp(np.minimum(below / -0.03, 0)), 0)
+        relief[near] += np.maximum((0.014 * depth) * (1 + below / 0.06), 0) * ~hidden
+        shade[near] *= 1 - (0.2 * depth) * np.exp(np.minimum(below / -0.03, 0)) * hidden
     return relief, shade
