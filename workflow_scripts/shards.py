@@ -26,21 +26,20 @@ def write_shard(path: str | Path, rows, columns: dict[str, pa.DataType | tuple[n
         ValueError: a tensor has not the declared dtype or shape.
     """
     schema = pa.schema([(name, _arrow_type(kind)) for name, kind in columns.items()])
+    batch = _Batch(columns, schema)
     count = 0
     with (
         atomic_path(path) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
         pa.ipc.new_file(sink, schema) as writer,
     ):
-        batch: list[dict] = []
         for row in rows:
-            batch.append(row)
+            batch.add(row)
             count += 1
-            if len(batch) == BATCH_ROWS:
-                writer.write_batch(_record_batch(batch, columns, schema))
-                batch = []
-        if batch:
-            writer.write_batch(_record_batch(batch, columns, schema))
+            if batch.length == BATCH_ROWS:
+                writer.write_batch(batch.take())
+        if batch.length:
+            writer.write_batch(batch.take())
     return count
 
 
@@ -117,15 +116,43 @@ def _arrow_type(kind) -> pa.DataType:
     return pa.fixed_shape_tensor(pa.from_numpy_dtype(dtype), shape)
 
 
-def _record_batch(rows: list[dict], columns: dict, schema: pa.Schema) -> pa.RecordBatch:
-    arrays = []
-    for name, kind in columns.items():
-        if isinstance(kind, pa.DataType):
-            arrays.append(pa.array([row[name] for row in rows], kind))
-            continue
-        dtype, shape = kind
-        stacked = np.stack([row[name] for row in rows])
-        if stacked.dtype != dtype or stacked.shape[1:] != tuple(shape):
-            raise ValueError(f"column {name}: expected {dtype} {shape}, got {stacked.dtype} {stacked.shape[1:]}")
-        arrays.append(pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(stacked)))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+class _Batch:
+    """Collects rows in arrays that all batches of a shard share: fresh memory for each would cost more than the copy.
+
+    Attributes:
+        length: the number of rows collected.
+    """
+
+    def __init__(self, columns: dict, schema: pa.Schema):
+        self.length = 0
+        self._schema = schema
+        self._scalars = {name: [] for name, kind in columns.items() if isinstance(kind, pa.DataType)}
+        self._tensors = {
+            name: np.empty((BATCH_ROWS, *columns[name][1]), columns[name][0])
+            for name in columns.keys() - self._scalars.keys()
+        }
+
+    def add(self, row: dict) -> None:
+        for name, values in self._scalars.items():
+            values.append(row[name])
+        for name, stacked in self._tensors.items():
+            tensor = row[name]
+            if tensor.dtype != stacked.dtype or tensor.shape != stacked.shape[1:]:
+                raise ValueError(
+                    f"column {name}: expected {stacked.dtype} {stacked.shape[1:]}, got {tensor.dtype} {tensor.shape}"
+                )
+            stacked[self.length] = tensor
+        self.length += 1
+
+    def take(self) -> pa.RecordBatch:
+        """Return the rows, valid until the next is added, and start anew."""
+        arrays = [
+            pa.array(self._scalars[field.name], field.type)
+            if field.name in self._scalars
+            else pa.FixedShapeTensorArray.from_numpy_ndarray(self._tensors[field.name][: self.length])
+            for field in self._schema
+        ]
+        self.length = 0
+        for values in self._scalars.values():
+            values.clear()
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
