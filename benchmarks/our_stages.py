@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from workflow_scripts import cli
 from workflow_scripts.config import CelebaSource, Crop, Difference, Occluders
 from workflow_scripts.crop_faces import crop_faces
 from workflow_scripts.find_landmarks import find_landmarks
@@ -38,4 +39,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

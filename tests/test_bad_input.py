@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from workflow_scripts.cli import UserError
 from workflow_scripts.config import CelebaSource, FolderSource
 from workflow_scripts.index_source import index_source
-from workflow_scripts.sources.pictures import BadPicture
+from workflow_scripts.sources.pictures import BadPicture, decode_picture
 from workflow_scripts.sources.reader import PictureReader
 from workflow_scripts.tables import read_table
 
@@ -144,6 +144,7 @@ BAD = {
     "cut header.png": (PNG[:20], "truncated picture"),
     "cut.jpg": (JPEG[: len(JPEG) * 3 // 4], "truncated picture"),
     "cut by two.jpg": (JPEG[:-2], "truncated picture"),
+    "ones inside.jpg": (JPEG[:623] + b"\xff" * 8 + JPEG[631:], "damaged picture"),
     "cut.png": (PNG[: len(PNG) // 2], "truncated picture"),
     "cut.bmp": (encoded(scene(), "BMP")[:-500], "truncated picture"),
     "cut.gif": (encoded(scene(), "GIF")[:-30], "truncated picture"),
@@ -205,6 +206,14 @@ def test_unusual_pictures_are_read_right(messy, case):
     difference = np.abs(pictures[case.name].astype(int) - case.pixels.astype(int))
     # A few pixels along edges suffer from lossy coding; a wrong turn or colour changes far more than 2 % of them.
     assert (difference > case.tolerance).mean() < (0.02 if case.tolerance else 1e-9)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_a_jpeg_has_the_pixels_that_pillow_gives(astronaut, subsampling, progressive):
+    picture = Image.fromarray(astronaut[:201, :303])
+    data = encoded(picture, "JPEG", quality=60, subsampling=subsampling, progressive=progressive)
+    assert np.array_equal(decode_picture(data, MAX_PIXELS), np.array(Image.open(io.BytesIO(data))))
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -1,6 +1,7 @@
 """Decoding pictures that nobody has checked: what comes back is RGB, upright and whole, or a reason."""
 
 import io
+import re
 import warnings
 
 import numpy as np
@@ -12,6 +13,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # not EPS, for o
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"P5", b"P6", b"P2", b"P3")
 MIN_SIDE = 16  # pixels; smaller pictures hold no face that could be found
 ORIENTATION = 0x0112
+START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"  # markers of JPEG
+OUT_OF_PLACE = re.compile(rb"\xff[^\x00\xd0-\xd7]")  # between them
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -62,9 +65,11 @@ def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
             warnings.simplefilter("ignore")
             if image.format == "PNG":  # Pillow passes over wrong checksums of pixels when it loads them
                 _open(data, max_pixels).verify()
-            image.load()
+            pixels = _decode_plain_jpeg(image, data)
+            if pixels is None:
+                image.load()  # a TIFF is turned by this
+                pixels = _to_rgb(image)
             turn = TURNS.get(_orientation(image))
-            pixels = _to_rgb(image)
             return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
     except (BadPicture, MemoryError):
         raise
@@ -109,6 +114,21 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # damaged EXIF data are no reason to lose a picture
         return 1
     return value if value in TURNS else 1
+
+
+def _decode_plain_jpeg(image: Image.Image, data: bytes) -> np.ndarray | None:
+    """Return the pixels of a colour JPEG of one scan as OpenCV gives them; None where it is another, or damaged.
+
+    They are Pillow's in half the time, but OpenCV says nothing of what is missing or out of place.
+    """
+    import cv2  # headers are read without it
+
+    if image.format != "JPEG" or image.mode != "RGB" or "progressive" in image.info:
+        return None
+    start, end = data.rfind(START_OF_SCAN), data.rfind(END_OF_IMAGE)
+    if end < start or OUT_OF_PLACE.search(data, start + len(START_OF_SCAN), end):
+        return None
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
