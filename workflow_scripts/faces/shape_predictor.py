@@ -58,7 +58,8 @@ class ShapePredictor:
     def _read_pixels(self, level: int, framed: np.ndarray, shapes: np.ndarray) -> np.ndarray:
         """Return the values of a level's pixels, int16 (pixels, n); they turn and scale with the shape."""
         side = framed.shape[1]
-        turn = (shapes.astype(np.float64).view(complex) @ self._fit).astype(np.complex64)
+        # Not by `@`, for which BLAS would start threads.
+        turn = np.einsum("nk,k->n", shapes.astype(np.float64).view(complex), self._fit).astype(np.complex64)
         cosine, sine = turn.real.copy(), turn.imag.copy()
         across, down = self._offsets[level].T[:, :, None]
         x, y = (np.ascontiguousarray(shapes[:, axis::2].T).take(self._anchors[level], axis=0) for axis in (0, 1))
