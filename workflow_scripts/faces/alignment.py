@@ -40,6 +40,16 @@ def tilt_of(landmarks: np.ndarray) -> float:
     return float(np.degrees(np.arctan2(across[1], across[0])))
 
 
+def spread_of(points: np.ndarray) -> float:
+    """Return the root-mean-square distance of points (n, 2) from their centre."""
+    return mean_length(points - points.mean(axis=0))
+
+
+def mean_length(vectors: np.ndarray) -> float:
+    """Return the root mean square of the lengths of vectors (n, 2)."""
+    return math.hypot(*vectors.ravel().tolist()) / math.sqrt(len(vectors))
+
+
 def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return the rotation, scaling and translation that takes `source` nearest to `target` in the least-squares sense.
 

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from workflow_scripts.cli import UserError
-from workflow_scripts.faces.alignment import compose, stretch, tilt_of, transform_points
+from workflow_scripts.faces.alignment import compose, spread_of, stretch, tilt_of, transform_points
 from workflow_scripts.faces.detection import WHOLE
 from workflow_scripts.faces.face import Face, Picture
 from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
@@ -112,7 +112,7 @@ class LandmarkModel:
             points = self._framed(left, list(map(_framing, points)))
             again = self._framed(left, list(map(_framing, points)))
             changes = np.linalg.norm(again - points, axis=2).mean(axis=1)
-            settled = changes <= SETTLED * np.array(list(map(_spread, points)))
+            settled = changes <= SETTLED * np.array(list(map(spread_of, points)))
             taken = settled | (turn == START_TURNS[0])
             result[waiting[taken]] = again[taken]
             waiting = waiting[~settled]
@@ -149,15 +149,10 @@ def _framing(points: np.ndarray) -> np.ndarray:
     """Return the matrix (2, 3) that turns landmarks upright and takes the HOG box around them to a patch's middle."""
     tilt = np.radians(tilt_of(points))
     side_of_spread, down = LANDMARK_BOX
-    scale = FACE_WIDTH / max(side_of_spread * _spread(points), 1.0)
+    scale = FACE_WIDTH / max(side_of_spread * spread_of(points), 1.0)
     turn = scale * np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
     middle = np.array([(PATCH_SIDE - 1) / 2, (PATCH_SIDE - 1) / 2 - down * FACE_WIDTH])
     return np.column_stack([turn, middle - turn @ points.mean(axis=0)])
-
-
-def _spread(points: np.ndarray) -> float:
-    """Return the root-mean-square distance of points from their centre."""
-    return float(np.sqrt(points.var(axis=0).sum()))
 
 
 MEAN_FACE = transform_points(_framing(CELEBA_LANDMARKS), CELEBA_LANDMARKS)  # in a patch, float64 (68, 2)

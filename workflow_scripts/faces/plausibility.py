@@ -1,11 +1,16 @@
 """Rules by which landmarks are refused: a crop made from them would not show a face in its place."""
 
-import math
-
 import numpy as np
 
 from workflow_scripts.cli import BadItem
-from workflow_scripts.faces.alignment import CELEBA_POINTS, fit_similarity, five_points, transform_points
+from workflow_scripts.faces.alignment import (
+    CELEBA_POINTS,
+    fit_similarity,
+    five_points,
+    mean_length,
+    spread_of,
+    transform_points,
+)
 
 MIN_SPREAD = 4.0  # pixels; root-mean-square distance of the five points from their centre
 MAX_RESIDUAL = 0.4  # of the spread; what remains between the aligned five points and their places
@@ -29,7 +34,7 @@ def check_face(item: str, landmarks: np.ndarray, picture_size: tuple[int, int]) 
             their places (a profile, or no face at all); `face outside picture`: most landmarks are beyond the border.
     """
     points = five_points(landmarks)
-    spread = _spread(points)
+    spread = spread_of(points)
     if not spread >= MIN_SPREAD:
         raise BadFace(
             "degenerate landmarks",
@@ -54,16 +59,7 @@ def check_face(item: str, landmarks: np.ndarray, picture_size: tuple[int, int]) 
 def alignment_residual(points: np.ndarray) -> float:
     """Return how far five points (5, 2) remain from their places after alignment, over the spread of the places."""
     aligned = transform_points(fit_similarity(points, CELEBA_POINTS), points)
-    return _mean_length(aligned - CELEBA_POINTS) / _CELEBA_SPREAD
+    return mean_length(aligned - CELEBA_POINTS) / _CELEBA_SPREAD
 
 
-def _spread(points: np.ndarray) -> float:
-    return _mean_length(points - points.mean(axis=0))
-
-
-def _mean_length(vectors: np.ndarray) -> float:
-    """Return the root mean square of the lengths of vectors (n, 2)."""
-    return math.hypot(*vectors.ravel().tolist()) / math.sqrt(len(vectors))
-
-
-_CELEBA_SPREAD = _spread(CELEBA_POINTS)
+_CELEBA_SPREAD = spread_of(CELEBA_POINTS)
