@@ -15,11 +15,11 @@ run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/â€
 	@$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 	@[ -e results/report.html ] && [ -z "$$(find results/overview.html rules workflow_scripts/reporting -newer results/report.html -type f)" ] || $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) \
 	  --report results/report.html --report-stylesheet workflow_scripts/reporting/report.css --quiet all
-	@$(BIN)/python -m workflow_scripts.verify_results update
+	@$(BIN)/python -m workflow_scripts.provenance.verify_results update
 	@echo "report: $(CURDIR)/results/report.html"
 
 verify: $(READY) ## read all results and name every file that is not what the workflow made
-	@$(BIN)/python -m workflow_scripts.verify_results check
+	@$(BIN)/python -m workflow_scripts.provenance.verify_results check
 
 test: $(READY) ## the tests
 	@$(BIN)/python -m pytest
@@ -32,7 +32,7 @@ lint: $(READY) ## ruff, snakefmt and snakemake --lint
 	@$(BIN)/python .ci/lint_workflow.py
 
 docs: $(READY) ## rewrite what is generated from the code: configuration schema and reference
-	@$(BIN)/python -m workflow_scripts.write_docs
+	@$(BIN)/python -m workflow_scripts.config.write_docs
 
 lock: $(READY) ## pin the newest allowed versions of all dependencies
 	@$(BIN)/python -m pip install -q uv

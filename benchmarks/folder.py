@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from benchmarks.timing import run_command
-from workflow_scripts.tables import read_table, read_tables
+from workflow_scripts.core.tables import read_table, read_tables
 
 ROOT = Path(__file__).parent.parent
 BROKEN = {"empty.jpg": b"", "text.jpg": b"not a picture", "note.txt": b"no picture by its name"}

@@ -19,13 +19,13 @@ import yaml
 
 from benchmarks.our_stages import OCCLUDERS, source_of
 from benchmarks.timing import ENVIRONMENT, interleaved, print_table, run_command
-from workflow_scripts.config import Difference
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import landmark_points, read_table
 from workflow_scripts.faces.alignment import five_points
-from workflow_scripts.fetch_weights import fetch_weights
-from workflow_scripts.find_landmarks import find_landmarks
-from workflow_scripts.index_source import index_source
-from workflow_scripts.shards import Shard
-from workflow_scripts.tables import landmark_points, read_table
+from workflow_scripts.stages.faces.find_landmarks import find_landmarks
+from workflow_scripts.stages.sources.fetch_weights import fetch_weights
+from workflow_scripts.stages.sources.index_source import index_source
+from workflow_scripts.systems._removal.config import Difference
 
 ROOT = Path(__file__).parent.parent
 HEADER = " ".join(
@@ -114,16 +114,24 @@ class Sides:
         config = source_of(self.data, prior, self.size).model_dump_json()
         occluders, difference = OCCLUDERS.model_dump_json(), Difference().model_dump_json()
         for stage, arguments in {
-            "index_source": ["--config", config, "--seed", 1, "--shard", 0, "--shards", 1, "--output", out / "index"],
-            "find_landmarks": ["--config", config, "--index", out / "index", "--model", self.data / MODEL,
+            "sources.index_source": ["--config", config, "--seed", 1, "--shard", 0, "--shards", 1,
+                                     "--output", out / "index"],
+            "faces.find_landmarks": ["--config", config, "--index", out / "index", "--model", self.data / MODEL,
                                "--output", out / "landmarks"],
-            "crop_faces": ["--config", config, "--index", out / "index", "--landmarks", out / "landmarks",
+            "faces.crop_faces": ["--config", config, "--index", out / "index", "--landmarks", out / "landmarks",
                            "--output", out / "crops"],
-            "make_pairs": ["--occluders", occluders, "--difference", difference, "--role", "draw", "--seed", 1,
+            "removal.make_pairs": ["--occluders", occluders, "--difference", difference, "--role", "draw", "--seed", 1,
                            "--index", out / "index", "--crops", out / "crops", "--output", out / "pairs"],
         }.items():  # fmt: skip
             run_command(
-                [sys.executable, "-m", f"workflow_scripts.{stage}", *map(str, arguments), "--quarantine", quarantine],
+                [
+                    sys.executable,
+                    "-m",
+                    f"workflow_scripts.stages.{stage}",
+                    *map(str, arguments),
+                    "--quarantine",
+                    quarantine,
+                ],
                 ROOT,
             )
 

@@ -3,12 +3,14 @@
 import argparse
 from pathlib import Path
 
-from workflow_scripts import cli
-from workflow_scripts.config import CelebaSource, Crop, Difference, Occluders
-from workflow_scripts.crop_faces import crop_faces
-from workflow_scripts.find_landmarks import find_landmarks
-from workflow_scripts.index_source import index_source
-from workflow_scripts.make_pairs import make_pairs
+from workflow_scripts.config.sources import CelebaSource, Crop
+from workflow_scripts.core import cli
+from workflow_scripts.occluders._config import Occluders
+from workflow_scripts.stages.faces.crop_faces import crop_faces
+from workflow_scripts.stages.faces.find_landmarks import find_landmarks
+from workflow_scripts.stages.removal.make_pairs import make_pairs
+from workflow_scripts.stages.sources.index_source import index_source
+from workflow_scripts.systems._removal.config import Difference
 
 OCCLUDERS = Occluders(mix={"surgical": 1.0})  # style `varied`: light, shading, folds, straps, blur and grain
 

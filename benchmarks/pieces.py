@@ -14,15 +14,15 @@ import torch
 from benchmarks.masks import MODEL, lay_out
 from benchmarks.our_stages import source_of
 from benchmarks.timing import interleaved, print_table
+from workflow_scripts.core.shards import write_shard
+from workflow_scripts.core.tables import read_table
+from workflow_scripts.faces.dlib68.shape_predictor import BLOCK
 from workflow_scripts.faces.face import Picture
 from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
 from workflow_scripts.faces.priors import prior_face
-from workflow_scripts.faces.shape_predictor import BLOCK
-from workflow_scripts.index_source import index_source
-from workflow_scripts.maps import difference_map
-from workflow_scripts.shards import write_shard
-from workflow_scripts.sources.reader import PictureReader
-from workflow_scripts.tables import read_table
+from workflow_scripts.sources._reader import PictureReader
+from workflow_scripts.stages.sources.index_source import index_source
+from workflow_scripts.systems._removal.maps import difference_map
 from workflow_scripts.training.data import Items, epoch_batches
 
 BATCH, SIDE = 64, 128

@@ -7,12 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts.cli import RUN_PROCESS, UserError
-from workflow_scripts.code_digest import code_digest
-from workflow_scripts.load_config import load_config
-from workflow_scripts.records import RECORDS, check_writable, explain_kill, join_runs, keep_records
+from workflow_scripts.core.cli import RUN_PROCESS, UserError
+from workflow_scripts.provenance.code_digest import code_digest
+from workflow_scripts.config.load import load_config
+from workflow_scripts.provenance.records import RECORDS, check_writable, explain_kill, join_runs, keep_records
 from workflow_scripts.sources import shard_count, shard_listings
-from workflow_scripts.sources.contents import listing_digest
+from workflow_scripts.sources._contents import listing_digest
 
 
 def file_digest(path):
@@ -62,7 +62,7 @@ GPUS = 1 if Path("/dev/nvidia0").exists() else 0
 LOCK = file_digest("envs/requirements.lock")
 # In front of the command of a stage whose results working copies can share.
 REUSE = (
-    "python -m workflow_scripts.reuse_results --code {params.code} --lock {params.lock} "
+    "python -m workflow_scripts.provenance.reuse_results --code {params.code} --lock {params.lock} "
     "--inputs {input} --outputs {output} -- "
 )
 

@@ -31,13 +31,13 @@ rule find_landmarks:
     benchmark:
         "results/benchmarks/find_landmarks/{source}/{shard}.tsv"
     params:
-        code=lambda wildcards: code_digest("find_landmarks", f"sources.{source(wildcards).type}"),
+        code=lambda wildcards: code_digest("stages.faces.find_landmarks", f"sources.{source(wildcards).type}"),
         config=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
         weights=lambda wildcards: json.dumps(detector_weights(wildcards)),
         lock=LOCK,
     shell:
         REUSE
-        + "python -m workflow_scripts.find_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
+        + "python -m workflow_scripts.stages.faces.find_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
         "--model {input.model} --output {output.landmarks} --quarantine {output.quarantine} > {log} 2>&1"
 
 
@@ -56,12 +56,12 @@ rule check_landmarks:
     benchmark:
         "results/benchmarks/check_landmarks/{source}.tsv"
     params:
-        code=lambda wildcards: code_digest("check_landmarks", f"sources.{source(wildcards).type}"),
+        code=lambda wildcards: code_digest("stages.faces.check_landmarks", f"sources.{source(wildcards).type}"),
         config=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
         weights=lambda wildcards: json.dumps(detector_weights(wildcards)),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.check_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
+        "python -m workflow_scripts.stages.faces.check_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
         "--landmarks {input.landmarks} --model {input.model} --output {output.table} --summary {output.summary} > {log} 2>&1"
 
 
@@ -78,12 +78,12 @@ rule crop_faces:
     benchmark:
         "results/benchmarks/crop_faces/{source}/{shard}.tsv"
     params:
-        code=lambda wildcards: code_digest("crop_faces", f"sources.{source(wildcards).type}"),
+        code=lambda wildcards: code_digest("stages.faces.crop_faces", f"sources.{source(wildcards).type}"),
         config=lambda wildcards: source(wildcards).slice("crop", "max_pixels"),
         lock=LOCK,
     shell:
         REUSE
-        + "python -m workflow_scripts.crop_faces --config {params.config:q} --index {input.index} --landmarks {input.landmarks} "
+        + "python -m workflow_scripts.stages.faces.crop_faces --config {params.config:q} --index {input.index} --landmarks {input.landmarks} "
         "--output {output.crops} --quarantine {output.quarantine} > {log} 2>&1"
 
 
@@ -101,6 +101,6 @@ rule collect_quarantine:
     benchmark:
         "results/benchmarks/collect_quarantine/{source}.tsv"
     params:
-        code=code_digest("merge_tables"),
+        code=code_digest("core.merge_tables"),
     shell:
-        "python -m workflow_scripts.merge_tables --output {output} {input} > {log} 2>&1"
+        "python -m workflow_scripts.core.merge_tables --output {output} {input} > {log} 2>&1"

@@ -27,10 +27,10 @@ rule split_annotations:
     wildcard_constraints:
         source=COCO_NAMES,
     params:
-        code=code_digest("split_annotations"),
+        code=code_digest("stages.objects.split_annotations"),
         shards=lambda wildcards: len(SHARDS[wildcards.source]),
     shell:
-        "python -m workflow_scripts.split_annotations --shards {params.shards} --output {output} {input:q} > {log} 2>&1"
+        "python -m workflow_scripts.stages.objects.split_annotations --shards {params.shards} --output {output} {input:q} > {log} 2>&1"
 
 
 rule read_objects:
@@ -49,11 +49,11 @@ rule read_objects:
     wildcard_constraints:
         source=COCO_NAMES,
     params:
-        code=code_digest("read_objects"),
+        code=code_digest("stages.objects.read_objects"),
         config=lambda wildcards: source(wildcards).slice("subset"),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.read_objects --config {params.config:q} --annotations {input.annotations} --shard {wildcards.shard} "
+        "python -m workflow_scripts.stages.objects.read_objects --config {params.config:q} --annotations {input.annotations} --shard {wildcards.shard} "
         "--index {input.index} --rejected-pictures {input.rejected} --output {output.objects} --captions {output.captions} "
         "--quarantine {output.quarantine} > {log} 2>&1"
 
@@ -70,6 +70,6 @@ rule collect_rejected_annotations:
     wildcard_constraints:
         source=COCO_NAMES,
     params:
-        code=code_digest("merge_tables"),
+        code=code_digest("core.merge_tables"),
     shell:
-        "python -m workflow_scripts.merge_tables --output {output} {input} > {log} 2>&1"
+        "python -m workflow_scripts.core.merge_tables --output {output} {input} > {log} 2>&1"

@@ -40,10 +40,10 @@ rule measure_face_shape:
     wildcard_constraints:
         experiment=REENACTMENT,
     params:
-        code=code_digest("measure_face_shape"),
+        code=code_digest("stages.reenactment.measure_face_shape"),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.measure_face_shape --training {input.training} --crops {input.crops} --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.stages.reenactment.measure_face_shape --training {input.training} --crops {input.crops} --output {output} > {log} 2>&1"
 
 
 rule draw_landmarks:
@@ -61,12 +61,12 @@ rule draw_landmarks:
     wildcard_constraints:
         experiment=REENACTMENT,
     params:
-        code=code_digest("draw_landmarks"),
+        code=code_digest("stages.reenactment.draw_landmarks"),
         config=lambda wildcards: drawing(wildcards).canonical(),
         shape=lambda wildcards, input: ["--shape", input.shape] if input.shape else [],
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.draw_landmarks --config {params.config:q} --index {input.index} --crops {input.crops} "
+        "python -m workflow_scripts.stages.reenactment.draw_landmarks --config {params.config:q} --index {input.index} --crops {input.crops} "
         "{params.shape} --output {output.drawings} --quarantine {output.quarantine} > {log} 2>&1"
 
 
@@ -85,12 +85,12 @@ rule drive_faces:
     resources:
         gpu=GPUS,
     params:
-        code=code_digest("drive_faces"),
+        code=code_digest("stages.reenactment.drive_faces"),
         config=lambda wildcards: experiment(wildcards).slice("inference"),
         seed=CONFIG.seed,
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.drive_faces --config {params.config:q} --source {wildcards.source} --seed {params.seed} "
+        "python -m workflow_scripts.stages.reenactment.drive_faces --config {params.config:q} --source {wildcards.source} --seed {params.seed} "
         "--checkpoint {input.checkpoint} --drawings {input.drawings} --output {output} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
 
 
@@ -115,10 +115,10 @@ rule score_frames:
     wildcard_constraints:
         experiment=REENACTMENT,
     params:
-        code=code_digest("score_frames"),
+        code=code_digest("stages.reenactment.score_frames"),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.score_frames --source {wildcards.source} --splits {input.splits} --crops {input.crops} "
+        "python -m workflow_scripts.stages.reenactment.score_frames --source {wildcards.source} --splits {input.splits} --crops {input.crops} "
         "--drawings {input.drawings} --driven {input.driven} --references {input.references} "
         "--model {input.model} --output {output} > {log} 2>&1"
 
@@ -140,10 +140,10 @@ rule summarize_frames:
     wildcard_constraints:
         experiment=REENACTMENT,
     params:
-        code=code_digest("summarize_frames"),
+        code=code_digest("stages.reenactment.summarize_frames"),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.summarize_frames --metrics {input.metrics} --drawings {input.drawings} "
+        "python -m workflow_scripts.stages.reenactment.summarize_frames --metrics {input.metrics} --drawings {input.drawings} "
         "--quarantine {input.quarantine} {input.leaks} --output {output.table} --summary {output.summary} "
         "--quarantined {output.quarantine} > {log} 2>&1"
 
@@ -178,12 +178,12 @@ rule write_videos:
     wildcard_constraints:
         experiment=REENACTMENT,
     params:
-        code=lambda wildcards: code_digest("write_videos", f"sources.{source(wildcards).type}"),
+        code=lambda wildcards: code_digest("stages.reenactment.write_videos", f"sources.{source(wildcards).type}"),
         video=lambda wildcards: experiment(wildcards).video.canonical(),
         config=lambda wildcards: source(wildcards).slice("max_pixels"),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.write_videos --video {params.video:q} --config {params.config:q} --source {wildcards.source} "
+        "python -m workflow_scripts.stages.reenactment.write_videos --video {params.video:q} --config {params.config:q} --source {wildcards.source} "
         "--splits {input.splits} --index {input.index} --drawings {input.drawings} --driven {input.driven} "
         "--output {output.videos} --digests {output.digests} > {log} 2>&1"
 
@@ -214,10 +214,10 @@ rule draw_frame_figures:
     wildcard_constraints:
         experiment=REENACTMENT,
     params:
-        code=code_digest("draw_frame_figures"),
+        code=code_digest("stages.reenactment.draw_frame_figures"),
         config=lambda wildcards: experiment(wildcards).slice("gallery", "train", "test", "apply"),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.draw_frame_figures --config {params.config:q} --metrics {input.metrics} "
+        "python -m workflow_scripts.stages.reenactment.draw_frame_figures --config {params.config:q} --metrics {input.metrics} "
         "--curves {input.curves} --index {input.index} --drawings {input.drawings} --driven {input.driven} "
         "--output {output.figures} --digests {output.digests} > {log} 2>&1"

@@ -19,42 +19,6 @@ CAPTIONS = "../workflow_scripts/reporting/captions"
 report: f"{CAPTIONS}/overview.rst"
 
 
-rule draw_figures:
-    input:
-        metrics="results/{experiment}/metrics.parquet",
-        curves=lambda wildcards: expand(
-            "results/{experiment}/curves/{network}.parquet",
-            experiment=wildcards.experiment,
-            network=experiment(wildcards).networks,
-        ),
-        pairs=evaluated_shards("results/{experiment}/pairs/{source}/{shard}.arrow"),
-        maps=evaluated_shards("results/{experiment}/maps/{source}/{shard}.arrow"),
-        outputs=evaluated_shards("results/{experiment}/outputs/{source}/{shard}.arrow"),
-    output:
-        digests="results/{experiment}/figures.json",
-        figures=report(
-            directory("results/{experiment}/figures"),
-            patterns=["{figure}.png", "{figure}.svg"],
-            category="Figures",
-            subcategory="{experiment}",
-            labels={"figure": "{figure}"},
-            caption=f"{CAPTIONS}/figure.rst",
-        ),
-    log:
-        "results/logs/draw_figures/{experiment}.log",
-    benchmark:
-        "results/benchmarks/draw_figures/{experiment}.tsv"
-    wildcard_constraints:
-        experiment=REMOVAL,
-    params:
-        code=code_digest("draw_figures"),
-        config=lambda wildcards: experiment(wildcards).slice("gallery", "train", "test", "apply", "presence"),
-    shell:
-        "python -m workflow_scripts.draw_figures --config {params.config:q} --metrics {input.metrics} "
-        "--curves {input.curves} --pairs {input.pairs} --maps {input.maps} --outputs {input.outputs} "
-        "--output {output.figures} --digests {output.digests} > {log} 2>&1"
-
-
 rule summarize_source:
     input:
         raw=raw_sample,
@@ -77,11 +41,11 @@ rule summarize_source:
     benchmark:
         "results/benchmarks/summarize_source/{source}.tsv"
     params:
-        code=lambda wildcards: code_digest("summarize_source", f"sources.{source(wildcards).type}"),
+        code=lambda wildcards: code_digest("stages.reporting.summarize_source", f"sources.{source(wildcards).type}"),
         config=lambda wildcards: source(wildcards).slice("max_pixels"),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.summarize_source --config {params.config:q} --name {wildcards.source} --index {input.index} "
+        "python -m workflow_scripts.stages.reporting.summarize_source --config {params.config:q} --name {wildcards.source} --index {input.index} "
         "--quarantine {input.quarantine} --landmarks {input.landmarks} --crops {input.crops} --output {output.summary} --digests {output.digests} > {log} 2>&1"
 
 
@@ -120,14 +84,15 @@ rule write_overview:
     benchmark:
         "results/benchmarks/write_overview.tsv"
     params:
-        code=code_digest("write_overview"),
+        code=code_digest("stages.reporting.write_overview"),
         templates=[
             file_digest(path.relative_to(workflow.basedir))
-            for path in sorted(Path(workflow.basedir).glob("workflow_scripts/reporting/overview/*"))
+            for folder in ("reporting/page", "systems/*/page")
+            for path in sorted(Path(workflow.basedir).glob(f"workflow_scripts/{folder}/*"))
         ],
         config=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),
         sources=list(CONFIG.sources),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.write_overview --config {params.config:q} --sources {params.sources} "
+        "python -m workflow_scripts.stages.reporting.write_overview --config {params.config:q} --sources {params.sources} "
         "--folder results --output {output} > {log} 2>&1"

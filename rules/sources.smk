@@ -18,10 +18,10 @@ rule fetch_sample:
     benchmark:
         "results/benchmarks/fetch_sample.tsv"
     params:
-        code=code_digest("fetch_sample"),
+        code=code_digest("stages.sources.fetch_sample"),
         lock=LOCK,  # some pictures come with an installed library
     shell:
-        "python -m workflow_scripts.fetch_sample --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.stages.sources.fetch_sample --output {output} > {log} 2>&1"
 
 
 rule fetch_weights:
@@ -32,10 +32,10 @@ rule fetch_weights:
     benchmark:
         "results/benchmarks/fetch_weights/{name}.tsv"
     params:
-        code=code_digest("fetch_weights"),
+        code=code_digest("stages.sources.fetch_weights"),
         path=lambda wildcards: ["--path", path] if (path := getattr(CONFIG.weights, wildcards.name, None)) else [],
     shell:
-        "python -m workflow_scripts.fetch_weights --name {wildcards.name} {params.path:q} --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.stages.sources.fetch_weights --name {wildcards.name} {params.path:q} --output {output} > {log} 2>&1"
 
 
 SAMPLES = ("sample", "sample_video")
@@ -63,7 +63,7 @@ rule index_source:
     benchmark:
         "results/benchmarks/index_source/{source}/{shard}.tsv"
     params:
-        code=lambda wildcards: code_digest("index_source", f"sources.{source(wildcards).type}"),
+        code=lambda wildcards: code_digest("stages.sources.index_source", f"sources.{source(wildcards).type}"),
         config=lambda wildcards: source(wildcards).slice(
             "subset", "split", "identity", "max_pixels", "every", "per_second", "split_by", "block"
         ),
@@ -73,7 +73,7 @@ rule index_source:
         shards=lambda wildcards: len(SHARDS[wildcards.source]),
         lock=LOCK,
     shell:
-        "python -m workflow_scripts.index_source --config {params.config:q} --seed {params.seed} --shard {wildcards.shard} "
+        "python -m workflow_scripts.stages.sources.index_source --config {params.config:q} --seed {params.seed} --shard {wildcards.shard} "
         "--shards {params.shards} --listing {params.listing} --record {params.record} --output {output.index} --quarantine {output.quarantine} > {log} 2>&1"
 
 
@@ -87,6 +87,6 @@ rule merge_index:
     benchmark:
         "results/benchmarks/merge_index/{source}.tsv"
     params:
-        code=code_digest("merge_tables"),
+        code=code_digest("core.merge_tables"),
     shell:
-        "python -m workflow_scripts.merge_tables --output {output} {input} > {log} 2>&1"
+        "python -m workflow_scripts.core.merge_tables --output {output} {input} > {log} 2>&1"

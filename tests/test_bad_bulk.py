@@ -17,14 +17,14 @@ from test_video import damaged, shade, write_clip
 from weights import landmark_weights
 
 from workflow_scripts import sources
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import FolderSource, VideoSource
-from workflow_scripts.crop_faces import crop_faces
-from workflow_scripts.find_landmarks import find_landmarks
-from workflow_scripts.index_source import index_source
-from workflow_scripts.shards import Shard
-from workflow_scripts.sources import tars
-from workflow_scripts.tables import read_table
+from workflow_scripts.config.sources import FolderSource, VideoSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import read_table
+from workflow_scripts.sources._archives import tars
+from workflow_scripts.stages.faces.crop_faces import crop_faces
+from workflow_scripts.stages.faces.find_landmarks import find_landmarks
+from workflow_scripts.stages.sources.index_source import index_source
 
 FAINT = encoded(Image.new("RGB", (90, 90), (120, 110, 100)), "JPEG")  # a good picture without a face
 

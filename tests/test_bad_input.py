@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import CelebaSource, FolderSource
-from workflow_scripts.index_source import index_source
-from workflow_scripts.sources.pictures import BadPicture, decode_picture
-from workflow_scripts.sources.reader import PictureReader
-from workflow_scripts.tables import read_table
+from workflow_scripts.config.sources import CelebaSource, FolderSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.tables import read_table
+from workflow_scripts.sources._pictures import BadPicture, decode_picture
+from workflow_scripts.sources._reader import PictureReader
+from workflow_scripts.stages.sources.index_source import index_source
 
 WIDTH, HEIGHT = 60, 40
 MAX_PIXELS = 1_000_000
+INDEX = "workflow_scripts.stages.sources.index_source"
 
 
 def scene() -> Image.Image:
@@ -339,7 +340,17 @@ def test_a_file_in_place_of_a_folder_is_refused(tmp_path):
 
 def test_the_command_ends_with_one_line(tmp_path):
     config = FolderSource(type="folder", path=str(tmp_path / "nowhere")).slice()
-    command = [sys.executable, "-m", "workflow_scripts.index_source", "--config", config, "--seed", "1", "--shard", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        INDEX,
+        "--config",
+        config,
+        "--seed",
+        "1",
+        "--shard",
+        "0",
+    ]
     outputs = ["--shards", "1", "--output", str(tmp_path / "index"), "--quarantine", str(tmp_path / "quarantine")]
     root = Path(__file__).parent.parent
     result = subprocess.run([*command, *outputs], cwd=root, capture_output=True, text=True, check=False)

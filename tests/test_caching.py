@@ -104,9 +104,9 @@ def copy_a_picture(name: str):
 EDITS = {
     "nothing": (lambda project: None, ()),
     "comments and formatting of every module": (format_everything, ()),
-    "a docstring": (edit_code("maps.py", '"""', '"""Words. '), ()),
+    "a docstring": (edit_code("systems/_removal/maps.py", '"""', '"""Words. '), ()),
     "a stage's own function": (
-        edit_code("score_outputs.py", "import argparse", "import argparse\nimport string"),
+        edit_code("stages/removal/score_outputs.py", "import argparse", "import argparse\nimport string"),
         ("score_outputs/*",),
     ),
     "a module that one stage imports indirectly": (
@@ -181,7 +181,7 @@ def test_an_edit_that_is_reverted_after_a_run_reruns_the_same_jobs_again(project
 
 def test_a_job_that_makes_the_same_files_again_reruns_nothing_once_it_has_run(project):
     """Snakemake plans before it knows; after the edited stage alone has run, contents decide."""
-    edit_code("index_source.py", "import argparse", "import argparse\nimport string")(project)
+    edit_code("stages/sources/index_source.py", "import argparse", "import argparse\nimport string")(project)
     indexes = [f"results/photos/index/{shard:05d}.parquet" for shard in range(2)]
     assert project.run(*indexes, "results/given/index/00000.parquet").returncode == 0
     assert project.jobs() == {}

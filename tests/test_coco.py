@@ -16,13 +16,14 @@ import yaml
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from workflow_scripts import split_annotations as split_stage
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import CocoSource
-from workflow_scripts.index_source import index_source
-from workflow_scripts.read_objects import read_objects
-from workflow_scripts.sources import coco, coco_json, shard_of
-from workflow_scripts.tables import read_table, read_tables
+from workflow_scripts.config.sources import CocoSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.tables import read_table, read_tables
+from workflow_scripts.sources import _coco_json as coco_json
+from workflow_scripts.sources import coco, shard_of
+from workflow_scripts.stages.objects import split_annotations as split_stage
+from workflow_scripts.stages.objects.read_objects import read_objects
+from workflow_scripts.stages.sources.index_source import index_source
 
 ROOT = Path(__file__).parent.parent
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
@@ -360,7 +361,7 @@ def test_a_file_that_cannot_be_used_ends_the_stage_with_one_line(tmp_path, case)
     source = made.write(tmp_path / "coco")
     file = tmp_path / "coco/annotations/instances_val2017.json"
     file.write_bytes(damage(file.read_bytes()))
-    command = [sys.executable, "-m", "workflow_scripts.split_annotations", str(file), "--shards", "1"]
+    command = [sys.executable, "-m", "workflow_scripts.stages.objects.split_annotations", str(file), "--shards", "1"]
     run = subprocess.run(
         [*command, "--output", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=False
     )

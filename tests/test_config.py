@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workflow_scripts import write_docs
-from workflow_scripts.cli import UserError
-from workflow_scripts.load_config import load_config
+from workflow_scripts.config import write_docs
+from workflow_scripts.config.load import load_config
+from workflow_scripts.core.cli import UserError
 
 ROOT = Path(__file__).parent.parent
 FOLDER = {"type": "folder", "path": "photos"}

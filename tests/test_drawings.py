@@ -8,22 +8,16 @@ import pyarrow as pa
 import pytest
 import torch
 
-from workflow_scripts import cli, draw_landmarks, measure_face_shape
-from workflow_scripts.drawings import (
-    EYES,
-    PARTS,
-    check_drawing,
-    draw_face,
-    find_gaze,
-    move_gaze,
-)
+from workflow_scripts.core import cli
+from workflow_scripts.core.shards import Shard, write_shard
+from workflow_scripts.core.tables import FACE_SHAPE, INDEX, read_table, write_table
 from workflow_scripts.faces.alignment import fit_similarity, tilt_of, transform_points
+from workflow_scripts.faces.drawings import EYES, PARTS, check_drawing, draw_face, find_gaze, move_gaze
 from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
 from workflow_scripts.faces.shape_transfer import MIN_FRAMES, STABLE, neutral_shape, transfer_shape
-from workflow_scripts.shards import Shard, write_shard
+from workflow_scripts.stages.reenactment import draw_landmarks, measure_face_shape
 from workflow_scripts.systems.reenact.config import Drawing, RenderNetwork
 from workflow_scripts.systems.reenact.training import RenderTraining
-from workflow_scripts.tables import FACE_SHAPE, INDEX, read_table, write_table
 
 SIZE = 256
 # iBUG's order of the mirrored face: outline, brows, nose, eyes, lips.

@@ -11,10 +11,10 @@ import pytest
 from skimage import data
 from weights import landmark_model, landmark_weights
 
-from workflow_scripts.check_landmarks import check_landmarks
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import CelebaSource, Crop, Faces, FolderSource, PairsSource, Weights
-from workflow_scripts.crop_faces import crop_faces
+from workflow_scripts.config.sources import CelebaSource, Crop, Faces, FolderSource, PairsSource, Weights
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import INDEX, read_table, write_table
 from workflow_scripts.faces.alignment import (
     CELEBA_POINTS,
     compose,
@@ -31,10 +31,10 @@ from workflow_scripts.faces.landmarks import face_patch
 from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
 from workflow_scripts.faces.plausibility import BadFace, check_face
 from workflow_scripts.faces.priors import face_from_points, prior_face
-from workflow_scripts.find_landmarks import find_landmarks
-from workflow_scripts.index_source import index_source
-from workflow_scripts.shards import Shard
-from workflow_scripts.tables import INDEX, read_table, write_table
+from workflow_scripts.stages.faces.check_landmarks import check_landmarks
+from workflow_scripts.stages.faces.crop_faces import crop_faces
+from workflow_scripts.stages.faces.find_landmarks import find_landmarks
+from workflow_scripts.stages.sources.index_source import index_source
 
 EYES = np.array([[203.0, 101.0], [246.0, 103.5]])  # of the astronaut, marked by hand
 HOG = Faces(detector="dlib_hog")
@@ -304,9 +304,11 @@ def test_the_commands_run(folder, tmp_path):
     find = [*common, "--model", landmark_weights(), "--output", tmp_path / "l.parquet"]
     crop = [*common, "--landmarks", tmp_path / "l.parquet", "--output", tmp_path / "c.arrow"]
     for stage, arguments in {"find_landmarks": find, "crop_faces": crop}.items():
-        subprocess.run([sys.executable, "-m", f"workflow_scripts.{stage}", *map(str, arguments)], check=True)
+        subprocess.run(
+            [sys.executable, "-m", f"workflow_scripts.stages.faces.{stage}", *map(str, arguments)], check=True
+        )
     assert len(Shard(tmp_path / "c.arrow")) == 2
-    command = [sys.executable, "-m", "workflow_scripts.find_landmarks", *map(str, find)]
+    command = [sys.executable, "-m", "workflow_scripts.stages.faces.find_landmarks", *map(str, find)]
     command[command.index("--index") + 1] = str(tmp_path / "absent.parquet")
     failed = subprocess.run(command, capture_output=True, text=True)
     assert failed.returncode == 1 and "absent.parquet" in failed.stderr and "Traceback" not in failed.stderr

@@ -11,17 +11,17 @@ import pytest
 from test_video import damaged, write_clip
 from weights import landmark_weights
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import Crop, FolderSource, VideoSource
-from workflow_scripts.crop_faces import crop_faces
-from workflow_scripts.draw_landmarks import draw_landmarks
+from workflow_scripts.config.sources import Crop, FolderSource, VideoSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import landmark_points, read_table
 from workflow_scripts.faces.alignment import crop_picture, fit_similarity, transform_points
 from workflow_scripts.faces.head_squares import calm_squares, grown_squares, square_matrix
-from workflow_scripts.find_landmarks import find_landmarks
-from workflow_scripts.index_source import index_source
-from workflow_scripts.shards import Shard
+from workflow_scripts.stages.faces.crop_faces import crop_faces
+from workflow_scripts.stages.faces.find_landmarks import find_landmarks
+from workflow_scripts.stages.reenactment.draw_landmarks import draw_landmarks
+from workflow_scripts.stages.sources.index_source import index_source
 from workflow_scripts.systems.reenact.config import Drawing
-from workflow_scripts.tables import landmark_points, read_table
 
 SIDE = 224  # pixels of a clip
 SIZE = 64  # pixels of a crop

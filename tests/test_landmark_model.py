@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from weights import landmark_model, landmark_weights
 
-from workflow_scripts.cli import UserError
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.faces.detection import WHOLE
+from workflow_scripts.faces.dlib68.shape_predictor import BLOCK, ShapePredictor
 from workflow_scripts.faces.face import Face, Picture, square
 from workflow_scripts.faces.landmarks import MIDDLE, PATCH_SIDE, LandmarkModel, face_patch
-from workflow_scripts.faces.shape_predictor import BLOCK, ShapePredictor
 
 HOG_BOX = (224.5, 119.5, 103.0)  # of the astronaut: x, y of the centre and side
 

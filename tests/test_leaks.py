@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 from test_video import write_clip
 
-from workflow_scripts.assign_splits import assign_splits
-from workflow_scripts.config import (
-    BaseExperiment,
+from workflow_scripts.config.experiments import BaseExperiment
+from workflow_scripts.config.sources import (
     BaseSource,
     CelebaSource,
     CocoSource,
@@ -26,14 +25,15 @@ from workflow_scripts.config import (
     Split,
     VideoSource,
 )
-from workflow_scripts.crop_faces import crop_faces
-from workflow_scripts.fetch_sample import fetch_sample
-from workflow_scripts.fingerprints import LIMIT, MIRROR, find_near, fingerprint
-from workflow_scripts.index_source import index_source
-from workflow_scripts.merge_tables import merge_tables
-from workflow_scripts.shards import Shard
-from workflow_scripts.sources.reader import PictureReader
-from workflow_scripts.tables import LANDMARKS, read_table, write_table
+from workflow_scripts.core.fingerprints import LIMIT, MIRROR, find_near, fingerprint
+from workflow_scripts.core.merge_tables import merge_tables
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import LANDMARKS, read_table, write_table
+from workflow_scripts.sources._reader import PictureReader
+from workflow_scripts.stages.experiments.assign_splits import assign_splits
+from workflow_scripts.stages.faces.crop_faces import crop_faces
+from workflow_scripts.stages.sources.fetch_sample import fetch_sample
+from workflow_scripts.stages.sources.index_source import index_source
 
 COUNT = 60
 PER_PERSON = 3

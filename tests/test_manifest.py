@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from projects import Project, edit_code, edit_config
 
-from workflow_scripts.shards import Shard
-from workflow_scripts.tables import read_table
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import read_table
 
 
 def verify(project: Project, *arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "workflow_scripts.verify_results", *arguments]
+    command = [sys.executable, "-m", "workflow_scripts.provenance.verify_results", *arguments]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout + done.stderr
@@ -139,7 +139,7 @@ def test_explain_tells_the_way_from_the_pictures_to_a_score(project):
 SPLITS = "results/unmask/splits.parquet"
 CAUSES = {
     "setting": (edit_config("experiments.unmask.score_train", 4), "setting config.score_train: 3 -> 4"),
-    "code": (edit_code("assign_splits.py", '"scored", row', '"chosen", row'), "code "),
+    "code": (edit_code("stages/experiments/assign_splits.py", '"scored", row', '"chosen", row'), "code "),
     "picture": (
         lambda project: (project.root / "photos/portrait_00.png").unlink(),
         "1 files of the source differ: portrait_00",

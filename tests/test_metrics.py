@@ -9,7 +9,7 @@ from scipy.linalg import sqrtm
 from skimage.filters import gaussian
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from workflow_scripts.cli import UserError
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.metrics.detection import roc_area, roc_curve
 from workflow_scripts.metrics.frechet import frechet_distance, picture_features
 from workflow_scripts.metrics.identity import cosine, describe_faces

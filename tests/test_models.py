@@ -9,14 +9,14 @@ import torch
 from skimage import data
 from torch import nn
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.maps import clean_map, difference_map
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.models.config import UNetConfig
 from workflow_scripts.models.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
 from workflow_scripts.models.patch_discriminator import PatchDiscriminator
 from workflow_scripts.models.unet import SqueezeExcitation, UNet
 from workflow_scripts.models.vgg19 import TAPS, VGG19, load_vgg19
 from workflow_scripts.systems._removal.config import MapNetwork
+from workflow_scripts.systems._removal.maps import clean_map, difference_map
 from workflow_scripts.systems._removal.networks import MapModule
 
 ATROUS = dict(blocks=5, atrous=True, dropout=[0.25, 0.5])

@@ -11,19 +11,21 @@ import pytest
 import torch
 from test_occluders import MIRROR, SIZE, inside, iou, moved, rolled, yawed
 
-from workflow_scripts import edit_faces, export_pairs, predict_maps, train_network
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import Difference, Fit, Occluders
-from workflow_scripts.load_config import load_config
-from workflow_scripts.make_pairs import make_pairs
+from workflow_scripts.config.load import load_config
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.shards import Shard, write_shard
+from workflow_scripts.core.tables import INDEX, SPLITS, read_table, write_table
 from workflow_scripts.models.pix2pix import ConditionalDiscriminator, Pix2PixGenerator
 from workflow_scripts.occluders._apply import apply_occluder, fit_reason
+from workflow_scripts.occluders._config import Fit, Occluders
 from workflow_scripts.occluders._moustache import COVERS
 from workflow_scripts.occluders._pictures import read_pictures
-from workflow_scripts.shards import Shard, write_shard
+from workflow_scripts.stages.experiments import train_network
+from workflow_scripts.stages.removal import edit_faces, export_pairs, predict_maps
+from workflow_scripts.stages.removal.make_pairs import make_pairs
+from workflow_scripts.systems._removal.config import Difference
 from workflow_scripts.systems.moustache.config import STYLES
 from workflow_scripts.systems.moustache.networks import fill_holes
-from workflow_scripts.tables import INDEX, SPLITS, read_table, write_table
 
 SIDE = 64
 PUBLISHED = {"halvings": 8, "channels": 64, "max_channels": 512, "up": "transposed_conv", "dropout": 0.5}

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from workflow_scripts.config import Fit, occluder_kinds
 from workflow_scripts.occluders._apply import apply_occluder, fit_reason
+from workflow_scripts.occluders._config import Fit, occluder_kinds
 from workflow_scripts.occluders.surgical import COVERS
 
 KINDS = ("surgical", "cloth", "kn95")

@@ -16,23 +16,18 @@ from PIL import Image
 from projects import ROOT, Project
 from weights import landmark_model, landmark_weights
 
-from workflow_scripts import (
-    draw_frame_figures,
-    films,
-    marking,
-    reenact_video,
-    score_frames,
-    summarize_frames,
-    write_overview,
-    write_videos,
-)
-from workflow_scripts.cli import UserError
+from workflow_scripts.commands import reenact_video
+from workflow_scripts.core import marking
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.shards import write_shard
+from workflow_scripts.core.tables import FACE_SHAPE, INDEX, QUARANTINE, SPLITS, read_table, write_table
 from workflow_scripts.metrics.frames import find_points, flicker, landmark_error, nearest_face
-from workflow_scripts.shards import write_shard
-from workflow_scripts.sources.videos import VideoReader
+from workflow_scripts.reporting import films
+from workflow_scripts.sources._decoding import VideoReader
+from workflow_scripts.stages.reenactment import draw_frame_figures, score_frames, summarize_frames, write_videos
+from workflow_scripts.stages.reporting import write_overview
 from workflow_scripts.systems.reenact.config import Experiment
 from workflow_scripts.systems.reenact.networks import build_network
-from workflow_scripts.tables import FACE_SHAPE, INDEX, QUARANTINE, SPLITS, read_table, write_table
 from workflow_scripts.training.checkpoint import save_checkpoint
 
 SIDE = 128

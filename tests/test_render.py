@@ -10,15 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from workflow_scripts import drive_faces, train_network
-from workflow_scripts.cli import UserError
-from workflow_scripts.load_config import load_config
-from workflow_scripts.shards import Shard, write_shard
+from workflow_scripts.config.load import load_config
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.shards import Shard, write_shard
+from workflow_scripts.core.tables import TRAINING, read_table, write_table
+from workflow_scripts.stages.experiments import train_network
+from workflow_scripts.stages.reenactment import drive_faces
 from workflow_scripts.systems.reenact.config import RenderNetwork
 from workflow_scripts.systems.reenact.inference import load_network, paint_faces, paint_faces_as_published
 from workflow_scripts.systems.reenact.networks import RenderModule
 from workflow_scripts.systems.reenact.training import RenderTraining, spoil
-from workflow_scripts.tables import TRAINING, read_table, write_table
 
 SIDE, FRAMES, WATCHED = 32, 30, 6
 CPU = torch.device("cpu")

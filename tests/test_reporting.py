@@ -10,12 +10,13 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from workflow_scripts import draw_figures, score_outputs, summarize_metrics, summarize_source, write_overview
-from workflow_scripts.draw_figures import GALLERY
+from workflow_scripts.core.shards import write_shard
+from workflow_scripts.core.tables import INDEX, LANDMARKS, QUARANTINE, SPLITS, Quarantine, read_table, write_table
 from workflow_scripts.metrics.pictures import PSNR_CEILING
 from workflow_scripts.reporting.galleries import choose_by_rank, gallery_size
-from workflow_scripts.shards import write_shard
-from workflow_scripts.tables import INDEX, LANDMARKS, QUARANTINE, SPLITS, Quarantine, read_table, write_table
+from workflow_scripts.stages.removal import draw_figures, score_outputs, summarize_metrics
+from workflow_scripts.stages.removal.draw_figures import GALLERY
+from workflow_scripts.stages.reporting import summarize_source, write_overview
 
 SIDE = 64
 PICTURE, PLANE = (np.uint8, (SIDE, SIDE, 3)), (np.uint8, (SIDE, SIDE))

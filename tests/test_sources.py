@@ -15,17 +15,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from workflow_scripts import fetch_sample, fetch_weights, sources
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import CelebaSource, FolderSource, PairsSource, SampleSource, Split
-from workflow_scripts.index_source import draw_split, index_source
-from workflow_scripts.sources.contents import listing_digest, write_record
-from workflow_scripts.sources.pictures import BadPicture
-from workflow_scripts.sources.reader import PictureReader
+from workflow_scripts import sources
+from workflow_scripts.config.sources import CelebaSource, FolderSource, PairsSource, SampleSource, Split
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.tables import read_table
+from workflow_scripts.core.wheels import Wheel, fetch_wheel
+from workflow_scripts.sources._contents import listing_digest, write_record
+from workflow_scripts.sources._decoding import VideoReader, choose_frames
+from workflow_scripts.sources._pictures import BadPicture
+from workflow_scripts.sources._reader import PictureReader
 from workflow_scripts.sources.sample import PIECES
-from workflow_scripts.sources.videos import VideoReader, choose_frames
-from workflow_scripts.tables import read_table
-from workflow_scripts.wheels import Wheel, fetch_wheel
+from workflow_scripts.stages.sources import fetch_sample, fetch_weights
+from workflow_scripts.stages.sources.index_source import draw_split, index_source
 
 COUNT = 6
 NAMES = [f"{number:06d}.jpg" for number in range(1, COUNT + 1)]

@@ -6,12 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from workflow_scripts.assign_splits import assign_splits
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import BaseExperiment, FolderSource, PairsSource
-from workflow_scripts.randomness import item_rng
-from workflow_scripts.shards import write_shard
-from workflow_scripts.tables import INDEX, QUARANTINE, read_table, write_table
+from workflow_scripts.config.experiments import BaseExperiment
+from workflow_scripts.config.sources import FolderSource, PairsSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.randomness import item_rng
+from workflow_scripts.core.shards import write_shard
+from workflow_scripts.core.tables import INDEX, QUARANTINE, read_table, write_table
+from workflow_scripts.stages.experiments.assign_splits import assign_splits
 
 SOURCES = {
     "a": FolderSource(type="folder", path="faces"),

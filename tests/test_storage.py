@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from workflow_scripts import code_digest as digests
-from workflow_scripts.files import atomic_path, write_json
-from workflow_scripts.randomness import item_rng, stable_hash
-from workflow_scripts.shards import BATCH_ROWS, Shard, write_shard
-from workflow_scripts.tables import INDEX, Quarantine, read_table, write_table
+from workflow_scripts.core.files import atomic_path, write_json
+from workflow_scripts.core.randomness import item_rng, stable_hash
+from workflow_scripts.core.shards import BATCH_ROWS, Shard, write_shard
+from workflow_scripts.core.tables import INDEX, Quarantine, read_table, write_table
+from workflow_scripts.provenance import code_digest as digests
 
 COLUMNS = {"item": pa.string(), "variant": pa.int32(), "image": (np.uint8, (4, 6, 3)), "points": (np.float32, (5, 2))}
 
@@ -102,7 +102,7 @@ def test_randomness_depends_on_item_and_purpose_and_on_no_process():
     assert draw != item_rng(1, "a.jpg", "occluder 1").integers(1 << 30)
     assert draw != item_rng(2, "a.jpg", "occluder 0").integers(1 << 30)
     code = (
-        "from workflow_scripts.randomness import *; "
+        "from workflow_scripts.core.randomness import *; "
         "print(stable_hash('a', 1), item_rng(1, 'a.jpg', 'occluder 0').integers(1 << 30))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -13,15 +13,15 @@ import pytest
 from PIL import Image
 from weights import landmark_weights
 
-from workflow_scripts import summarize_source, write_overview
-from workflow_scripts.config import FolderSource
-from workflow_scripts.crop_faces import crop_faces
+from workflow_scripts.config.sources import FolderSource
+from workflow_scripts.core.merge_tables import merge_tables
+from workflow_scripts.core.tables import INDEX, LANDMARKS, Quarantine, read_table, write_table
 from workflow_scripts.faces.pose import HEAD, head_roll, head_yaw
-from workflow_scripts.find_landmarks import find_landmarks
-from workflow_scripts.index_source import index_source
-from workflow_scripts.merge_tables import merge_tables
 from workflow_scripts.reporting.style import shorten, text_font
-from workflow_scripts.tables import INDEX, LANDMARKS, Quarantine, read_table, write_table
+from workflow_scripts.stages.faces.crop_faces import crop_faces
+from workflow_scripts.stages.faces.find_landmarks import find_landmarks
+from workflow_scripts.stages.reporting import summarize_source, write_overview
+from workflow_scripts.stages.sources.index_source import index_source
 
 TURN = 20  # degrees, clockwise as seen
 FIGURES = {

@@ -16,20 +16,21 @@ import torch
 from safetensors.torch import load_file, save_file
 from tensorboardX.proto.event_pb2 import Event
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import Training
-from workflow_scripts.maps import difference_map
+from workflow_scripts.config.training import Training
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.shards import Shard, write_shard
+from workflow_scripts.core.tables import read_table, write_table
 from workflow_scripts.models.vgg19 import VGG19
-from workflow_scripts.shards import Shard, write_shard
+from workflow_scripts.stages.experiments.train_network import main
+from workflow_scripts.systems._removal.maps import difference_map
 from workflow_scripts.systems.unmask.config import Experiment
 from workflow_scripts.systems.unmask.inference import edit_faces, load_network, predict_maps
-from workflow_scripts.tables import read_table, write_table
-from workflow_scripts.train_network import main
 from workflow_scripts.training.augmentation import augment
 from workflow_scripts.training.data import Items, Key, epoch_batches, to_float
 from workflow_scripts.training.losses import ssim_map
 
 ROOT = Path(__file__).parent.parent
+TRAIN = "workflow_scripts.stages.experiments.train_network"
 SIDE, TRAINED, WATCHED = 32, 24, 8
 SMALL = {"blocks": 5, "channels": 8, "max_channels": 16}
 CPU = torch.device("cpu")
@@ -183,7 +184,12 @@ def test_a_killed_training_goes_on_from_its_last_state(shards, tmp_path, capfd, 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     main(arguments(shards, whole, "map", long))
 
-    command = [sys.executable, "-m", "workflow_scripts.train_network", *arguments(shards, killed, "map", long)]
+    command = [
+        sys.executable,
+        "-m",
+        TRAIN,
+        *arguments(shards, killed, "map", long),
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     while not (killed / "resume/state.safetensors").is_file() and process.poll() is None:
         time.sleep(0.01)
@@ -240,7 +246,12 @@ def test_a_damaged_state_is_not_used(shards, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_with_step_network_and_loss(shards, tmp_path):
     config = with_loop(MAP, learning_rate=1e30, save_every=1)
-    command = [sys.executable, "-m", "workflow_scripts.train_network", *arguments(shards, tmp_path, "map", config)]
+    command = [
+        sys.executable,
+        "-m",
+        TRAIN,
+        *arguments(shards, tmp_path, "map", config),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     line = done.stderr.strip().splitlines()[-1]

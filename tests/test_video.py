@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from workflow_scripts import sources
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import SampleVideoSource, Split, VideoSource
-from workflow_scripts.index_source import index_source
-from workflow_scripts.load_config import load_config
-from workflow_scripts.sources import videos
-from workflow_scripts.sources.contents import listing_digest
-from workflow_scripts.sources.pictures import BadPicture
-from workflow_scripts.sources.reader import PictureReader
+from workflow_scripts.config.load import load_config
+from workflow_scripts.config.sources import SampleVideoSource, Split, VideoSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.tables import read_table
+from workflow_scripts.sources import _decoding as videos
+from workflow_scripts.sources._contents import listing_digest
+from workflow_scripts.sources._decoding import VideoReader
+from workflow_scripts.sources._pictures import BadPicture
+from workflow_scripts.sources._reader import PictureReader
 from workflow_scripts.sources.video import GAP, Blocks, divide_by_time
-from workflow_scripts.sources.videos import VideoReader
-from workflow_scripts.tables import read_table
+from workflow_scripts.stages.sources.index_source import index_source
 
 WIDTH, HEIGHT = 64, 48
 SCENES = ((200, 40, 30), (20, 60, 210))

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from projects import PICTURES, ROOT, edit_config
 
-from workflow_scripts.load_config import load_config
-from workflow_scripts.shards import Shard
-from workflow_scripts.tables import read_table, read_tables
+from workflow_scripts.config.load import load_config
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import read_table, read_tables
 
 
 def test_a_run_makes_every_artifact_of_the_contract(finished):

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from workflow_scripts.faces.landmarks import LandmarkModel
-from workflow_scripts.fetch_weights import fetch_weights
+from workflow_scripts.stages.sources.fetch_weights import fetch_weights
 
 _folder = tempfile.TemporaryDirectory()
 

@@ -8,7 +8,7 @@ import math
 import cv2
 import numpy as np
 
-from workflow_scripts.config import Crop
+from workflow_scripts.config.sources import Crop
 from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
 
 ENLARGING = 0.7  # source pixels per pixel of the result; below, cubic samples are smoother than linear ones

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from workflow_scripts.config import Faces, Weights
+from workflow_scripts.config.sources import Faces, Weights
 from workflow_scripts.faces.detectors import hog, mmod, ssd, yunet
 from workflow_scripts.faces.face import Face, Picture, square
 

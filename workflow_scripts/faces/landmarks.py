@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 from safetensors import SafetensorError
 
-from workflow_scripts.cli import UserError
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.faces.alignment import compose, spread_of, stretch, tilt_of, transform_points
 from workflow_scripts.faces.detection import WHOLE
+from workflow_scripts.faces.dlib68.shape_predictor import ShapePredictor
 from workflow_scripts.faces.face import Face, Picture
 from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
 from workflow_scripts.faces.priors import POINTS
-from workflow_scripts.faces.shape_predictor import ShapePredictor
 
 FACE_WIDTH = 224  # pixels of the face box in the patch: the model looks at whole pixels, so a small box would be coarse
 PATCH_SIDE = 336  # pixels; the model looks little beyond the box, and a patch turned by 45 degrees still holds it

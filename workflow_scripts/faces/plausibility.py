@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from workflow_scripts.cli import BadItem
+from workflow_scripts.core.cli import BadItem
 from workflow_scripts.faces.alignment import (
     CELEBA_POINTS,
     fit_similarity,

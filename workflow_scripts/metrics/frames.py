@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from workflow_scripts.config import Faces
+from workflow_scripts.config.sources import Faces
 from workflow_scripts.faces.detection import detect_faces
 from workflow_scripts.faces.face import Picture
 from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
@@ -11,14 +11,6 @@ from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
 SEARCHED_SIDE = 256  # pixels; a smaller picture is enlarged, as the detectors see no small faces
 OUTER_CORNERS = [36, 45]  # of the eyes, in iBUG's order
 STILL = 0.5  # grey levels; a change below is rounding, and the ratio of two such means nothing
-
-CHANGES = ("output", "nearest", "driver")
-COMPARED = ("output", "nearest")  # with the driver
-FRAME_SCORES = (
-    *(f"{metric}_{picture}" for metric in ("psnr", "ssim") for picture in COMPARED),
-    *(f"{metric}_{picture}" for metric in ("identity", "found", "nme", "change") for picture in CHANGES),
-    *(f"flicker_{picture}" for picture in COMPARED),
-)
 
 
 def find_points(picture: np.ndarray, model: LandmarkModel) -> np.ndarray | None:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from workflow_scripts.shards import Shard
-from workflow_scripts.tables import QUARANTINE, read_table
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import QUARANTINE, read_table
 
 EXPERIMENT_QUARANTINE = pa.schema([("source", pa.string()), *QUARANTINE])
 

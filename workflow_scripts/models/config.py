@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from workflow_scripts.config import Fraction, Model
+from workflow_scripts.config.base import Fraction, Model
 
 
 class UNetConfig(Model):

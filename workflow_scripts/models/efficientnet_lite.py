@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from workflow_scripts.cli import UserError
+from workflow_scripts.core.cli import UserError
 
 # Kernel, stride, expansion, output channels, repeats.
 STAGES = (

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from workflow_scripts.cli import UserError
+from workflow_scripts.core.cli import UserError
 
 # Convolutions of each block; max pooling between blocks. The fifth ends at its last tap.
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))

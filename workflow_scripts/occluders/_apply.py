@@ -11,8 +11,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from workflow_scripts.config import occluder_kinds
 from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, canvas_for
+from workflow_scripts.occluders._config import occluder_kinds
 from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._fit import fit_reason
 from workflow_scripts.occluders._light import Light, measure_light

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from workflow_scripts.core.randomness import draw_weighted
 from workflow_scripts.occluders._canvas import Canvas
-from workflow_scripts.randomness import draw_weighted
 
 Color = tuple[float, float, float]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from workflow_scripts.config import Fit
+from workflow_scripts.occluders._config import Fit
 
 _OUTLINE = np.r_[0:17, 26:16:-1]  # jaw from the left ear round the chin, then the brows back
 _JAWS = np.array([range(1, 6), range(11, 16)])  # left, right

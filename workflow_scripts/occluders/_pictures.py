@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.cli import UserError
+from workflow_scripts.core.cli import UserError
 
 SUFFIXES = (".png", ".webp", ".tif", ".tiff")
 SIDES = (32, 4096)  # pixels: the least width of what shows, the most of the picture

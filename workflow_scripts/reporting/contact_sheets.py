@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from workflow_scripts.files import atomic_path
+from workflow_scripts.core.files import atomic_path
 from workflow_scripts.reporting.style import FAINT, INK, PAPER, shorten, text_font
 
 COLUMNS = 8

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from workflow_scripts.tables import read_table
+from workflow_scripts.core.tables import read_table
 
 PREPARE = ("make_pairs", "draw_landmarks")  # stages that make of a crop what a system works on
 

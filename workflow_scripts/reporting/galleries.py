@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from workflow_scripts import marking
-from workflow_scripts.files import atomic_path
+from workflow_scripts.core import marking
+from workflow_scripts.core.files import atomic_path
 from workflow_scripts.reporting.style import FAINT, INK, PAPER, shorten, text_font
 
 MARGIN, GAP, HEADER, LABEL, LINE = 12, 6, 26, 170, 16  # pixels

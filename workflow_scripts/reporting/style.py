@@ -9,12 +9,10 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import ImageFont
 
-from workflow_scripts.files import atomic_path
+from workflow_scripts.core.files import atomic_path
 
-COLOURS = {"copy": "#8b929c", "raw": "#7eb0d5", "composite": "#1f5f99"}
 TRAIN, VAL, WARM = "#1f5f99", "#d1702a", "#d1702a"
 INK, FAINT, PAPER = (28, 33, 38), (110, 118, 126), (255, 255, 255)  # of what Pillow draws
-NAMES = {"copy": "copy of the input", "raw": "raw output", "composite": "composite"}
 
 plt.rcParams.update(
     {

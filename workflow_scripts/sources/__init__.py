@@ -16,9 +16,9 @@ import importlib
 from functools import cache
 from types import ModuleType
 
-from workflow_scripts.config import BaseSource
-from workflow_scripts.randomness import stable_hash
-from workflow_scripts.sources.listing import Listing
+from workflow_scripts.config.sources import BaseSource
+from workflow_scripts.core.randomness import stable_hash
+from workflow_scripts.sources._listing import Listing
 
 
 def adapter(source: BaseSource) -> ModuleType:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import CelebaSource
-from workflow_scripts.sources import celeba_texts
-from workflow_scripts.sources.archives import ZipStore, list_members, survey_archive
-from workflow_scripts.sources.listing import SUFFIXES, File, Listing, Problem, stamp, walk
+from workflow_scripts.config.sources import CelebaSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.sources import _celeba_texts as celeba_texts
+from workflow_scripts.sources._archives.zips import ZipStore, list_members, survey_archive
+from workflow_scripts.sources._listing import SUFFIXES, File, Listing, Problem, stamp, walk
 
 FOLDERS = (
     "img_align_celeba/img_align_celeba",
@@ -116,7 +116,7 @@ def describe(source: CelebaSource, files: Sequence[File]) -> list[dict]:
 
 def open_store(source: CelebaSource):
     """Return what reads the pictures, from the folder or in the archive."""
-    from workflow_scripts.sources.stores import FolderStore
+    from workflow_scripts.sources._stores import FolderStore
 
     layout = find_layout(source.path)
     return ZipStore(layout.archive) if layout.archive else FolderStore(source.path)

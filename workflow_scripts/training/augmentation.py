@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from workflow_scripts.config import Training
-from workflow_scripts.randomness import item_rng
+from workflow_scripts.config.training import Training
+from workflow_scripts.core.randomness import item_rng
 from workflow_scripts.training.data import Key
 from workflow_scripts.training.system import Batch
 

@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.files import atomic_path, write_json
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.files import atomic_path, write_json
 
 LIBRARIES = ("torch", "numpy", "safetensors", "pyarrow", "opencv-python-headless")
 

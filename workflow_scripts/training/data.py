@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.randomness import stable_hash
-from workflow_scripts.shards import Shard
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.randomness import stable_hash
+from workflow_scripts.core.shards import Shard
 
 GPU_SHARE = 0.5  # of the free GPU memory that training data may take
 

@@ -4,7 +4,7 @@ import sys
 
 import torch
 
-from workflow_scripts.cli import UserError
+from workflow_scripts.core.cli import UserError
 
 
 def choose_device(wanted: str, gpus: int, threads: int) -> torch.device:

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from workflow_scripts.cli import UserError
-from workflow_scripts.config import Training
-from workflow_scripts.randomness import stable_hash
-from workflow_scripts.tables import write_table
+from workflow_scripts.config.training import Training
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.randomness import stable_hash
+from workflow_scripts.core.tables import write_table
 from workflow_scripts.training import state
 from workflow_scripts.training.augmentation import augment
 from workflow_scripts.training.data import Items, epoch_batches, runs_of, to_float

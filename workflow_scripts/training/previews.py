@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from workflow_scripts.files import atomic_path
-from workflow_scripts.marking import save_png
+from workflow_scripts.core.files import atomic_path
+from workflow_scripts.core.marking import save_png
 
 GAP = 2  # white pixels between pictures
 

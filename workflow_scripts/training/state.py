@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from workflow_scripts.files import atomic_path
+from workflow_scripts.core.files import atomic_path
 
 FILE = "state.safetensors"
 

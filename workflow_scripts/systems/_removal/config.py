@@ -5,17 +5,41 @@ from typing import Literal
 
 from pydantic import Field
 
-from workflow_scripts.config import (
-    BaseExperiment,
-    BaseSource,
-    Difference,
-    Evaluation,
-    Model,
-    Occluders,
-    Presence,
-    Training,
-)
+from workflow_scripts.config.base import Model
+from workflow_scripts.config.experiments import BaseExperiment
+from workflow_scripts.config.sources import BaseSource
+from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
+from workflow_scripts.occluders._config import Occluders
+
+
+class Difference(Model):
+    """How a map is made: absolute difference, threshold, opening; a predicted map is cleaned by the same opening."""
+
+    drawn: Literal["difference", "coverage"] = Field(
+        "difference",
+        description="what the map of a drawn occluder shows: `difference`, as for given pairs, or `coverage`: where "
+        "the occluder itself lies, which stays whole where it has the colour of what is below it",
+    )
+    threshold: int = Field(6, ge=0, le=255, description="a grey difference above this, of 255, belongs to the occluder")
+    opening: int = Field(3, ge=0, description="side of the square structuring element in pixels; 0: no opening")
+
+
+class Evaluation(Model):
+    """How outputs are scored."""
+
+    features: Literal["none", "efficientnet_lite0"] = Field(
+        "efficientnet_lite0",
+        description="network whose features give the Fréchet distance, which bears its name: it is not FID",
+    )
+    min_images: int = Field(2048, ge=2, description="with fewer pictures the Fréchet distance carries a warning")
+
+
+class Presence(Model):
+    """A score of the map network as a detector: area under ROC of the predicted area, occluded against bare faces."""
+
+    occluded: str = Field(description="an applied source of occluded faces")
+    bare: str = Field(description="an applied source of bare faces")
 
 
 class MapNetwork(Model):

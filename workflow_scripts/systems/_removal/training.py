@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workflow_scripts.config import Model
+from workflow_scripts.config.base import Model
 from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.systems._removal.config import MapNetwork, RemovalExperiment
 from workflow_scripts.training.losses import dice_loss, psnr, ssim_map

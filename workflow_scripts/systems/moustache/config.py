@@ -7,9 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from workflow_scripts.config import Difference, Model, Occluders, Training
+from workflow_scripts.config.base import Model
+from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import Pix2PixConfig
-from workflow_scripts.systems._removal.config import MapNetwork, RemovalExperiment
+from workflow_scripts.occluders._config import Occluders
+from workflow_scripts.systems._removal.config import Difference, MapNetwork, RemovalExperiment
 
 STYLES = ("chevron", "handlebar", "pencil", "toothbrush", "walrus")
 

@@ -9,13 +9,7 @@ from workflow_scripts.models.pix2pix import ConditionalDiscriminator
 from workflow_scripts.systems._removal.training import build_removal, composite, score_edit
 from workflow_scripts.systems.moustache.config import Experiment, PaintNetwork
 from workflow_scripts.systems.moustache.networks import build_network, fill_holes
-from workflow_scripts.training.losses import (
-    discriminator_loss,
-    generator_loss,
-    perceptual_loss,
-    psnr,
-    weighted_mean,
-)
+from workflow_scripts.training.losses import discriminator_loss, generator_loss, perceptual_loss, psnr, weighted_mean
 from workflow_scripts.training.system import Batch, System, Update, detached, frozen
 
 

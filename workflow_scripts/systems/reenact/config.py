@@ -9,7 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from workflow_scripts.config import BaseExperiment, BaseSource, Model, Training
+from workflow_scripts.config.base import Model
+from workflow_scripts.config.experiments import BaseExperiment
+from workflow_scripts.config.sources import BaseSource
+from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import Pix2PixConfig
 
 HEADS = ("head", "whole")  # frames of a crop in which a head moves

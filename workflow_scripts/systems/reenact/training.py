@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from workflow_scripts.drawings import MIRRORED_CHANNELS
+from workflow_scripts.faces.drawings import MIRRORED_CHANNELS
 from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.models.pix2pix import ConditionalDiscriminator
 from workflow_scripts.systems.reenact.config import Experiment, RenderNetwork

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from workflow_scripts.config import Model, Training
+from workflow_scripts.config.base import Model
+from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
 from workflow_scripts.systems._removal.config import RemovalExperiment
 

@@ -1,0 +1,55 @@
+"""What all groups of configuration keys share: unknown keys are refused, defaults are completed, text is canonical.
+
+Only light modules are imported by this package: the Snakefile loads it at every start.
+"""
+
+import json
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+Share = Annotated[float, Field(ge=0, le=1)] | None
+
+
+NAME = r"^[a-z][a-z0-9_]*$"  # sources and experiments become folder names
+
+
+class Model(BaseModel):
+    """A group of keys: unknown keys are refused, values never change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_groups(cls, given: object) -> object:
+        """Let a group that is given in part keep the rest of this key's default, which can differ from its class's."""
+        if not isinstance(given, dict):
+            return given
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        return given | {
+            name: _completed(defaults[name], value)
+            for name, value in given.items()
+            if isinstance(defaults.get(name), Model) and isinstance(value, dict)
+        }
+
+    def canonical(self) -> str:
+        """Return the values, defaults included, as one canonical JSON string: equal settings give equal text."""
+        return canonical_json(self)
+
+
+def _completed(default: Model, given: dict) -> dict:
+    whole = {name: getattr(default, name) for name in type(default).model_fields}
+    return whole | {
+        name: _completed(whole[name], value)
+        if isinstance(whole.get(name), Model) and isinstance(value, dict)
+        else value
+        for name, value in given.items()
+    }
+
+
+def canonical_json(model: Model, keys: set[str] | None = None) -> str:
+    """Return all values of a model, or only those of `keys`, as one canonical JSON string."""
+    return json.dumps(model.model_dump(mode="json", include=keys), sort_keys=True, separators=(",", ":"))

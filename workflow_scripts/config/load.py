@@ -1,0 +1,196 @@
+"""Check the whole configuration at start: a wrong key is named, with the line to write instead; then nothing runs."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args
+
+import yaml
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
+
+from workflow_scripts.config.base import NAME, Model
+from workflow_scripts.config.experiments import experiment_types
+from workflow_scripts.config.sources import PairsSource, Source, Weights
+from workflow_scripts.core.cli import UserError
+
+# Folders of results/ that are no source and no experiment.
+RESERVED = ("logs", "benchmarks", "records", "weights", "report")
+Name = Annotated[str, Field(pattern=NAME)]
+Experiment = Annotated[Union[experiment_types()], Field(discriminator="system")]  # noqa: UP007 (the types are found at run time)
+
+
+class Config(Model):
+    """The root of `config.yaml`."""
+
+    seed: int = Field(1, ge=0, description="every random choice derives from it and the item's name")
+    shard_size: int = Field(2000, ge=1, le=20_000, description="largest mean number of files a job works on")
+    sources: dict[Name, Source] = Field(min_length=1, description="inputs, by the name of their folder in `results/`")
+    experiments: dict[Name, Experiment] = Field(
+        {}, description="trained systems, by the name of their folder in `results/`; none: tables and crops alone"
+    )
+    weights: Weights = Weights()
+
+    @model_validator(mode="after")
+    def _names_fit_together(self):
+        for name in (*self.sources, *self.experiments):
+            if name in RESERVED or (name in self.sources and name in self.experiments):
+                raise ValueError(f"the name {name!r} is taken; rename it, for example `{name}_1:`")
+        for name, source in self.sources.items():
+            self._check_faces(f"sources.{name}.faces", source)
+        for name, experiment in self.experiments.items():
+            self._check_experiment(name, experiment)
+        return self
+
+    def _check_faces(self, here: str, source) -> None:
+        detector, prior = source.faces.detector, source.faces.prior
+        for key, path in self.weights.of_detector(detector).items():
+            if path is None:
+                raise ValueError(
+                    f"{here}.detector: {detector} needs its weights, which are not downloaded; "
+                    f"write `weights: {{{key}: path/of/the/file}}`"
+                )
+            if not Path(path).is_file():
+                raise ValueError(f"weights.{key}: no file {path}; write the path of the file that you have")
+        if prior != "none" and source.type != "celeba":
+            raise ValueError(f"{here}.prior: only a source of type celeba has {prior}; write `prior: none`")
+
+    def _check_experiment(self, name: str, experiment) -> None:
+        here = f"experiments.{name}"
+        for key in ("train", "test"):
+            if not getattr(experiment, key):
+                raise ValueError(
+                    f"{here}.{key}: needs a source; write for example `{key}: [{next(iter(self.sources))}]`"
+                )
+        for key in ("train", "test", "apply"):
+            for source in getattr(experiment, key):
+                if source not in self.sources:
+                    raise ValueError(f"{here}.{key}: no source {source!r}; write one of: {', '.join(self.sources)}")
+        for source in experiment.train:
+            if isinstance(self.sources[source], PairsSource):
+                raise ValueError(
+                    f"{here}.train: {source!r} holds given pairs, which only test; write `test: [{source}]`"
+                )
+        both = set(experiment.apply) & {*experiment.train, *experiment.test}
+        if both:
+            raise ValueError(
+                f"{here}.apply: {min(both)!r} is trained or tested on too; give it a second source with the same path"
+            )
+        used = {*experiment.train, *experiment.test, *experiment.apply}
+        sizes = {source: self.sources[source].crop.size for source in sorted(used)}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(
+                f"{here}: its sources have crops of different sizes {sizes}; write the same `crop: {{size: …}}` in each"
+            )
+        for network in experiment.networks:
+            getattr(experiment, network).check_size(f"{here}.{network}", next(iter(sizes.values())))
+            if "vgg19" in experiment.weights_of(network) and self.weights.vgg19 is None:
+                raise ValueError(
+                    f"{here}.{network}.perceptual: vgg19 needs its weights; add "
+                    "`weights: {vgg19: PATH/vgg19-dcbb9e9d.pth}` or write `perceptual: efficientnet_lite0`"
+                )
+        experiment.check(here, self.sources)
+
+    def used_sources(self, experiment: str) -> list[str]:
+        """Return the sources that an experiment trains or tests on, then those it is applied to."""
+        chosen = self.experiments[experiment]
+        return list(dict.fromkeys([*chosen.train, *chosen.test, *chosen.apply]))
+
+    def sources_slice(self, experiment: str) -> str:
+        """Return where the sources of an experiment lie, as canonical JSON: name -> source."""
+        slices = (f'"{name}":{self.sources[name].slice()}' for name in self.used_sources(experiment))
+        return "{" + ",".join(slices) + "}"
+
+
+def load_config(values: dict[str, Any]) -> Config:
+    """Check the values of a configuration.
+
+    Raises:
+        UserError: what is wrong; a line for each key, each with the remedy.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(fault) for fault in error.errors()]
+        raise UserError(
+            "the configuration is not valid, nothing was run:\n  " + "\n  ".join(dict.fromkeys(lines))
+        ) from None
+
+
+def _explain(fault: dict) -> str:
+    """Turn one of pydantic's faults into: the key, what is wrong, the line to write instead."""
+    path, model = _follow(fault["loc"])
+    where = ".".join(path) or "config"
+    key = path[-1] if path else ""
+    if fault["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(key, model.model_fields, 1) if model else []
+        known = ", ".join(model.model_fields) if model else ""
+        return f"{where}: unknown key; " + (f"did you mean `{close[0]}:`?" if close else f"known keys here: {known}")
+    if fault["type"] == "value_error":
+        return f"{where}: {fault['ctx']['error']}" if where != "config" else str(fault["ctx"]["error"])
+    if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        tag = fault["ctx"]["discriminator"].strip("'")
+        known = [name for name, model in _members().items() if tag in model.model_fields]
+        return f"{where}: needs a known `{tag}:`; write one of: {', '.join(f'`{tag}: {name}`' for name in known)}"
+    message = f"{where}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+    field = model.model_fields.get(key) if model else None
+    if field is None:
+        return message
+    if field.is_required():
+        return f"{message}; write `{key}: …` ({field.description or type_name(field.annotation)})"
+    return f"{message}; write for example `{key}: {inline_yaml(field.get_default(call_default_factory=True))}`"
+
+
+def _follow(location: tuple) -> tuple[list[str], type[BaseModel] | None]:
+    """Return the keys of a fault as the user wrote them, and the model in which the last one stands."""
+    path = [str(part) for part in location if part != "[key]"]
+    model: type[BaseModel] = Config
+    if len(path) > 2 and path[0] in ("sources", "experiments"):  # pydantic adds the chosen type or system: left out
+        model = _members()[path.pop(2)]
+        below = path[2:]
+    else:
+        below = path
+    for key in below[:-1]:
+        inner = model.model_fields[key].annotation if key in model.model_fields else None
+        member = next((m for m in (inner, *get_args(inner)) if isinstance(m, type) and issubclass(m, BaseModel)), None)
+        if member is None:
+            return path, None
+        model = member
+    return path, model
+
+
+def _members() -> dict[str, type[BaseModel]]:
+    """Return the models of sources by their type and of experiments by their system."""
+    sources = get_args(get_args(Source)[0])
+    tagged = [("type", model) for model in sources] + [("system", model) for model in experiment_types()]
+    return {get_args(model.model_fields[key].annotation)[0]: model for key, model in tagged}
+
+
+def type_name(annotation: Any) -> str:
+    """Return the type of a key as the reference page shows it."""
+    schema = TypeAdapter(annotation).json_schema()
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if schema.get("type") == "array":
+        return "list"
+    if schema.get("type") == "object":
+        return "mapping"
+    return schema.get("type") or " or ".join(
+        part.get("type", "one of the models below") for part in schema.get("anyOf", [{}])
+    )
+
+
+def inline_yaml(value: Any) -> str:
+    """Return a value as it is written on one line of YAML."""
+    plain = (
+        value.model_dump(mode="json")
+        if isinstance(value, BaseModel)
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+    )
+    if isinstance(plain, str):
+        return plain
+    return yaml.safe_dump(plain, default_flow_style=True, width=10_000, sort_keys=False).removesuffix("\n...\n").strip()

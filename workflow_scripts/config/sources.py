@@ -1,0 +1,249 @@
+"""Keys of `sources`: where the inputs lie, how they are divided, how faces are found and cut out."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from workflow_scripts.config.base import Model, canonical_json
+
+DETECTOR_WEIGHTS = {"yunet": ("yunet",), "ssd": ("ssd_prototxt", "ssd_caffemodel")}  # keys of `Weights`
+
+
+class Split(Model):
+    """How the items of a source are divided. A known person (or block of a video) is never divided."""
+
+    train: float = Field(0.8, ge=0, le=1, description="fraction of groups trained on")
+    val: float = Field(0.1, ge=0, le=1, description="fraction of groups watched during training")
+    test: float = Field(0.1, ge=0, le=1, description="fraction of groups that only the evaluation sees")
+
+    @model_validator(mode="after")
+    def _sums_to_one(self):
+        if abs(self.train + self.val + self.test - 1) > 1e-6:
+            raise ValueError(
+                "train + val + test must be 1; write for example `split: {train: 0.8, val: 0.1, test: 0.1}`"
+            )
+        return self
+
+
+class Faces(Model):
+    """How faces are found."""
+
+    detector: Literal["dlib_hog", "dlib_hog_cnn", "dlib_mmod", "yunet", "ssd"] = Field(
+        "dlib_hog_cnn",
+        description="`dlib_hog`: dlib's histogram-of-gradients frontal detector; `dlib_hog_cnn`: then, where it finds "
+        "no face, dlib's convolutional one, which also finds turned and partly hidden faces, at some 100 ms a picture; "
+        "`dlib_mmod`: the convolutional one alone; `yunet`, `ssd`: OpenCV's, with the files named under `weights:`",
+    )
+    prior: Literal["none", "points", "boxes"] = Field(
+        "none",
+        description="what the data set itself says of where its faces are, which saves the detector: CelebA's five "
+        "`points` or its `boxes`; a picture of which it says nothing goes to the detector",
+    )
+    min_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="of `yunet` and `ssd`: a surer detection is a face; null: 0.8 and 0.95",
+    )
+    choose: Literal["largest", "central", "score"] = Field(
+        "largest",
+        description="which of several faces an item stands for; ties go to the higher score, then to the left",
+    )
+    min_size: int = Field(24, ge=8, description="pixels; a narrower face box counts as no face")
+    pad_retry: float = Field(
+        0.4,
+        ge=0,
+        le=1,
+        description="when no face is found, try again with this fraction of the size added on every side "
+        "(tight crops); 0: do not",
+    )
+    on_no_face: Literal["quarantine", "whole"] = Field(
+        "quarantine",
+        description="`whole`: take the whole picture for the face, as in folders of face crops that no detector finds",
+    )
+
+
+class Crop(Model):
+    """The square picture of a face that everything later works on."""
+
+    size: int = Field(128, ge=32, le=1024, description="pixels; a multiple of 32")
+    frame: Literal["celeba", "face", "head", "whole"] = Field(
+        "celeba",
+        description="`celeba`: turned, moved and scaled so that eyes, nose and mouth lie where they lie in "
+        "aligned CelebA; `face`: so too, but close, from above the brows to below the chin; `head`: a square around "
+        "the face box, twice as wide, which in a video moves calmly and is never turned; `whole`: the picture as it "
+        "is, resized",
+    )
+
+    @field_validator("size")
+    @classmethod
+    def _multiple_of_32(cls, size: int) -> int:
+        if size % 32:
+            raise ValueError(f"must be a multiple of 32; write `size: {round(size / 32) * 32 or 32}`")
+        return size
+
+
+class BaseSource(Model):
+    """Keys that every source has."""
+
+    subset: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="fraction of the items used, chosen by the hash of their names; the rest is no item",
+    )
+    split: Split = Split()
+    faces: Faces = Faces()
+    crop: Crop = Crop()
+    max_pixels: int = Field(100_000_000, ge=1, description="a larger picture is refused before it is decoded")
+
+    def slice(self, *keys: str) -> str:
+        """Return where the source lies and only `keys` as canonical JSON: what one stage depends on."""
+        return canonical_json(self, {"type", "path", "clip", "set", "clean", "occluded", *keys})
+
+
+class SampleSource(BaseSource):
+    """Real photographs and video frames from small pinned packages, downloaded and checked by the workflow."""
+
+    type: Literal["sample"]
+
+
+class CelebaSource(BaseSource):
+    """CelebA, unpacked or as the official zip; its partition, landmark, attribute and identity files where present."""
+
+    type: Literal["celeba"]
+    path: str = Field(
+        description="the data set's folder, the folder `img_align_celeba` itself, or `img_align_celeba.zip`"
+    )
+
+
+def _has_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}; write for example `identity: '^([a-z]+)_'`") from error
+    if not groups:
+        raise ValueError("needs one group around the person's name; write for example `identity: '^([a-z]+)_'`")
+    return pattern
+
+
+PersonPattern = Annotated[str, AfterValidator(_has_group)]
+
+
+class FolderSource(BaseSource):
+    """Any pictures, searched recursively, or an archive of pictures, read in place."""
+
+    type: Literal["folder"]
+    path: str = Field(description="the folder, or a `.zip`, `.tar`, `.tar.gz`, `.tgz`, `.tar.bz2` or `.tar.xz`")
+    identity: PersonPattern | None = Field(
+        None,
+        description="regular expression on the path below the folder; its first group is the person's "
+        "name, which keeps a person in one split",
+    )
+
+
+class ClipSource(BaseSource):
+    """Keys that every source of video frames has."""
+
+    every: int | None = Field(None, ge=1, description="use every n-th frame; either this or `per_second`")
+    per_second: float | None = Field(
+        None, gt=0, description="use so many frames a second, by presentation time; 1 when `every` is not given either"
+    )
+    split_by: Literal["hash", "time"] = Field(
+        "hash",
+        description="`hash`: each block of time goes to a split by the hash of its name; `time`: the beginning of each "
+        "clip is trained on, what follows watched, the end tested on, by the fractions of `split`",
+    )
+    block: float = Field(
+        10.0,
+        ge=2,
+        description="seconds, for `split_by: hash`; frames of one block of time are never divided. The first second of "
+        "a block that begins within a shot is `unused`, as it looks like the block before. Longer than a clip: the "
+        "clip is not divided",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_pace(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        every, per_second = given.get("every"), given.get("per_second")
+        if every is not None and per_second is not None:
+            raise ValueError("every and per_second exclude each other; write one of them, for example `per_second: 1`")
+        return given if every is not None or per_second is not None else given | {"per_second": 1.0}
+
+
+class VideoSource(ClipSource):
+    """Frames of videos (mp4, m4v, mov, avi, mkv, webm), searched recursively."""
+
+    type: Literal["video"]
+    path: str = Field(description="the folder, or one video")
+    identity: PersonPattern | None = Field(
+        None,
+        description="regular expression on the video's path; its first group is the person's name, which keeps a "
+        "person in one split, whatever the blocks",
+    )
+
+    @model_validator(mode="after")
+    def _one_division(self):
+        if self.identity is not None and self.split_by == "time":
+            raise ValueError(
+                "identity keeps a person in one split, split_by: time divides each clip; write one of them, "
+                "for example `split_by: time`"
+            )
+        return self
+
+
+class SampleVideoSource(ClipSource):
+    """Frames of one clip of the embedded sample, downloaded and checked by the workflow."""
+
+    type: Literal["sample_video"]
+    clip: Literal["WolfgangLanger_Pexels.mp4", "single_face.mp4"] = Field(
+        description="a woman for 20 seconds, or a man for 3"
+    )
+
+
+class CocoSource(BaseSource):
+    """One set of COCO's pictures, of 2014 or 2017, as officially unpacked, or any data set in COCO's format."""
+
+    type: Literal["coco"]
+    path: str = Field(description="the folder that holds `annotations/` and the folders of the pictures")
+    set: str = Field(description="the pictures' folder below `path`, as `val2017`; with `annotations`, also `.`")
+    annotations: tuple[str, ...] = Field(
+        (),
+        description="annotation files below `path`; without them `instances_`, `person_keypoints_` and `captions_` of "
+        "the set in `annotations/`, those that are there",
+    )
+
+
+class PairsSource(BaseSource):
+    """Two folders, the same faces bare and occluded, matched by the number in the file name: nothing is drawn."""
+
+    type: Literal["pairs"]
+    clean: str = Field(description="folder of bare faces")
+    occluded: str = Field(description="folder of the same faces with an occluder")
+    split: Split = Split(train=0, val=0, test=1)
+
+
+Source = Annotated[
+    SampleSource | SampleVideoSource | CelebaSource | CocoSource | FolderSource | VideoSource | PairsSource,
+    Field(discriminator="type"),
+]
+
+
+class Weights(Model):
+    """Paths of weights that the user has."""
+
+    vgg19: str | None = Field(
+        None, description="torchvision's `vgg19-dcbb9e9d.pth`; used only when its SHA-256 is the published one"
+    )
+    yunet: str | None = Field(None, description="OpenCV's `face_detection_yunet_2023mar.onnx`")
+    ssd_prototxt: str | None = Field(None, description="`deploy.prototxt` of OpenCV's ResNet-10 SSD")
+    ssd_caffemodel: str | None = Field(
+        None, description="`res10_300x300_ssd_iter_140000.caffemodel` of OpenCV's ResNet-10 SSD"
+    )
+
+    def of_detector(self, detector: str) -> dict[str, str | None]:
+        """Return the paths, by their keys, of the weights that a detector of `Faces.detector` needs."""
+        return {key: getattr(self, key) for key in DETECTOR_WEIGHTS.get(detector, ())}

@@ -1,0 +1,62 @@
+"""Keys of `training`: the loop that all systems share."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from workflow_scripts.config.base import Fraction, Model
+
+
+class Training(Model):
+    """One network's training: the keys of the loop that all systems share."""
+
+    epochs: int = Field(20, ge=1, description="passes over the training items; raising it later continues the training")
+    batch_size: int = Field(16, ge=1, description="items of a step")
+    learning_rate: float = Field(2e-4, gt=0, description="of Adam")
+    betas: tuple[Fraction, Fraction] = Field((0.5, 0.999), description="of Adam")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="of the learning rate; `cosine` falls to 1 % at the end"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="`auto`: bf16 where the device computes it natively, else fp32"
+    )
+    channels_last: bool = Field(True, description="memory layout in which convolutions are fastest")
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of the weights, which is then what is saved and tested; 0: none",
+    )
+    clip: float = Field(0.0, ge=0, description="largest norm of the generator's gradient; 0: unlimited")
+    flip: bool = Field(False, description="mirror half of the training items")
+    enlarge: float = Field(
+        1.0,
+        ge=1,
+        le=2,
+        description="a training item is enlarged by this, and a window of its old size at a random place is shown; "
+        "published by pix2pix: 1.117 (286 of 256 pixels); 1: none",
+    )
+    move: float = Field(
+        0.0,
+        ge=0,
+        le=0.3,
+        description="largest shift (of the side), turn (in radians) and relative change of size of a training item",
+    )
+    jitter: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="largest relative change of brightness, contrast and each colour of a training item",
+    )
+    preview_items: int = Field(6, ge=0, description="validation items drawn after epochs")
+    preview_every: int = Field(1, ge=1, description="epochs between previews")
+    preview_steps: int = Field(0, ge=0, description="steps between further previews; 0: none but those after epochs")
+    save_every: int = Field(500, ge=1, description="steps between resume states, which hold all networks")
+    threads: int = Field(
+        2,
+        ge=1,
+        description="CPU threads; the weights depend on their number, which therefore is not the machine's",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="`auto`: CUDA when the job was given a GPU, else CPU, and the log says which"
+    )

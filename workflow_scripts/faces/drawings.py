@@ -1,0 +1,163 @@
+"""Drawings of a face's parts from its 68 landmarks: what a network learns to turn into the face.
+
+Each part is filled in a colour of its own, on black. A mirrored drawing must be the drawing of the mirrored face, so
+the colour of a left part is that of the right one with red and green exchanged, and parts in the middle have as much
+red as green: a drawing is mirrored by a flip and `MIRRORED_CHANNELS`. Right and left are the person's own, as in iBUG's
+order: the right eye (36-41) lies on the left side of the picture.
+
+The gaze cue is the white of the eye: where an eye is brighter than the middle of its own range of grey, its colour
+grows lighter. What remains dark is the iris, so the drawing tells where the eye looks.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from workflow_scripts.core.cli import BadItem
+
+MIRRORED_CHANNELS = [1, 0, 2]  # red and green change places
+FRACTION_BITS = 6  # of the coordinates given to OpenCV, which are fixed-point numbers
+LINE = 1 / 128  # of the drawing's size; width of the line that keeps a closed eye or mouth visible
+GAZE_RANGE = (10, 90)  # percentiles of an eye's grey levels: pupil and white
+MIN_CONTRAST = 12  # grey levels between them; below, the eye is closed, blurred or in the dark
+MIN_EYE_PIXELS = 6
+STEEPNESS = 2.0  # of the change from dark to light; at 1 it spans the whole range
+MIN_FACE = 1 / 8  # of the drawing's size; spread of the landmarks, as width and height
+MAX_OUTSIDE = 0.2  # of a part's points
+
+
+class Part(NamedTuple):
+    """A part of the face.
+
+    Attributes:
+        points: its landmarks.
+        color: RGB.
+        hull: filled to its convex hull, as the ridge and the base of the nose make no outline.
+        light: RGB of its bright pixels, for an eye.
+    """
+
+    points: slice
+    color: tuple[int, int, int]
+    hull: bool = False
+    light: tuple[int, int, int] | None = None
+
+
+# In the order in which they are drawn, one over the other.
+PARTS = {
+    "outline": Part(slice(0, 17), (64, 64, 112)),
+    "right brow": Part(slice(17, 22), (224, 96, 0)),
+    "left brow": Part(slice(22, 27), (96, 224, 0)),
+    "nose": Part(slice(27, 36), (48, 48, 240), hull=True),
+    "right eye": Part(slice(36, 42), (176, 0, 96), light=(255, 144, 224)),
+    "left eye": Part(slice(42, 48), (0, 176, 96), light=(144, 255, 224)),
+    "outer mouth": Part(slice(48, 60), (208, 208, 0)),
+    "inner mouth": Part(slice(60, 68), (240, 240, 240)),
+}
+EYES = ("right eye", "left eye")
+
+
+def draw_face(landmarks: np.ndarray, size: int, gaze: dict[str, np.ndarray] | None = None) -> np.ndarray:
+    """Return the drawing of a face, RGB uint8 (size, size, 3).
+
+    Args:
+        landmarks: (68, 2), x, y in pixels of the drawing; their fractions count.
+        size: pixels of each side.
+        gaze: for each of `EYES`, how bright its pixels are, float32 (size, size) in 0..1, of `find_gaze`; None: no cue.
+    """
+    drawing = np.zeros((size, size, 3), np.uint8)
+    width = max(1, round(LINE * size))
+    for name, part in PARTS.items():
+        outline = _fixed_point(landmarks[part.points])
+        outline = cv2.convexHull(outline) if part.hull else outline
+        cv2.fillPoly(drawing, [outline], part.color, cv2.LINE_AA, FRACTION_BITS)
+        closed = name != "outline"
+        cv2.polylines(drawing, [outline], closed, part.color, width, cv2.LINE_AA, FRACTION_BITS)
+        if gaze is not None and part.light is not None:
+            inside = cv2.fillPoly(np.zeros((size, size), np.uint8), [outline], 255, cv2.LINE_AA, FRACTION_BITS)
+            amount = (gaze[name] * (inside / np.float32(255)))[:, :, None]
+            drawing = np.rint(drawing * (1 - amount) + np.float32(part.light) * amount).astype(np.uint8)
+    return drawing
+
+
+def check_drawing(item: str, landmarks: np.ndarray, size: int) -> None:
+    """Refuse landmarks that make no complete drawing.
+
+    Args:
+        item: named in the reason.
+        landmarks: (68, 2), in pixels of the drawing.
+        size: pixels of each side.
+
+    Raises:
+        BadItem: `degenerate landmarks`: they are no numbers, or lie in a small spot or line; `incomplete drawing`: a
+            part lies beyond the border by more than a fifth of its points.
+    """
+    extent = np.ptp(landmarks, axis=0)
+    if not (extent >= MIN_FACE * size).all():
+        raise BadItem(
+            "degenerate landmarks",
+            f"{item}: its landmarks cover {extent[0]:.0f} x {extent[1]:.0f} of {size} pixels; remove the frame",
+        )
+    for name, part in PARTS.items():
+        points = landmarks[part.points]
+        outside = ((points < -0.5) | (points > size - 0.5)).any(axis=1).mean()
+        if outside > MAX_OUTSIDE:
+            raise BadItem(
+                "incomplete drawing",
+                f"{item}: {outside:.0%} of the {name} lies beyond the crop, as when a head moves fast or another face "
+                "is taken for it; remove the frame, or choose by `faces.choose`",
+            )
+
+
+def find_gaze(image: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
+    """Return for each of `EYES` how bright its pixels are against the eye's own grey levels: the gaze cue.
+
+    The levels of pupil and white are the 10th and 90th percentile inside the eye, so the light of the scene does not
+    matter. Around the middle between them the cue rises from 0 to 1, twice as steeply as the grey level. A closed eye,
+    or one without contrast, has no bright pixels.
+
+    Args:
+        image: crop, RGB uint8 (S, S, 3).
+        landmarks: (68, 2) of the face in it, in its pixels.
+
+    Returns:
+        float32 (S, S) in 0..1, 0 far outside the eye.
+    """
+    grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (3, 3), 0)
+    return {name: _bright_pixels(grey, _fixed_point(landmarks[PARTS[name].points])) for name in EYES}
+
+
+def _bright_pixels(grey: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    inside = cv2.fillPoly(np.zeros_like(grey), [outline], 255, shift=FRACTION_BITS)
+    levels = grey[inside > 0]
+    if levels.size < MIN_EYE_PIXELS:
+        return np.zeros(grey.shape, np.float32)
+    dark, light = np.percentile(levels, GAZE_RANGE)
+    if light - dark < MIN_CONTRAST:
+        return np.zeros(grey.shape, np.float32)
+    position = (grey.astype(np.float32) - (dark + light) / 2) / (light - dark)
+    near = cv2.dilate(inside, np.ones((3, 3), np.uint8))  # a pixel more, for what interpolation needs when it is moved
+    return np.clip(0.5 + STEEPNESS * position, 0, 1).astype(np.float32) * (near > 0)
+
+
+def move_gaze(gaze: dict[str, np.ndarray], source: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a gaze cue moved with its eyes: by the affine map nearest to the movement of each eye's six landmarks.
+
+    Args:
+        gaze: of `find_gaze`.
+        source: landmarks (68, 2) where it was found.
+        target: landmarks (68, 2) where it is drawn.
+    """
+    moved = {}
+    for name, bright in gaze.items():
+        before, after = source[PARTS[name].points], target[PARTS[name].points]
+        center = before.mean(axis=0)
+        # By the pseudo-inverse: of a closed eye, a line, only the movement along it is known.
+        linear = (np.linalg.pinv(before - center, rcond=0.02) @ (after - after.mean(axis=0))).T
+        matrix = np.column_stack([linear, after.mean(axis=0) - linear @ center])
+        moved[name] = cv2.warpAffine(bright, matrix, bright.shape[::-1]) if bright.any() else bright
+    return moved
+
+
+def _fixed_point(points: np.ndarray) -> np.ndarray:
+    return np.rint(np.asarray(points, np.float64) * 2**FRACTION_BITS).astype(np.int32)

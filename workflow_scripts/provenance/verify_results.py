@@ -1,0 +1,281 @@
+"""Check results against their manifest; tell what made a file, and what differs between two runs.
+
+python -m workflow_scripts.provenance.verify_results check                          every file is what the workflow made
+python -m workflow_scripts.provenance.verify_results update                         the same in a hurry, after a run
+python -m workflow_scripts.provenance.verify_results explain results/unmask/metrics.json
+python -m workflow_scripts.provenance.verify_results compare A/results B/results
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from workflow_scripts.core import cli
+from workflow_scripts.core.files import write_json
+from workflow_scripts.provenance.manifest import (
+    MANIFEST,
+    RECORDS,
+    Record,
+    differences,
+    find_record,
+    installed_libraries,
+    list_artifacts,
+    lock_of,
+    read_listing,
+    read_records,
+)
+
+SEEN = "digests.json"  # below records/: path -> size, time, SHA-256, when made: what saves reading a file again
+LOCK = Path(__file__).parents[2] / "envs" / "requirements.lock"
+REMEDY = "make it again: snakemake --cores all --force"
+NAMED = 5  # examples named of a longer list
+
+
+def check(results: Path, after_run: bool = False) -> list[str]:
+    """Compare all files with the manifest, and take into it what the workflow has made since.
+
+    Args:
+        results: the folder.
+        after_run: be quick and tolerant, as a run has just made all that is needed: a file with its old size and time
+            counts as unchanged, files that are gone are forgotten, and files of others are passed over.
+
+    Returns:
+        One line for each file that is changed, missing or unknown.
+    """
+    records = read_records(results)
+    if not records:
+        raise cli.UserError(f"{results} has no records of a run in {results / RECORDS}; run the workflow first")
+    old = _read_json(results / MANIFEST) or {"artifacts": {}, "jobs": {}, "libraries": {}}
+    seen = _read_json(results / RECORDS / SEEN)
+    new: dict[str, dict] = {"artifacts": {}, "jobs": {}}
+    changed, unknown, missing = [], [], []
+    for path in list_artifacts(results):
+        record, known = find_record(path, records), old["artifacts"].get(path)
+        if record is None:
+            unknown.append(f"unknown: {results / path} was not made by the workflow; move it elsewhere")
+            continue
+        before = seen.get(path)
+        looked = _look(results / path, before if after_run else None)
+        size, _, digest = looked
+        if known and known["sha256"] != digest and not _is_remade(record, before, old["jobs"][known["job"]]):
+            changed.append(f"changed: {results / path} is not what {record.name} made; {REMEDY} {results / path}")
+            new["artifacts"][path] = known
+            new["jobs"].setdefault(known["job"], old["jobs"][known["job"]])
+        else:
+            new["artifacts"][path] = {"sha256": digest, "size": size, "job": record.name}
+            new["jobs"][record.name] = record.provenance
+            seen[path] = [*looked, record.made[1]]
+    for path in () if after_run else sorted({*old["artifacts"], *records}):
+        if find_record(path, records) and not (results / path).exists():
+            missing.append(f"missing: {results / path}; {REMEDY} {results / path}")
+            if known := old["artifacts"].get(path):
+                new["artifacts"][path] = known
+                new["jobs"].setdefault(known["job"], old["jobs"][known["job"]])
+    _add_folders(new["artifacts"], records.values())
+    new["libraries"] = _libraries(new["jobs"].values(), old["libraries"])
+    write_json(results / MANIFEST, new)
+    write_json(results / RECORDS / SEEN, seen)
+    return changed if after_run else changed + missing + unknown
+
+
+def _look(file: Path, seen: list | None) -> list:
+    """Return size, time and SHA-256 of a file; the digest from `seen` where size and time are as they were."""
+    status = file.stat()
+    if seen and seen[:2] == [status.st_size, status.st_mtime_ns]:
+        return seen[:3]
+    with file.open("rb") as opened:
+        return [status.st_size, status.st_mtime_ns, hashlib.file_digest(opened, "sha256").hexdigest()]
+
+
+def _is_remade(record: Record, seen: list | None, job: dict) -> bool:
+    """Tell whether the workflow made a file again; without a time to tell by, whether it had a reason to."""
+    if seen:
+        return seen[3] != record.made[1]
+    return record.provenance != {
+        **job,
+        "inputs": {path: job["inputs"].get(path) for path in record.provenance["inputs"]},
+    }
+
+
+def _add_folders(artifacts: dict, records: Iterable[Record]) -> None:
+    """Add to the inputs of jobs the files of their input folders, of which Snakemake keeps no digest."""
+    for record in records:
+        for folder in record.folders:
+            files = {path: row["sha256"] for path, row in artifacts.items() if path.startswith(f"{folder}/")}
+            record.provenance["inputs"] |= files
+
+
+def _libraries(jobs: Iterable[dict], known: dict[str, dict]) -> dict[str, dict]:
+    """Return the library versions of each lock file in use: the known ones, and those installed now."""
+    used = {lock_of(job) for job in jobs}
+    now = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
+    return {lock: versions for lock, versions in ({now: installed_libraries()} | known).items() if lock in used}
+
+
+def explain(path: Path) -> str:
+    """Return what made a file, and what made that, down to the files on the user's disk.
+
+    Args:
+        path: a file below a results folder, as `results/unmask/metrics.json`.
+
+    Raises:
+        UserError: no manifest, or the file is not in it.
+    """
+    results = next((parent for parent in path.parents if (parent / MANIFEST).is_file() and parent.name != "raw"), None)
+    if results is None:
+        raise cli.UserError(f"no {MANIFEST} above {path}; write it with `make verify`")
+    manifest, records = _read_manifest(results), read_records(results)
+    target = path.relative_to(results).as_posix()
+    if target not in manifest["artifacts"]:
+        raise cli.UserError(f"{path} is not in {results / MANIFEST}; `make verify` takes new files into it")
+    lines = list(_explain_file(manifest, records, results, target, None, "", set()))
+    for lock in manifest["libraries"]:
+        named = (f"{name} {version}" for name, version in manifest["libraries"][lock].items())
+        lines.append(f"libraries of {LOCK.name} {lock}: {', '.join(named)}")
+    return "\n".join(lines)
+
+
+def _explain_file(
+    manifest: dict,
+    records: dict[str, Record],
+    results: Path,
+    path: str,
+    used: str | None,
+    indent: str,
+    told: set[str],
+) -> Iterator[str]:
+    """Yield the lines on one file; `used` is the SHA-256 that it had as an input, `told` the jobs already explained."""
+    row = manifest["artifacts"].get(path)
+    if row is None:
+        yield f"{indent}{results / path} is not in the manifest"
+        return
+    since = " (made again since)" if used not in (None, row["sha256"]) else ""
+    yield f"{indent}{results / path}  {row['size']:,} bytes  sha256 {row['sha256'][:16]}…{since}"
+    indent += "  "
+    job, record = manifest["jobs"][row["job"]], find_record(path, records)
+    if row["job"] in told:
+        yield f"{indent}by {row['job']}, see above"
+        return
+    told.add(row["job"])
+    when = f", {datetime.fromtimestamp(record.made[1]):%Y-%m-%d %H:%M:%S}" if record else ""
+    yield f"{indent}by {row['job']} (python -m {job['module']}){when}"
+    yield f"{indent}digests: " + ", ".join(f"{name} {value}" for name, value in job["digests"].items())
+    for name, value in job["settings"].items():
+        yield f"{indent}{name}: {value if isinstance(value, str) else json.dumps(value)}"
+    if "files" in job:
+        names = _name_some(read_listing(results, job["wildcards"]))
+        yield f"{indent}files: {job['files']['count']} of the source: {names}"
+    for name, digest in job["inputs"].items():
+        yield from _explain_file(manifest, records, results, name, digest, indent, told)
+
+
+def compare(first: Path, second: Path) -> str:
+    """Return which artifacts differ between two results folders, and for each the first causes.
+
+    A cause is a difference in code, settings, libraries or files of the user; a different input is followed to the job
+    that made it.
+    """
+    old, new = _read_manifest(first), _read_manifest(second)
+    lines = []
+    for folder, mine, other in ((first, old, new), (second, new, old)):
+        only = sorted(mine["artifacts"].keys() - other["artifacts"].keys())
+        lines += [f"only in {folder}: {path}" for path in only]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for path in sorted(old["artifacts"].keys() & new["artifacts"].keys()):
+        if old["artifacts"][path]["sha256"] != new["artifacts"][path]["sha256"]:
+            causes = _causes(old, new, (first, second), path, {})
+            groups.setdefault(tuple(causes), []).append(path)
+    for causes, paths in groups.items():
+        lines += [f"{len(paths)} differ, because", *(f"    {cause}" for cause in causes)]
+        lines += [f"  {path}" for path in paths]
+    return "\n".join(lines) or f"the same {len(old['artifacts'])} artifacts, byte for byte"
+
+
+def _causes(old: dict, new: dict, folders: tuple[Path, Path], path: str, known: dict[str, list[str]]) -> list[str]:
+    """Return the first causes of a difference in one artifact, one line each."""
+    if path in known:
+        return known[path]
+    known[path] = []
+    if path not in old["artifacts"] or path not in new["artifacts"]:
+        return known[path]
+    name = new["artifacts"][path]["job"]
+    before, after = (manifest["jobs"][manifest["artifacts"][path]["job"]] for manifest in (old, new))
+    causes = [f"{name}: {reason}" for reason in _own_reasons(before, after, old, new, folders)]
+    inputs = before["inputs"].keys() & after["inputs"].keys()
+    for place in sorted(inputs):
+        if before["inputs"][place] != after["inputs"][place]:
+            causes += _causes(old, new, folders, place, known)
+    for place in sorted(before["inputs"].keys() ^ after["inputs"].keys()):
+        causes.append(f"{name}: input {place} only in {folders[place in after['inputs']]}")
+    known[path] = list(dict.fromkeys(causes)) or [
+        f"{name}: code, settings, libraries and inputs are the same, the bytes are not: another kind of machine?"
+    ]
+    return known[path]
+
+
+def _own_reasons(before: dict, after: dict, old: dict, new: dict, folders: tuple[Path, Path]) -> list[str]:
+    """Return in what one job differs, apart from what its inputs contain."""
+    reasons = [f"setting {line}" for line in differences(before["settings"], after["settings"])]
+    for name in sorted({*before["digests"], *after["digests"]}):
+        pair = [job["digests"].get(name, "none") for job in (before, after)]
+        if pair[0] != pair[1]:
+            reasons.append(f"{name} {pair[0]} -> {pair[1]}")
+    versions = [manifest["libraries"].get(lock_of(job)) for manifest, job in ((old, before), (new, after))]
+    reasons += [f"library {line}" for line in differences(*versions)]
+    if before.get("files") != after.get("files"):
+        listings = [
+            read_listing(folder, job["wildcards"]) for folder, job in zip(folders, (before, after), strict=True)
+        ]
+        names = sorted(name for name in {*listings[0], *listings[1]} if listings[0].get(name) != listings[1].get(name))
+        reasons.append(f"{len(names)} files of the source differ: {_name_some(names)}")
+    return reasons
+
+
+def _name_some(names: Iterable[str]) -> str:
+    some = sorted(names)
+    return ", ".join(some[:NAMED]) + (" …" if len(some) > NAMED else "")
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise cli.UserError(f"{path} is damaged ({error}); delete it, `make verify` writes it anew") from error
+
+
+def _read_manifest(results: Path) -> dict:
+    if manifest := _read_json(results / MANIFEST):
+        return manifest
+    raise cli.UserError(f"no {results / MANIFEST}; run `make verify` there")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line; a mismatch ends with exit code 1."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("check", "update"):
+        commands.add_parser(name).add_argument("--results", type=Path, default=Path("results"))
+    commands.add_parser("explain").add_argument("path", type=Path)
+    comparison = commands.add_parser("compare")
+    comparison.add_argument("first", type=Path)
+    comparison.add_argument("second", type=Path)
+    args = parser.parse_args(argv)
+    if args.command == "explain":
+        print(explain(args.path))
+    elif args.command == "compare":
+        print(compare(args.first, args.second))
+    else:
+        problems = check(args.results, after_run=args.command == "update")
+        count = len(_read_manifest(args.results)["artifacts"])
+        print("\n".join(problems) or f"{args.results / MANIFEST}: {count} files are what the workflow made")
+        sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    cli.run(main)

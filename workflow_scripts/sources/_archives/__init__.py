@@ -1,0 +1,1 @@
+"""Archives read in place: zips and tars, never unpacked."""

@@ -1,0 +1,165 @@
+"""CelebA's text files: partition, landmarks, attributes and identities, as the authors or Kaggle distribute them."""
+
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, TextIO
+
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.sources._archives.zips import open_archive
+from workflow_scripts.sources._listing import SUFFIXES
+
+STEMS = (
+    "list_eval_partition",
+    "list_landmarks_align_celeba",
+    "list_landmarks_celeba",
+    "list_bbox_celeba",
+    "list_attr_celeba",
+    "identity_CelebA",
+)
+# What is said in pixels holds for the aligned pictures or for those in the wild, which lie in another folder.
+IN_THE_WILD = ("list_landmarks_celeba", "list_bbox_celeba")
+ALIGNED = ("list_landmarks_align_celeba",)
+NAMES = frozenset(f"{stem}{suffix}" for stem in STEMS for suffix in (".txt", ".csv"))
+SPLITS = {"0": "train", "1": "val", "2": "test"}
+PRESENT = {"1": True, "-1": False, "0": False}
+COORDINATES = 10  # x, y of both eyes, the nose and both corners of the mouth
+
+
+class Text(NamedTuple):
+    """One text file: where it lies, and the member's name when that is an archive."""
+
+    path: Path
+    member: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """Name without its suffix: what the file says."""
+        return PurePosixPath(self.member or self.path.name).stem
+
+    def open(self) -> TextIO:
+        """Open for reading; bytes that are no text become replacement characters, which the parser refuses."""
+        if self.member is None:
+            return open(self.path, encoding="utf-8-sig", errors="replace")
+        with open_archive(self.path) as archive:
+            return io.TextIOWrapper(io.BytesIO(archive.read(self.member)), encoding="utf-8-sig", errors="replace")
+
+
+def find(places: Iterable[Path]) -> list[Text]:
+    """Return the text files in folders, of each kind the first found; the authors' .txt goes before Kaggle's .csv."""
+    found: dict[str, Text] = {}
+    for place in places:
+        for name in sorted(NAMES, reverse=True):
+            if (place / name).is_file():
+                found.setdefault(PurePosixPath(name).stem, Text(place / name))
+    return [found[stem] for stem in STEMS if stem in found]
+
+
+def find_members(archive: Path) -> list[Text]:
+    """Return the text files in an archive, as Kaggle's has them."""
+    with open_archive(archive) as members:
+        return [Text(archive, name) for name in members.namelist() if PurePosixPath(name).name in NAMES]
+
+
+def read(texts: Iterable[Text], names: set[str]) -> dict[str, dict]:
+    """Return what the text files say about pictures: name -> `split`, `points`, `attributes`, `identity`.
+
+    A picture without a row in a file has no such entry. Rows about other pictures are skipped; the log has the count.
+
+    Args:
+        texts: the files.
+        names: the pictures' names without suffix.
+
+    Raises:
+        UserError: a file is malformed: the line and the remedy.
+    """
+    said: dict[str, dict] = {name: {} for name in names}
+    for text in texts:
+        rows = _read_rows(text, names)
+        key, parse = PARSERS[text.stem]
+        for name, (number, fields, header) in rows.items():
+            try:
+                said[name][key] = parse(fields, header)
+            except (ValueError, KeyError, IndexError):
+                raise _malformed(text, number, " ".join([name, *fields])) from None
+    return said
+
+
+def _read_rows(text: Text, names: set[str]) -> dict[str, tuple[int, list[str], list[str]]]:
+    """Return the rows about `names`: name -> line number, fields, column names."""
+    rows: dict[str, tuple[int, list[str], list[str]]] = {}
+    header: list[str] = []
+    stated, count = None, 0
+    with text.open() as lines:
+        for number, fields in _fields(lines):
+            name = fields[0]
+            if not name.lower().endswith(SUFFIXES):
+                if count or header:
+                    raise _malformed(text, number, " ".join(fields))
+                if len(fields) == 1 and name.isdigit():
+                    stated = int(name)
+                else:
+                    header = fields[1:] if name == "image_id" else fields
+                continue
+            count += 1
+            stem = name.rpartition(".")[0]
+            if stem in names:
+                if stem in rows and rows[stem][1] != fields[1:]:
+                    first = f"{name} had another row in line {rows[stem][0]}"
+                    raise UserError(f"{text.path}, line {number}: {first}; download the file again")
+                rows[stem] = (number, fields[1:], header)
+    print(f"{text.path.name} ({text.stem}): {count} rows, for {len(rows)} of {len(names)} pictures", file=sys.stderr)
+    if stated is not None and stated != count:
+        print(
+            f"warning: {text.path} announces {stated} rows and has {count}; its download may be incomplete",
+            file=sys.stderr,
+        )
+    return rows
+
+
+def _fields(lines: TextIO) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, 1):
+        fields = [field.strip() for field in line.split(",")] if "," in line else line.split()
+        if fields and any(fields):
+            yield number, fields
+
+
+def _malformed(text: Text, number: int, line: str) -> UserError:
+    what = f"{text.path}, line {number}: not a row of {text.stem}: {line[:60]!r}"
+    return UserError(f"{what}; download the file again, or remove it to do without")
+
+
+def _split(fields: list[str], header: list[str]) -> str:
+    (number,) = fields
+    return SPLITS[number]
+
+
+def _points(fields: list[str], header: list[str]) -> list[float]:
+    if len(fields) != COORDINATES:
+        raise ValueError(fields)
+    return [float(field) for field in fields]
+
+
+def _box(fields: list[str], header: list[str]) -> list[float]:
+    left, top, width, height = map(float, fields)
+    return [left, top, width, height]
+
+
+def _attributes(fields: list[str], header: list[str]) -> list[str]:
+    return [name for name, value in zip(header, fields, strict=True) if PRESENT[value]]
+
+
+def _identity(fields: list[str], header: list[str]) -> str:
+    (number,) = fields
+    return str(int(number))
+
+
+PARSERS: dict[str, tuple[str, Callable[[list[str], list[str]], object]]] = {
+    "list_eval_partition": ("split", _split),
+    "list_landmarks_align_celeba": ("points", _points),
+    "list_landmarks_celeba": ("points", _points),
+    "list_bbox_celeba": ("box", _box),
+    "list_attr_celeba": ("attributes", _attributes),
+    "identity_CelebA": ("identity", _identity),
+}

@@ -1,0 +1,145 @@
+"""Reading COCO's JSON files, which are larger than memory should be, entry by entry.
+
+The parser is that of the standard library, fed with a window of the file: unlike the streaming parsers of `ijson` it
+accepts NaN, which some tools write, so that one such entry does not cost the others.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from workflow_scripts.core.cli import UserError
+
+WINDOW = 1 << 22  # characters read at a time
+LARGEST_ENTRY = 1 << 27  # characters; more than this is no entry but damage, as a bracket that was lost
+SPACE = " \t\n\r"
+
+
+class Entry(NamedTuple):
+    """One entry of an array at the top of a COCO file.
+
+    Attributes:
+        section: the array's key: `images`, `annotations`, `categories`, …
+        number: position in the array, from 0.
+        text: the entry as the file has it.
+        value: the same, parsed.
+    """
+
+    section: str
+    number: int
+    text: str
+    value: object
+
+
+def read_entries(path: Path) -> Iterator[Entry]:
+    """Yield the entries of all arrays of a COCO file, in its order, with memory for a window of it alone.
+
+    Raises:
+        UserError: it is no JSON, is cut off, or is no object with the arrays `images` and `annotations`.
+    """
+    with open(path, encoding="utf-8-sig") as file:
+        window = _Window(path, file)
+        sections = set()
+        if window.peek() != "{":
+            raise _not_coco(path, "does not begin with `{`; a list is how detection results are stored")
+        window.take("{")
+        while window.peek() != "}":
+            if sections:
+                window.take(",")
+            _, key = window.value()
+            if not isinstance(key, str):
+                raise window.damage("a key is expected")
+            sections.add(key)
+            window.take(":")
+            if window.peek() == "[":
+                yield from _read_array(window, key)
+            elif key in ("images", "annotations"):
+                raise _not_coco(path, f"`{key}` is no list")
+            else:
+                window.value()
+        for key in ("images", "annotations"):
+            if key not in sections:
+                raise _not_coco(path, f"has no `{key}`")
+
+
+def _read_array(window: "_Window", section: str) -> Iterator[Entry]:
+    window.take("[")
+    number = 0
+    while window.peek() != "]":
+        if number:
+            window.take(",")
+        yield Entry(section, number, *window.value())
+        number += 1
+    window.take("]")
+
+
+class _Window:
+    """A stretch of a text file that moves on as values are taken from its front."""
+
+    def __init__(self, path: Path, file):
+        self._path = path
+        self._file = file
+        self._text = ""
+        self._position = 0
+        self._before = 0  # characters of the file that the window has left behind
+        self._decode = json.JSONDecoder().raw_decode
+
+    def peek(self) -> str:
+        """Return the next character that is no white space."""
+        while True:
+            while self._position < len(self._text) and self._text[self._position] in SPACE:
+                self._position += 1
+            if self._position < len(self._text):
+                return self._text[self._position]
+            if not self._read_on():
+                raise self.damage("the file ends early")
+
+    def take(self, character: str) -> None:
+        """Move past the next character, which must be this one."""
+        if self.peek() != character:
+            raise self.damage(f"`{character}` is expected, not `{self.peek()}`")
+        self._position += 1
+
+    def value(self) -> tuple[str, object]:
+        """Return the next JSON value as text and parsed, and move past it."""
+        self.peek()
+        while True:
+            try:
+                value, end = self._decode(self._text, self._position)
+            except json.JSONDecodeError as error:
+                # A value that the window cuts in two fails at its end, or where the string begins that it cuts.
+                cut = error.pos >= len(self._text) - 16 or error.msg.startswith("Unterminated string")
+                if not cut or len(self._text) - self._position > LARGEST_ENTRY or not self._read_on():
+                    raise self.damage(error.msg, error.pos) from None
+                continue
+            except (ValueError, RecursionError) as error:
+                raise self.damage(str(error)) from None
+            if end == len(self._text) and self._read_on():
+                continue  # a number may go on
+            text = self._text[self._position : end]
+            self._position = end
+            return text, value
+
+    def damage(self, what: str, position: int | None = None) -> UserError:
+        """Return the error that names the place in the file."""
+        place = self._before + (self._position if position is None else position)
+        return UserError(f"{self._path} is no whole JSON file: {what} at character {place:,}; download it again")
+
+    def _read_on(self) -> bool:
+        """Drop what was taken and read the next stretch, as long as what is held; tell whether there was one."""
+        try:
+            more = self._file.read(max(WINDOW, len(self._text) - self._position))
+        except UnicodeDecodeError:
+            raise UserError(f"{self._path} is no UTF-8 text, so no JSON file of COCO; download it again") from None
+        if more:
+            self._before += self._position
+            self._text = self._text[self._position :] + more
+            self._position = 0
+        return bool(more)
+
+
+def _not_coco(path: Path, what: str) -> UserError:
+    return UserError(
+        f"{path} {what}; it is no COCO annotation file: write an instances_…, person_keypoints_… or captions_….json"
+    )

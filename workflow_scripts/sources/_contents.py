@@ -1,0 +1,91 @@
+"""Whether a shard's files changed, or only their times: what its index was made of is kept, as Git keeps an index.
+
+A shard is known by the digest of the names, sizes and times of its files when its index was made. Later times are
+looked into once: where all contents are the same, the digest stays and the new times are noted; else it changes.
+"""
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from workflow_scripts.core.files import write_text
+from workflow_scripts.sources._listing import File, Listing
+
+
+def listing_digest(listing: Listing, record: Path) -> str:
+    """Return the digest by which a shard is known: it changes when a file is added, changed or deleted.
+
+    Args:
+        listing: what the shard lists now.
+        record: what `write_record` wrote when the shard's index was made; it may be absent.
+    """
+    stamps = _stamps_digest(listing)
+    try:
+        with record.open(encoding="utf-8") as lines:
+            known = json.loads(lines.readline())
+            if known["stamps"] == stamps:
+                return known["digest"]
+            contents = json.loads(lines.readline())
+    except (OSError, ValueError, KeyError):
+        return stamps
+    if not _is_same(listing, contents):
+        return stamps
+    with suppress(OSError):  # the note only saves the next look
+        write_text(record, _record(listing, known["digest"], {name: old[2] for name, old in contents.items()}))
+    return known["digest"]
+
+
+def write_record(record: Path, digest: str, listing: Listing) -> None:
+    """Note the contents of a shard's files.
+
+    It must be called before the index is made: a file that changes in between then differs from the note, and is seen.
+
+    Args:
+        record: the file to write.
+        digest: what `listing_digest` returned when the index was planned.
+        listing: what the shard lists.
+    """
+    write_text(record, _record(listing, digest, {file.path: _sha256(file) for file in _files(listing)}))
+
+
+def _record(listing: Listing, digest: str, contents: dict[str, str]) -> str:
+    """Return two lines of JSON: what every start of the workflow reads, and what it reads when a time has changed."""
+    rows: dict[str, list] = {file.path: [file.size, file.stamp, contents[file.path]] for file in _files(listing)}
+    rows |= {f"problem {problem.path}": [0, 0, problem.reason] for problem in listing.problems}
+    head = {"digest": digest, "stamps": _stamps_digest(listing)}
+    return f"{json.dumps(head)}\n{json.dumps(rows)}\n"
+
+
+def _is_same(listing: Listing, contents: dict[str, list]) -> bool:
+    """Tell whether the same files with the same contents are listed; those with their old time are not opened."""
+    problems = {f"problem {problem.path}": problem.reason for problem in listing.problems}
+    if {*problems, *(file.path for file in _files(listing))} != contents.keys():
+        return False
+    if any(contents[name][2] != reason for name, reason in problems.items()):
+        return False
+    changed = [file for file in _files(listing) if contents[file.path][:2] != [file.size, file.stamp]]
+    if any(contents[file.path][0] != file.size or file.location is None for file in changed):
+        return False
+    return all(_sha256(file) == contents[file.path][2] for file in changed)
+
+
+def _stamps_digest(listing: Listing) -> str:
+    lines = sorted(f"{file.path}\0{file.size}\0{file.stamp}" for file in _files(listing))
+    lines += sorted(f"{problem.path}\0{problem.reason}" for problem in listing.problems)
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def _files(listing: Listing) -> list[File]:
+    return [*listing.files, *(file._replace(path=f"shared {file.path}") for file in listing.shared)]
+
+
+def _sha256(file: File) -> str:
+    """Return the digest of a file's bytes; the empty text when it has none of its own or cannot be read."""
+    if file.location is None:
+        return ""
+    try:
+        with open(file.location, "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return ""

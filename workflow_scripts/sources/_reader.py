@@ -1,0 +1,84 @@
+"""Reading the pictures of any source."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from workflow_scripts.config.sources import BaseSource
+from workflow_scripts.sources import adapter
+from workflow_scripts.sources._pictures import BadPicture, decode_picture, picture_size
+from workflow_scripts.sources._stores import MARGIN
+
+BYTES_PER_PIXEL = 8  # of an uncompressed picture with four channels of 16 bits, the largest that is supported
+
+
+class PictureReader:
+    """Reads pictures and video frames of one source by the `file` and `frame` of its index.
+
+    The archive, and the video read last, stay open: reading in the order of the index is fast. Close it by `with`.
+    """
+
+    def __init__(self, source: BaseSource):
+        self._store = adapter(source).open_store(source)
+        self._max_pixels = source.max_pixels
+        self._video = None
+
+    def __enter__(self) -> "PictureReader":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def read(self, file: str, frame: float | None = None) -> np.ndarray:
+        """Return a picture, or a frame of a video, as RGB uint8 (H, W, 3), upright.
+
+        A `frame` that is absent may be None or, as tables give it, NaN.
+
+        Raises:
+            BadPicture: it cannot be used; `detail` names the file.
+        """
+        with _naming(file):
+            if frame is None or math.isnan(frame):
+                return decode_picture(self._bytes(file), self._max_pixels)
+            return self._open_video(file).read(int(frame))
+
+    def inspect(self, file: str, frame: int | None = None) -> tuple[str, int, int]:
+        """Return SHA-256, width and height: of a file's bytes and header, or of a frame's pixels.
+
+        Raises:
+            BadPicture: it cannot be used; `detail` names the file.
+        """
+        if frame is not None:
+            pixels = self.read(file, frame)
+            return hashlib.sha256(pixels.tobytes()).hexdigest(), pixels.shape[1], pixels.shape[0]
+        with _naming(file):
+            data = self._bytes(file)
+            return hashlib.sha256(data).hexdigest(), *picture_size(data, self._max_pixels)
+
+    def close(self) -> None:
+        """Close the archive or video that is open."""
+        self._store.close()
+        self._video = None
+
+    def _bytes(self, file: str) -> bytes:
+        return self._store.read(file, self._max_pixels * BYTES_PER_PIXEL + MARGIN)
+
+    def _open_video(self, file: str):
+        from workflow_scripts.sources._decoding import VideoReader
+
+        path = self._store.root / file
+        if self._video is None or self._video.path != path:
+            self._video = VideoReader(path, self._max_pixels)
+        return self._video
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Put the file's name in front of what is wrong with it."""
+    try:
+        yield
+    except BadPicture as bad:
+        raise BadPicture(bad.reason, f"{file}: {bad.detail}") from bad

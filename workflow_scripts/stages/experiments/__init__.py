@@ -1,0 +1,1 @@
+"""From items to trained networks and their scores, for every system."""

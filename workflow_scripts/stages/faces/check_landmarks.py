@@ -1,0 +1,119 @@
+"""Stage: check the landmarks of a source against what is known of its faces.
+
+Two numbers an item, both a mean distance over the distance of the outer eye corners (NME): of eye centres, nose tip and
+mouth corners from the five points that the data set gives; and, where a prior took the detector's place, of all 68
+landmarks from those found by the detector, on a sample.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pydantic import TypeAdapter
+from tqdm import tqdm
+
+from workflow_scripts.config.sources import BaseSource, Source, Weights
+from workflow_scripts.core import cli
+from workflow_scripts.core.files import write_json
+from workflow_scripts.core.randomness import stable_hash
+from workflow_scripts.core.tables import LANDMARK_CHECK, landmark_points, read_tables, write_table
+from workflow_scripts.faces.alignment import five_points
+from workflow_scripts.faces.detection import NO_WEIGHTS, detect_faces
+from workflow_scripts.faces.face import Picture
+from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
+from workflow_scripts.faces.priors import BOXES, POINTS
+from workflow_scripts.sources._reader import PictureReader
+
+STAGE = "check_landmarks"
+SAMPLE = 200  # items on which the detector runs beside the prior, chosen by hash
+OUTER_EYES = (36, 45)
+
+
+def check_landmarks(
+    source: BaseSource,
+    index: list[Path],
+    landmarks: list[Path],
+    model: Path,
+    output: Path,
+    summary: Path,
+    weights: Weights = NO_WEIGHTS,
+) -> None:
+    """Write the table `landmark_check`, one row for the chosen face of each item, and its summary.
+
+    Args:
+        source: its `faces` and `max_pixels` keys, and where its pictures are.
+        index: the shards of the index.
+        landmarks: the shards of the landmarks.
+        model: `LandmarkModel`'s file.
+        output: the table.
+        summary: JSON: of both numbers how many items, median, 90th and 99th percentile; None where there are none.
+        weights: the files of the detector, where it needs some.
+    """
+    cv2.setNumThreads(1)
+    faces = read_tables(landmarks)
+    faces = faces[faces["face"] == 0].merge(read_tables(index, ["item", "file", "frame", "points"]), on="item")
+    faces = faces.sort_values("item")
+    found = landmark_points(faces).astype(np.float64)
+    rows = [
+        {
+            "item": row.item,
+            "detector": row.detector,
+            "points_nme": None if row.points is None else _from_points(own, row),
+        }
+        for row, own in zip(faces.itertuples(), found, strict=True)
+    ]
+    given = np.flatnonzero(faces["detector"].isin([POINTS, BOXES]))
+    sample = sorted(given, key=lambda place: stable_hash(STAGE, rows[place]["item"]))[:SAMPLE]
+    landmark_model = LandmarkModel(model)
+    with PictureReader(source) as reader:
+        for place in tqdm(sorted(sample), STAGE, mininterval=2, file=sys.stderr):
+            row = faces.iloc[place]
+            picture = Picture(reader.read(row["file"], row["frame"]))
+            detected = detect_faces(picture, source.faces, weights)
+            rows[place]["compared_with"] = detected[0].detector if detected else "none"
+            if detected:
+                (other,) = landmark_model.predict(detected[:1], [face_patch(picture, detected[0])])
+                rows[place]["detected_nme"] = nme(found[place], other, found[place])
+    write_table(output, rows, LANDMARK_CHECK)
+    write_json(summary, {name: _spread([row.get(name) for row in rows]) for name in ("points_nme", "detected_nme")})
+
+
+def nme(points: np.ndarray, others: np.ndarray, landmarks: np.ndarray) -> float:
+    """Return the mean distance of points (n, 2) from others (n, 2) over that of the outer eye corners of landmarks."""
+    eyes = np.linalg.norm(np.subtract(*landmarks[list(OUTER_EYES)]))
+    return float(np.linalg.norm(points - others, axis=1).mean() / max(eyes, 1.0))
+
+
+def _from_points(landmarks: np.ndarray, row) -> float:
+    return nme(five_points(landmarks), np.asarray(row.points, np.float64).reshape(5, 2), landmarks)
+
+
+def _spread(values: Iterable[float | None]) -> dict | None:
+    values = [value for value in values if value is not None]
+    if not values:
+        return None
+    median, p90, p99 = (round(float(value), 5) for value in np.percentile(values, (50, 90, 99)))
+    return {"items": len(values), "median": median, "p90": p90, "p99": p99}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="the source as JSON")
+    parser.add_argument("--weights", default="{}", help="the paths of weights as JSON")
+    parser.add_argument("--index", type=Path, nargs="+", required=True, help="the shards of the index")
+    parser.add_argument("--landmarks", type=Path, nargs="+", required=True, help="the shards of the landmarks")
+    parser.add_argument("--model", type=Path, required=True, help="the landmark model")
+    parser.add_argument("--output", type=Path, required=True, help="the table to write")
+    parser.add_argument("--summary", type=Path, required=True, help="the JSON summary to write")
+    args = parser.parse_args(argv)
+    source = TypeAdapter(Source).validate_json(args.config)
+    weights = Weights.model_validate_json(args.weights)
+    check_landmarks(source, args.index, args.landmarks, args.model, args.output, args.summary, weights)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,117 @@
+"""Cut the chosen face of every picture of one shard to the square that all later stages work on."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import TypeAdapter
+from tqdm import tqdm
+
+from workflow_scripts.config.sources import BaseSource, Source
+from workflow_scripts.core import cli
+from workflow_scripts.core.fingerprints import fingerprint
+from workflow_scripts.core.shards import write_shard
+from workflow_scripts.core.tables import Quarantine, landmark_points, read_table
+from workflow_scripts.faces.alignment import crop_matrix, crop_picture, transform_points
+from workflow_scripts.faces.head_squares import calm_squares, grown_squares, square_matrix
+from workflow_scripts.faces.plausibility import check_face
+from workflow_scripts.sources._reader import PictureReader
+
+STAGE = "crop_faces"
+
+
+def crop_faces(source: BaseSource, index: Path, landmarks: Path, output: Path, quarantine: Path) -> None:
+    """Write the `crops` shard: the chosen face of each item that has one, with its landmarks in pixels of the crop.
+
+    `fingerprint` is the whole picture's, by which copies of it are found.
+
+    Args:
+        source: its `crop` and `max_pixels` keys, and where its pictures are.
+        index: the shard's part of the index.
+        landmarks: of the same shard. An item without a row here was put in quarantine by `find_landmarks`.
+        output: the shard. For pairs, `occluded` is cut by the transform of the clean picture.
+        quarantine: items whose face cannot be cropped.
+    """
+    cv2.setNumThreads(1)
+    size = source.crop.size
+    columns = {"item": pa.string(), "image": (np.uint8, (size, size, 3)), "landmarks": (np.float32, (68, 2))}
+    columns["fingerprint"] = (np.uint64, (4,))
+    if source.type == "pairs":
+        columns["occluded"] = (np.uint8, (size, size, 3))
+    faces = read_table(landmarks)
+    chosen = faces[faces["face"] == 0].set_index("item")
+    rows = read_table(index, ["item", "file", "frame", "time", "shot", "occluded_file"]).sort_values("item")
+    rows = rows[rows["item"].isin(chosen.index)]
+    faces = chosen.loc[rows["item"]]
+    heads = _heads(rows, faces[["left", "top", "right", "bottom"]].to_numpy()) if source.crop.frame == "head" else None
+    rejected = Quarantine(STAGE)
+    write_shard(output, _crops(source, rows, landmark_points(faces), heads, rejected), columns)
+    rejected.write(quarantine)
+
+
+def _heads(rows: pd.DataFrame, boxes: np.ndarray) -> np.ndarray:
+    """Return the square around each item's head, float64 (n, 3); a picture is a shot of its own."""
+    squares = grown_squares(boxes)
+    for members in rows.groupby(["file", "shot"], dropna=False).indices.values():
+        if len(members) > 1:
+            squares[members] = calm_squares(squares[members], rows["time"].to_numpy()[members])
+    return squares
+
+
+def _crops(
+    source: BaseSource, rows: pd.DataFrame, points: np.ndarray, heads: np.ndarray | None, rejected: Quarantine
+) -> Iterator[dict]:
+    with PictureReader(source) as reader:
+        for number, row in enumerate(tqdm(rows.itertuples(), STAGE, len(rows), mininterval=2, file=sys.stderr)):
+            try:
+                head = None if heads is None else heads[number]
+                yield {"item": row.item} | _crop(source, reader, row, points[number], head)
+            except cli.BadItem as bad:
+                rejected.add(row.item, bad.reason, bad.detail)
+
+
+def _crop(source: BaseSource, reader: PictureReader, row, landmarks: np.ndarray, head: np.ndarray | None) -> dict:
+    picture = reader.read(row.file, row.frame)
+    height, width = picture.shape[:2]
+    if source.crop.frame != "whole":
+        check_face(row.item, landmarks, (width, height))
+    if head is None:
+        matrix = crop_matrix(landmarks, (width, height), source.crop)
+    else:
+        matrix = square_matrix(head, source.crop.size)
+    crop = {
+        "image": crop_picture(picture, matrix, source.crop),
+        "landmarks": transform_points(matrix, landmarks).astype(np.float32),
+        "fingerprint": fingerprint(picture),
+    }
+    if source.type == "pairs":
+        occluded = reader.read(row.occluded_file)
+        if occluded.shape != picture.shape:
+            raise cli.BadItem(
+                "sizes of the pair differ",
+                f"{row.occluded_file}: {occluded.shape[1]}x{occluded.shape[0]}, but {row.file} is {width}x{height}; "
+                "give both pictures the same size",
+            )
+        crop["occluded"] = crop_picture(occluded, matrix, source.crop)
+    return crop
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the stage from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="the source as JSON")
+    parser.add_argument("--index", type=Path, required=True, help="the shard's part of the index")
+    parser.add_argument("--landmarks", type=Path, required=True, help="the shard's landmarks table")
+    parser.add_argument("--output", type=Path, required=True, help="the shard of crops to write")
+    parser.add_argument("--quarantine", type=Path, required=True, help="the table of items without a crop to write")
+    args = parser.parse_args(argv)
+    crop_faces(TypeAdapter(Source).validate_json(args.config), args.index, args.landmarks, args.output, args.quarantine)
+
+
+if __name__ == "__main__":
+    cli.run(main)

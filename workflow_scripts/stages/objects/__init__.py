@@ -1,0 +1,1 @@
+"""From annotation files in COCO's format to objects and captions."""

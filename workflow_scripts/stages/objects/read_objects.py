@@ -1,0 +1,166 @@
+"""Stage: read the objects and captions of one shard of a COCO source: masks, boxes, keypoints, what cannot be used."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter
+from tqdm import tqdm
+
+from workflow_scripts.config.sources import BaseSource, Source
+from workflow_scripts.core import cli
+from workflow_scripts.core.tables import CAPTIONS, OBJECTS, Quarantine, read_table, write_table
+from workflow_scripts.sources import in_subset
+from workflow_scripts.sources._coco_objects import MEND, BadEntry, Caption, Object, Picture, object_row, parse_entry
+from workflow_scripts.stages.objects.split_annotations import CATEGORIES
+
+STAGE = "read_objects"
+
+
+def read_objects(
+    source: BaseSource,
+    annotations: Path,
+    shard: str,
+    index: Path,
+    rejected_pictures: Path,
+    output: Path,
+    captions: Path,
+    quarantine: Path,
+) -> None:
+    """Write the `objects` and `captions` tables of one shard, sorted by item and annotation.
+
+    Every entry of `annotations` is a row of one of them or of the quarantine, except that the keypoints of an object
+    that another file gives too are joined to its row. An entry of `images` is quarantined or leaves no trace. What is
+    set aside is named by its place in its file, as `instances_val2017.json#/annotations/12`.
+
+    Args:
+        source: its key `subset`: entries about pictures that are not in it are passed over.
+        annotations: the folder that `split_annotations` made.
+        shard: its name, five digits.
+        index: the shard's part of the index.
+        rejected_pictures: the pictures that could not be indexed.
+        output: the table of objects.
+        captions: the table of captions.
+        quarantine: the entries that cannot be used.
+    """
+    categories = json.loads((annotations / CATEGORIES).read_text(encoding="utf-8"))
+    entries = read_table(annotations / f"{shard}.parquet")
+    used = [item is None or in_subset(source, item) for item in entries["item"]]
+    entries = entries[np.array(used, bool)]
+    sizes = {row.item: (row.height, row.width) for row in read_table(index, ["item", "height", "width"]).itertuples()}
+    rejected = read_table(rejected_pictures, ["item", "reason"]).set_index("item")["reason"].to_dict()
+    reader = _Reader(categories, sizes, rejected)
+    for section, read in (("images", reader.read_picture), ("annotations", reader.read_annotation)):
+        rows = entries[entries["section"] == section]
+        for row in tqdm(rows.itertuples(), f"{STAGE}, {section}", len(rows), mininterval=2):
+            reader.keep(row, read)
+    write_table(output, [reader.objects[key] for key in sorted(reader.objects)], OBJECTS)
+    write_table(captions, sorted(reader.captions, key=lambda row: (row["item"], row["annotation"])), CAPTIONS)
+    reader.rejected.write(quarantine)
+    print(
+        f"{len(reader.objects)} objects, {len(reader.captions)} captions, {len(reader.rejected.rows)} quarantined",
+        file=sys.stderr,
+    )
+
+
+class _Reader:
+    """Collects the rows of one shard.
+
+    Attributes:
+        objects: (item, annotation) -> row.
+        captions: rows.
+        rejected: entries that cannot be used.
+    """
+
+    def __init__(self, categories: dict, sizes: dict[str, tuple[int, int]], unusable: dict[str, str]):
+        self.objects: dict[tuple[str, int], dict] = {}
+        self.captions: list[dict] = []
+        self.rejected = Quarantine(STAGE)
+        self._categories = categories
+        self._sizes = sizes
+        self._unusable = unusable
+        self._resized: set[tuple[str, str]] = set()  # file and item: pictures of another size than that file says
+
+    def keep(self, row, read: Callable) -> None:
+        """Read one entry; what cannot be used goes to quarantine."""
+        try:
+            if row.repeated:
+                raise BadEntry("id used twice", f"an earlier entry of {row.section} has this id; {MEND}")
+            read(row)
+        except BadEntry as bad:
+            place = f"{row.file}#/{row.section}/{row.number}"
+            about = f" ({row.item})" if row.item else ""
+            self.rejected.add(place, bad.reason, f"{place}{about}: {bad.detail}")
+
+    def read_picture(self, row) -> None:
+        """Check an entry of `images` against the picture."""
+        entry = parse_entry(Picture, row.text)
+        height, width = self._size(row.item)
+        if (entry.height, entry.width) != (height, width):
+            self._resized.add((row.file, row.item))
+            sizes = f"the file says {entry.width}x{entry.height}, the picture is {width}x{height} when upright"
+            raise BadEntry("sizes differ", f"{sizes}; bring back the original picture")
+
+    def read_annotation(self, row) -> None:
+        """Make an entry of `annotations` a row."""
+        is_caption = not self._categories[row.file]
+        entry = parse_entry(Caption if is_caption else Object, row.text)
+        if row.item is None:
+            raise BadEntry("unknown picture", f"image_id {entry.image_id} is not among the images; {MEND}")
+        height, width = self._size(row.item)
+        if is_caption:
+            self.captions.append({"item": row.item, "annotation": entry.id, "caption": entry.caption})
+            return
+        if (row.file, row.item) in self._resized:
+            raise BadEntry("sizes differ", "its picture has another size than the file says; see its entry of images")
+        self._add_object(row.item, object_row(entry, self._categories[row.file], height, width))
+
+    def _add_object(self, item: str, row: dict) -> None:
+        """Add an object, or its keypoints to that which an earlier file has given."""
+        key = item, row["annotation"]
+        if key not in self.objects:
+            self.objects[key] = {"item": item} | row
+            return
+        known = self.objects[key]
+        if row["keypoints"] is None or known["keypoints"] is not None:
+            raise BadEntry("id used twice", f"another file has an object {row['annotation']} in this picture; {MEND}")
+        known["keypoints"] = row["keypoints"]
+
+    def _size(self, item: str) -> tuple[int, int]:
+        """Return height and width of a picture."""
+        if item in self._sizes:
+            return self._sizes[item]
+        if item in self._unusable:
+            raise BadEntry("picture not usable", f"{self._unusable[item]}; mend the picture")
+        raise BadEntry("picture missing", "not in the folder; add it, or pass over this if you have a part of COCO")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="the source as JSON")
+    parser.add_argument("--annotations", type=Path, required=True, help="the folder that split_annotations made")
+    parser.add_argument("--shard", required=True)
+    parser.add_argument("--index", type=Path, required=True)
+    parser.add_argument("--rejected-pictures", type=Path, required=True, help="the quarantine of index_source")
+    parser.add_argument("--output", type=Path, required=True, help="the table of objects to write")
+    parser.add_argument("--captions", type=Path, required=True, help="the table of captions to write")
+    parser.add_argument("--quarantine", type=Path, required=True)
+    args = parser.parse_args(argv)
+    read_objects(
+        TypeAdapter(Source).validate_json(args.config),
+        args.annotations,
+        args.shard,
+        args.index,
+        args.rejected_pictures,
+        args.output,
+        args.captions,
+        args.quarantine,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,183 @@
+"""Stage: divide the annotation files of a COCO source among its shards, so that no other job reads them whole.
+
+The entries are passed on as they are written; whether they can be used is decided by `read_objects`.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from workflow_scripts.core import cli
+from workflow_scripts.core.files import atomic_path, write_json
+from workflow_scripts.core.tables import ANNOTATION_ENTRIES
+from workflow_scripts.sources import shard_of
+from workflow_scripts.sources._coco_json import Entry, read_entries
+
+OPEN_FILES = 256  # shards written in one pass over the annotation files: systems allow a job some 1,000
+BUFFER = 1 << 25  # characters held before they are written
+CATEGORIES = "categories.json"
+
+
+class Contents(NamedTuple):
+    """What a file says beside its annotations.
+
+    Attributes:
+        pictures: image id -> file name.
+        categories: category id -> `name`, `supercategory` and number of `keypoints`; empty in a file of captions.
+    """
+
+    pictures: dict[int, str]
+    categories: dict[int, dict]
+
+
+def split_annotations(annotations: list[Path], shards: int, output: Path) -> None:
+    """Write the entries of all annotation files, by the shard of their picture.
+
+    An entry whose picture the file does not list goes to the shard of its own place in the file.
+
+    Args:
+        annotations: COCO's JSON files: instances, person keypoints, captions, in any number.
+        shards: how many shards the source has.
+        output: the folder: a table `annotation entries` for each shard, its rows in the files' order, and
+            `categories.json`: file name -> category id -> `name`, `supercategory`, `keypoints`.
+
+    Raises:
+        UserError: a file is damaged or is no annotation file of COCO.
+    """
+    contents = {path.name: survey(path) for path in annotations}
+    if len(contents) < len(annotations):
+        raise cli.UserError(f"two of {', '.join(map(str, annotations))} have one name; rename one")
+    write_json(output / CATEGORIES, {name: content.categories for name, content in contents.items()})
+    for first in range(0, shards, OPEN_FILES):
+        with ExitStack() as stack:
+            group = range(first, min(first + OPEN_FILES, shards))
+            writers = {shard: _open_writer(stack, output / f"{shard:05d}.parquet") for shard in group}
+            for path in annotations:
+                _pass_on(_located(path, contents[path.name].pictures), shards, writers)
+
+
+def survey(path: Path) -> Contents:
+    """Read pictures and categories of a file, and see whether it is one of instances, keypoints or captions.
+
+    Raises:
+        UserError: it is damaged, or of another kind.
+    """
+    pictures: dict[int, str] = {}
+    categories: dict[int, dict] = {}
+    captions = annotations = 0
+    for section, number, _, value in tqdm(read_entries(path), f"survey {path.name}", mininterval=2, unit=" entries"):
+        if section == "images" and _is_picture(value):
+            pictures.setdefault(value["id"], value["file_name"])
+        elif section == "categories":
+            _add_category(categories, value, f"{path}, categories[{number}]")
+        elif section == "annotations":
+            if isinstance(value, dict) and "segments_info" in value:
+                raise cli.UserError(f"{path} holds panoptic segments; write the instances_….json of the set instead")
+            annotations += 1
+            captions += isinstance(value, dict) and "caption" in value
+    if annotations and not categories and not captions:
+        raise cli.UserError(
+            f"{path} has neither categories nor captions, so its annotations mean nothing; "
+            "write an instances_…, person_keypoints_… or captions_….json of COCO"
+        )
+    print(f"{path}: {len(pictures)} pictures, {annotations} annotations", file=sys.stderr)
+    return Contents(pictures, categories)
+
+
+def _is_picture(value: object) -> bool:
+    return isinstance(value, dict) and type(value.get("id")) is int and isinstance(value.get("file_name"), str)
+
+
+def _add_category(categories: dict[int, dict], value: object, where: str) -> None:
+    """Add a category; one that means nothing is no single entry to set aside, as all its objects depend on it."""
+    match value:
+        case {"id": int(number), "name": str(name)} if number not in categories and _is_utf8(name):
+            parent, keypoints = value.get("supercategory"), value.get("keypoints")
+            categories[number] = {
+                "name": name,
+                "supercategory": parent if isinstance(parent, str) and _is_utf8(parent) else name,
+                "keypoints": len(keypoints) if isinstance(keypoints, list) else 0,
+            }
+        case {"id": int(number)} if number in categories:
+            raise cli.UserError(f"{where}: the id {number} is that of another category too; give it one of its own")
+        case _:
+            raise cli.UserError(f"{where}: needs `id`, a whole number, and `name`, a text; mend the file")
+
+
+def _located(path: Path, pictures: dict[int, str]) -> Iterator[dict]:
+    """Yield the entries about pictures and annotations as rows, each with its picture where the file lists it."""
+    seen: dict[str, set] = {"images": set(), "annotations": set()}
+    for entry in tqdm(read_entries(path), f"divide {path.name}", mininterval=2, unit=" entries"):
+        if entry.section not in seen:
+            continue
+        number = entry.value.get("id") if isinstance(entry.value, dict) else None
+        repeated = type(number) is int and number in seen[entry.section]
+        if type(number) is int:
+            seen[entry.section].add(number)
+        row = {"file": path.name, "section": entry.section, "number": entry.number, "text": entry.text}
+        yield row | {"item": _picture(entry, pictures), "repeated": repeated}
+
+
+def _picture(entry: Entry, pictures: dict[int, str]) -> str | None:
+    """Return the file name of the picture that an entry is about, None where the file lists no such picture."""
+    if not isinstance(entry.value, dict):
+        return None
+    name = entry.value.get("file_name") if entry.section == "images" else None
+    if entry.section == "annotations":
+        number = entry.value.get("image_id")
+        name = pictures.get(number) if type(number) is int else None
+    return name if isinstance(name, str) and _is_utf8(name) else None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can express and no table can hold
+        return False
+    return True
+
+
+def _open_writer(stack: ExitStack, path: Path) -> pq.ParquetWriter:
+    temporary = stack.enter_context(atomic_path(path))
+    return stack.enter_context(pq.ParquetWriter(temporary, ANNOTATION_ENTRIES, compression="zstd"))
+
+
+def _pass_on(rows: Iterator[dict], shards: int, writers: dict[int, pq.ParquetWriter]) -> None:
+    """Write those rows whose shard has a writer, holding at most `BUFFER` characters of them."""
+    waiting: dict[int, list[dict]] = {}
+    held = 0
+    for row in rows:
+        shard = shard_of(row["item"] or f"{row['file']}#/{row['section']}/{row['number']}", shards)
+        if shard in writers:
+            waiting.setdefault(shard, []).append(row)
+            held += len(row["text"])
+        if held > BUFFER:
+            _write(waiting, writers)
+            waiting, held = {}, 0
+    _write(waiting, writers)
+
+
+def _write(waiting: dict[int, list[dict]], writers: dict[int, pq.ParquetWriter]) -> None:
+    for shard, rows in waiting.items():
+        writers[shard].write_table(pa.Table.from_pylist(rows, ANNOTATION_ENTRIES))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("annotations", nargs="+", type=Path, help="COCO's JSON files")
+    parser.add_argument("--shards", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="the folder to write")
+    args = parser.parse_args(argv)
+    split_annotations(args.annotations, args.shards, args.output)
+
+
+if __name__ == "__main__":
+    cli.run(main)

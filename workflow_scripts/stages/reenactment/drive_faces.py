@@ -1,0 +1,92 @@
+"""Stage: paint the face that each drawing stands for.
+
+A temporal network sees its own output for the frame before: the frames of a shot are painted one after the other, and
+after a gap it starts from nothing.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from workflow_scripts.core import cli
+from workflow_scripts.core.randomness import stable_hash
+from workflow_scripts.core.shards import Shard, write_shard
+from workflow_scripts.systems.reenact.config import Experiment
+from workflow_scripts.systems.reenact.inference import load_network, paint_faces, paint_faces_as_published
+from workflow_scripts.training.data import Key
+from workflow_scripts.training.device import choose_device
+
+BATCH = 32  # items per forward pass; fixed, so that results do not depend on a setting
+
+
+def drive_faces(
+    experiment: Experiment,
+    source: str,
+    seed: int,
+    checkpoint: Path,
+    drawings: Path,
+    output: Path,
+    threads: int,
+    gpus: int,
+) -> None:
+    """Write one `driven` shard: an output for each drawing.
+
+    Args:
+        experiment: its key `inference` is used.
+        source: the source that the shard belongs to.
+        seed: of the configuration.
+        checkpoint: the network `render`.
+        drawings: the shard; its columns `input` and `follows` are used.
+        output: the shard: `item`, `output`.
+        threads: CPU threads.
+        gpus: GPUs that the job was given.
+    """
+    network = load_network(checkpoint, choose_device("auto", gpus, threads))
+    shard = Shard(drawings)
+    size = shard.tensor("input", 0).shape[0] if len(shard) else 1
+    seeds = [stable_hash(seed, Key(source, item, 0), "prepare") for item in shard.items]
+
+    def paint(rows: range, before: np.ndarray | None) -> np.ndarray:
+        shown = shard.tensors("input", rows)
+        if experiment.inference == "deterministic":
+            return paint_faces(network, shown, before)
+        return paint_faces_as_published(network, shown, before, [seeds[row] for row in rows])
+
+    def outputs() -> Iterator[np.ndarray]:
+        if not network.temporal:
+            for start in range(0, len(shard), BATCH):
+                yield from paint(range(start, min(start + BATCH, len(shard))), None)
+            return
+        painted = nothing = np.zeros((1, size, size, 3), np.uint8)
+        for row, follows in enumerate(shard.scalars("follows")):
+            painted = paint(range(row, row + 1), painted if follows else nothing)
+            yield painted[0]
+
+    progress = tqdm(outputs(), desc="drive_faces", total=len(shard), mininterval=2)
+    rows = ({"item": item, "output": picture} for item, picture in zip(shard.items, progress, strict=True))
+    write_shard(output, rows, {"item": pa.string(), "output": (np.uint8, (size, size, 3))})
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="the experiment as JSON")
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    for name in ("checkpoint", "drawings", "output"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0)
+    args = parser.parse_args(argv)
+    experiment = Experiment.model_validate_json(args.config)
+    drive_faces(
+        experiment, args.source, args.seed, args.checkpoint, args.drawings, args.output, args.threads, args.gpus
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,1 @@
+"""From faces to pairs with an occluder, to edited faces and their scores."""

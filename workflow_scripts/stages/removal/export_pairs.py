@@ -1,0 +1,108 @@
+"""Stage: write an experiment's pairs and maps as PNG folders, which is what other people's code reads.
+
+The folder is laid out as TensorFlow's and PyTorch's pix2pix read it:
+
+- `pairs/{split}/{name}.png`: the bare face left, the same face with its occluder right.
+- `maps/{split}/{name}.png`: white where the occluder is, else black.
+- `items.csv`: `name`, `source`, `item`, `variant`, `kind`, `split`.
+
+A name is the item's, with what a file name cannot hold replaced. This is no part of a whole run: ask for it by
+`snakemake results/{experiment}/export`.
+"""
+
+import argparse
+import csv
+import re
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from workflow_scripts.core import cli
+from workflow_scripts.core.files import atomic_folder
+from workflow_scripts.core.randomness import stable_hash
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import read_table
+
+EXPORTED = ("train", "val", "test")
+COLUMNS = ("name", "source", "item", "variant", "kind", "split")
+
+
+def export_pairs(splits: Path, pairs: list[Path], output: Path, threads: int) -> None:
+    """Write the folder; what was there is replaced.
+
+    Args:
+        splits: the experiment's `splits` table; items of no split are left out.
+        pairs: its `pairs` shards; those without a truth are left out.
+        output: the folder.
+        threads: shards written at the same time.
+    """
+    table = read_table(splits, ["source", "item", "split"])
+    table = table[table["split"].isin(EXPORTED)]
+    places = dict(zip(zip(table["source"], table["item"], strict=True), table["split"], strict=True))
+    with atomic_folder(output) as folder:
+        for kind in ("pairs", "maps"):
+            for split in EXPORTED:
+                (folder / kind / split).mkdir(parents=True)
+        with ProcessPoolExecutor(threads) as pool:
+            written = pool.map(partial(write_pictures, places, folder), pairs)
+            rows = [row for of_shard in tqdm(written, "export_pairs", len(pairs), mininterval=2) for row in of_shard]
+        with open(folder / "items.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(sorted(rows, key=lambda row: row["name"]))
+
+
+def write_pictures(places: dict[tuple[str, str], str], folder: Path, path: Path) -> list[dict]:
+    """Write the pictures of one shard and return their rows of `items.csv`.
+
+    Args:
+        places: (source, item) -> split of the items to write.
+        folder: where `pairs/{split}/` and `maps/{split}/` are.
+        path: `…/{source}/{shard}.arrow`.
+    """
+    cv2.setNumThreads(1)
+    shard = Shard(path)
+    return list(_written(shard, path.parent.name, places, folder)) if "target" in shard.columns else []
+
+
+def _written(shard: Shard, source: str, places: dict[tuple[str, str], str], folder: Path) -> Iterator[dict]:
+    kinds = shard.scalars("kind")
+    for (item, variant), row in shard.row_numbers().items():
+        split = places.get((source, item))
+        if split is None:
+            continue
+        name = f"{source}_{file_name(item)}_{variant}"
+        target, occluded = shard.tensor("target", row), shard.tensor("input", row)
+        _write(folder / "pairs" / split / f"{name}.png", np.hstack([target, occluded])[..., ::-1])
+        _write(folder / "maps" / split / f"{name}.png", shard.tensor("map", row))
+        yield dict(zip(COLUMNS, (name, source, item, variant, kinds[row], split), strict=True))
+
+
+def file_name(item: str) -> str:
+    """Return an item's name as a file's; where it has to be changed, with a digest, so that no two get the same."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", item)
+    return plain if plain == item else f"{plain[:120]}_{stable_hash(item):016x}"
+
+
+def _write(path: Path, picture: np.ndarray) -> None:
+    path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--splits", type=Path, required=True)
+    parser.add_argument("--pairs", type=Path, nargs="+", required=True, help="shards of all sources")
+    parser.add_argument("--output", type=Path, required=True, help="the folder")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args(argv)
+    export_pairs(args.splits, args.pairs, args.output, args.threads)
+
+
+if __name__ == "__main__":
+    cli.run(main)

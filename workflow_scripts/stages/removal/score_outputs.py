@@ -1,0 +1,126 @@
+"""Stage: score the outputs of one shard against the truth, with the copy of the input as baseline.
+
+Columns of the `metrics` table, one row per item and variant:
+
+| column | type | meaning |
+|---|---|---|
+| `source`, `item` | string | |
+| `variant` | int32 | which of the item's occluders |
+| `split` | string | `test`, `train` or `apply` |
+| `seen` | bool | an applied item whose person or picture was trained on |
+| `kind` | string | of occluder; null where unknown |
+| `psnr_{picture}_{region}` | float64 | dB of 8-bit values, at most 100 (equal pictures) |
+| `ssim_{picture}_{region}` | float64 | scikit-image's definition, Gaussian window |
+| `identity_{picture}` | float64 | cosine of dlib's face descriptors of picture and truth; null without landmarks |
+| `map_iou`, `map_dice` | float64 | predicted map against the difference map |
+| `coverage_iou` | float64 | difference map against the drawn occluder's coverage (half or more); null for given pairs |
+| `predicted_area`, `true_area` | float64 | fraction of the picture in the predicted map and in the difference map |
+
+`{picture}` is `copy` (the input, unchanged), `raw` (the network's output) or `composite` (output inside the predicted
+map, input outside it). `{region}` is `whole`, or `hole`: the pixels of the difference map. What needs a truth is null
+where the source has none.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from workflow_scripts.core import cli
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import read_table, write_table
+from workflow_scripts.metrics.identity import cosine, describe_faces
+from workflow_scripts.metrics.maps import area, dice, iou
+from workflow_scripts.metrics.pictures import compare_pictures
+from workflow_scripts.systems._removal.columns import METRICS, REGIONS
+
+HALF_COVERED = 128
+
+
+def score_outputs(source: str, splits: Path, pairs: Path, maps: Path, outputs: Path, crops: Path, output: Path) -> None:
+    """Write the `metrics` rows of the items in one `outputs` shard.
+
+    Args:
+        source: the source's name.
+        splits: the experiment's `splits` table.
+        pairs: shard with input and, where there is a truth, target, map and coverage.
+        maps: shard with the predicted maps.
+        outputs: shard with output and composite; its rows are the ones scored.
+        crops: shard with the landmarks of the bare faces.
+        output: the table.
+    """
+    places = read_table(splits, ["source", "item", "split", "seen"])
+    places = places[places["source"] == source].set_index("item")
+    edited, paired, mapped, faces = Shard(outputs), Shard(pairs), Shard(maps), Shard(crops)
+    pair_rows, map_rows = paired.row_numbers(), mapped.row_numbers()
+    face_rows = {item: row for row, item in enumerate(faces.items)}
+    kinds = paired.scalars("kind")
+    rows = []
+    progress = tqdm(edited.row_numbers().items(), f"score {source}", unit="picture", mininterval=2)
+    for (item, variant), number in progress:
+        place = pair_rows[item, variant]
+        predicted = mapped.tensor("map", map_rows[item, variant]) > 0
+        row = {"source": source, "item": item, "variant": variant, "kind": kinds[place]}
+        row |= {"split": places.loc[item, "split"], "seen": bool(places.loc[item, "seen"])}
+        row["predicted_area"] = area(predicted)
+        if "target" in paired.columns:
+            target, hole = paired.tensor("target", place), paired.tensor("map", place) > 0
+            pictures = {
+                "copy": paired.tensor("input", place),
+                "raw": edited.tensor("output", number),
+                "composite": edited.tensor("composite", number),
+            }
+            coverage = paired.tensor("coverage", place) if "coverage" in paired.columns else None
+            row |= score_pictures(pictures, target, hole, faces.tensor("landmarks", face_rows[item]))
+            row |= score_map(predicted, hole, coverage)
+        rows.append(row)
+    write_table(output, sorted(rows, key=lambda row: (row["item"], row["variant"])), METRICS)
+
+
+def score_pictures(
+    pictures: dict[str, np.ndarray], target: np.ndarray, hole: np.ndarray, landmarks: np.ndarray
+) -> dict[str, float | None]:
+    """Return the columns `psnr_*`, `ssim_*` and `identity_*` of one item.
+
+    Args:
+        pictures: uint8 (S, S, 3) by name.
+        target: uint8 (S, S, 3), the truth.
+        hole: bool (S, S).
+        landmarks: float (68, 2), of the truth; not finite where unknown.
+    """
+    scores = {}
+    for name, picture in pictures.items():
+        likeness = compare_pictures(picture, target, hole)
+        scores |= {f"psnr_{name}_{region}": getattr(likeness, f"psnr_{region}") for region in REGIONS}
+        scores |= {f"ssim_{name}_{region}": getattr(likeness, f"ssim_{region}") for region in REGIONS}
+    if np.isfinite(landmarks).all():
+        truth, *others = describe_faces([target, *pictures.values()], landmarks)
+        scores |= {
+            f"identity_{name}": cosine(descriptor, truth) for name, descriptor in zip(pictures, others, strict=True)
+        }
+    return scores
+
+
+def score_map(predicted: np.ndarray, difference: np.ndarray, coverage: np.ndarray | None) -> dict[str, float | None]:
+    """Return the columns of one item's maps: bool (S, S) each, coverage uint8 (S, S) or None."""
+    return {
+        "map_iou": iou(predicted, difference),
+        "map_dice": dice(predicted, difference),
+        "coverage_iou": None if coverage is None else iou(difference, coverage >= HALF_COVERED),
+        "true_area": area(difference),
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", required=True, help="the source's name")
+    for name in ("splits", "pairs", "maps", "outputs", "crops", "output"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    args = parser.parse_args(argv)
+    score_outputs(args.source, args.splits, args.pairs, args.maps, args.outputs, args.crops, args.output)
+
+
+if __name__ == "__main__":
+    cli.run(main)

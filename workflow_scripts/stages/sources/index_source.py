@@ -1,0 +1,120 @@
+"""Stage: make the index of one shard of a source: which items there are, how large, whose, and in which split."""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from tqdm import tqdm
+
+from workflow_scripts.config.sources import BaseSource, Source, Split
+from workflow_scripts.core import cli
+from workflow_scripts.core.randomness import stable_hash
+from workflow_scripts.core.tables import INDEX, Quarantine, write_table
+from workflow_scripts.sources import adapter, in_subset, list_files, shard_listings, shard_of
+from workflow_scripts.sources._contents import write_record
+from workflow_scripts.sources._listing import Problem
+from workflow_scripts.sources._pictures import BadPicture
+from workflow_scripts.sources._reader import PictureReader
+
+
+def index_source(source: BaseSource, seed: int, shard: int, shards: int, output: Path, quarantine: Path) -> None:
+    """Write the `index` table of one shard; its columns are described in `docs/architecture.md`.
+
+    Of pictures only the header is read: a picture that is damaged further on is found by the stage that decodes it.
+    An item's split depends on the seed, its group and the fractions alone, so adding pictures moves no other.
+
+    Args:
+        source: where the items are, and the keys `subset`, `split`, `identity` and `max_pixels`.
+        seed: of the configuration.
+        shard: number of this shard.
+        shards: how many shards the source has.
+        output: the table, sorted by item.
+        quarantine: the files of this shard that gave no item.
+
+    Raises:
+        UserError: the source is missing or malformed, or it has one shard and no file of it can be used.
+    """
+    rejected = Quarantine("index_source")
+    listing = list_files(source)
+    for problem in listing.problems:
+        if shard_of(problem.path, shards) == shard:
+            rejected.add(*problem)
+    files = [file for file in listing.files if shard_of(file.key, shards) == shard]
+    rows = []
+    with PictureReader(source) as reader:
+        for row in tqdm(adapter(source).describe(source, files), "index_source", mininterval=2, unit=" items"):
+            if isinstance(row, Problem):
+                rejected.add(*row)
+                continue
+            if not in_subset(source, row["item"]):
+                continue
+            try:
+                rows.append(_complete(row, source, seed, reader))
+            except BadPicture as bad:
+                rejected.add(row["item"], bad.reason, bad.detail)
+    if files and not rows and not rejected.rows and shards == 1:
+        raise cli.UserError(f"subset {source.subset} leaves no item of {_where(source)}; write a larger `subset:`")
+    if not rows and shards == 1:
+        counts = Counter(row["reason"] for row in rejected.rows)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+        raise cli.UserError(
+            f"no usable picture in {_where(source)}: {reasons}; for example {rejected.rows[0]['detail']}"
+        )
+    write_table(output, sorted(rows, key=lambda row: row["item"]), INDEX)
+    rejected.write(quarantine)
+    print(f"{len(rows)} items, {len(rejected.rows)} quarantined", file=sys.stderr)
+
+
+def draw_split(split: Split, seed: int, group: str) -> str:
+    """Return `train`, `val` or `test` for a group by its hash, with the fractions of `split` in the long run."""
+    position = stable_hash(seed, "split", group) / 2**64
+    for name, end in (("train", split.train), ("val", split.train + split.val)):
+        if position < end:
+            return name
+    return "test" if split.test else "val" if split.val else "train"
+
+
+def _complete(row: dict, source: BaseSource, seed: int, reader: PictureReader) -> dict:
+    """Return a row of the index: what the adapter knew, and what the bytes tell if it has not read them."""
+    if "sha256" not in row:
+        row["sha256"], row["width"], row["height"] = reader.inspect(row["file"], row.get("frame"))
+    if "occluded_file" in row:
+        occluded, *other = reader.inspect(row["occluded_file"])
+        row["occluded_sha256"] = occluded
+        if other != [row["width"], row["height"]]:
+            sizes = f"{row['file']} is {row['width']}x{row['height']}, {row['occluded_file']} is {other[0]}x{other[1]}"
+            raise BadPicture("sizes differ", f"{sizes}; make them equal")
+    group = row.get("identity") or row.get("group") or row["item"]
+    split = row.get("split") or draw_split(source.split, seed, group)
+    return {**row, "group": group, "split": split}
+
+
+def _where(source: BaseSource) -> str:
+    return (
+        " and ".join(str(getattr(source, key)) for key in ("path", "clean", "occluded") if hasattr(source, key))
+        or "the sample"
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run the stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="the source as JSON")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--shard", type=int, required=True)
+    parser.add_argument("--shards", type=int, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--quarantine", type=Path, required=True)
+    parser.add_argument("--listing", help="digest of the listing for which the index is made; with --record")
+    parser.add_argument("--record", type=Path, help="where to note what that listing's files contain")
+    args = parser.parse_args(argv)
+    source = TypeAdapter(Source).validate_json(args.config)
+    if args.record:
+        write_record(args.record, args.listing, shard_listings(source, args.shards)[args.shard])
+    index_source(source, args.seed, args.shard, args.shards, args.output, args.quarantine)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,1 @@
+"""What systems share that drive a face with another."""
