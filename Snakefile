@@ -15,8 +15,14 @@ include: "rules/sources.smk"
 include: "rules/faces.smk"
 include: "rules/objects.smk"
 include: "rules/experiments.smk"
-include: "rules/removal.smk"
-include: "rules/reenactment.smk"
+
+
+# Each family of systems that is used brings its own rules.
+for family in sorted({chosen.family for chosen in CONFIG.experiments.values()}):
+
+    include: f"rules/{family}.smk"
+
+
 include: "rules/reporting.smk"
 
 
@@ -33,5 +39,8 @@ rule all:
     input:
         "results/overview.html",
         expand("results/{source}/{file}", source=CONFIG.sources, file=["quarantine.parquet", "summary"]),
-        expand("results/{source}/rejected_annotations.parquet", source=COCO),
-        expand("results/{source}/landmark_check.parquet", source=CELEBA),
+        expand("results/{source}/rejected_annotations.parquet", source=sources_with("objects", "captions")),
+        expand(
+            "results/{source}/landmark_check.parquet",
+            source=[name for name in sources_with("crops") if CONFIG.sources[name].type == "celeba"],
+        ),

@@ -1,102 +1,225 @@
-"""From items to trained networks, for every system.
+"""From items to trained networks, their scores and figures, for every system: what differs is asked of the experiment.
 
 INPUTS
-    results/{source}/index.parquet, quarantine.parquet, crops/{shard}.arrow
-    results/{experiment}/{kind}/{source}/{shard}.arrow of the kinds that a network learns from (`pairs`, `maps`, `drawings`),
-    pretrained weights where a loss needs them
+    results/{source}/index.parquet, quarantine.parquet, and crops/{shard}.arrow or fingerprints/{shard}.arrow
+    results/{experiment}/{kind}/{source}/{shard}.arrow of the kinds that networks learn from, summaries are made of and
+    figures show; results/{experiment}/metrics/{source}/{shard}.parquet; pretrained weights where they are needed
 OUTPUTS
     results/{experiment}/splits.parquet                       what each item is used for, leaks closed
     results/{experiment}/training.parquet                     its training and validation rows alone
     results/{experiment}/checkpoints/{network}.safetensors    the network, with a .json that says what made it
     results/{experiment}/curves/{network}.parquet             losses and scores by step
     results/{experiment}/previews/{network}/                  validation items after epochs
+    results/{experiment}/metrics.parquet, metrics.json        all scores, and their summary
+    results/{experiment}/quarantine.parquet                   every item of its sources that it could not use
+    results/{experiment}/figures/                             galleries, curves, spread of the scores; figures.json: digests
 """
 
+# Snakemake looks for captions from this file's folder on.
+CAPTIONS = "../workflow_scripts/reporting/captions"
 
-def evaluated_shards(pattern):
-    """Return an input function: the files of a pattern for every shard of every source of the experiment."""
-    return lambda wildcards: shards_of(
-        pattern, CONFIG.used_sources(wildcards.experiment), experiment=wildcards.experiment
-    )
+
+def of_each_source(pattern):
+    """Return an input function: one file for every source of the experiment."""
+    return lambda wildcards: expand(pattern, source=experiment(wildcards).used_sources)
+
+
+def fingerprints(wildcards):
+    """Return what tells how pictures look: crops, or a table of its own where the experiment needs no faces."""
+    chosen = experiment(wildcards)
+    kind = "crops" if "crops" in chosen.needs else "fingerprints"
+    return shards_of(f"results/{{source}}/{kind}/{{shard}}.arrow", chosen.used_sources)
+
+
+def experiment_shards(kinds, sources, name):
+    """Return the shards of some kinds of an experiment, kind after kind."""
+    return [path for kind in kinds for path in shards_of(f"results/{name}/{kind}/{{source}}/{{shard}}.arrow", sources)]
+
+
+def weight_files(names):
+    return expand("results/weights/{name}.safetensors", name=names)
 
 
 rule assign_splits:
     input:
-        index=lambda wildcards: expand(
-            "results/{source}/index.parquet", source=CONFIG.used_sources(wildcards.experiment)
-        ),
-        quarantine=lambda wildcards: expand(
-            "results/{source}/quarantine.parquet", source=CONFIG.used_sources(wildcards.experiment)
-        ),
-        crops=lambda wildcards: shards_of(
-            "results/{source}/crops/{shard}.arrow", CONFIG.used_sources(wildcards.experiment)
-        ),
+        index=of_each_source("results/{source}/index.parquet"),
+        quarantine=of_each_source("results/{source}/quarantine.parquet"),
+        fingerprints=fingerprints,
     output:
         splits="results/{experiment}/splits.parquet",
         training="results/{experiment}/training.parquet",
         quarantine="results/{experiment}/quarantine/assign_splits.parquet",
+        record=record_of("assign_splits/{experiment}"),
     log:
-        "results/logs/assign_splits/{experiment}.log",
+        log_of("assign_splits/{experiment}"),
     benchmark:
-        "results/benchmarks/assign_splits/{experiment}.tsv"
+        benchmark_of("assign_splits/{experiment}")
+    resources:
+        mem_mb=3000,
+        runtime=60,
     params:
-        code=code_digest("stages.experiments.assign_splits"),
-        config=lambda wildcards: experiment(wildcards).slice("train", "test", "apply", "score_train"),
+        code=digest("stages.experiments.assign_splits"),
+        experiment=lambda wildcards: experiment(wildcards).slice("train", "test", "apply", "score_train"),
         sources=lambda wildcards: CONFIG.sources_slice(wildcards.experiment),
         seed=CONFIG.seed,
-        lock=LOCK,
     shell:
-        "python -m workflow_scripts.stages.experiments.assign_splits --config {params.config:q} --sources {params.sources:q} --seed {params.seed} "
-        "--folder results --crops {input.crops} --output {output.splits} --training {output.training} --quarantine {output.quarantine} > {log} 2>&1"
-
-
-def training_shards(wildcards):
-    """Return the shards, of all training sources, of the kinds that a network learns from."""
-    chosen = experiment(wildcards)
-    return [
-        path
-        for kind in chosen.kinds_of(wildcards.network)
-        for path in shards_of(f"results/{wildcards.experiment}/{kind}/{{source}}/{{shard}}.arrow", chosen.train)
-    ]
-
-
-def perceptual_weights(wildcards):
-    names = experiment(wildcards).weights_of(wildcards.network)
-    return expand("results/weights/{name}.safetensors", name=names)
+        "python -m workflow_scripts.stages.experiments.assign_splits "
+        "--experiment {params.experiment:q} "
+        "--sources {params.sources:q} "
+        "--seed {params.seed} "
+        "--index {input.index:q} "
+        "--source-quarantine {input.quarantine:q} "
+        "--fingerprints {input.fingerprints:q} "
+        "--output {output.splits:q} "
+        "--training {output.training:q} "
+        "--quarantine {output.quarantine:q} "
+        f"{RECORD}"
 
 
 rule train_network:
     input:
         splits="results/{experiment}/training.parquet",
-        shards=training_shards,
-        weights=perceptual_weights,
+        shards=lambda wildcards: experiment_shards(
+            experiment(wildcards).kinds_of(wildcards.network), experiment(wildcards).train, wildcards.experiment
+        ),
+        weights=lambda wildcards: weight_files(experiment(wildcards).weights_of(wildcards.network)),
     output:
         checkpoint="results/{experiment}/checkpoints/{network}.safetensors",
         sidecar="results/{experiment}/checkpoints/{network}.json",
         curves="results/{experiment}/curves/{network}.parquet",
         previews=directory("results/{experiment}/previews/{network}"),
+        record=record_of("train_network/{experiment}/{network}"),
     log:
-        "results/logs/train_network/{experiment}/{network}.log",
+        log_of("train_network/{experiment}/{network}"),
     benchmark:
-        "results/benchmarks/train_network/{experiment}/{network}.tsv"
+        benchmark_of("train_network/{experiment}/{network}")
     threads: lambda wildcards: getattr(experiment(wildcards), wildcards.network).training.threads
     resources:
+        mem_mb=8000,
+        runtime=2880,
         gpu=GPUS,
     params:
-        code=lambda wildcards: code_digest(
+        code=lambda wildcards: digest(
             "stages.experiments.train_network", f"systems.{experiment(wildcards).system}.training"
         ),
-        config=lambda wildcards: experiment(wildcards).slice(*experiment(wildcards).keys_of(wildcards.network)),
-        system=lambda wildcards: experiment(wildcards).system,
+        experiment=lambda wildcards: experiment(wildcards).slice(*experiment(wildcards).keys_of(wildcards.network)),
         seed=CONFIG.seed,
         resume="results/{experiment}/resume/{network}",
         live="results/logs/train_network/{experiment}/{network}",
-        weights=lambda wildcards, input: ["--weights", *input.weights] if input.weights else [],
-        lock=LOCK,
     # tee: the progress bar is for the terminal too; -i: it outlives Ctrl-C, so that the training can say its last word
     shell:
-        REUSE
-        + "python -m workflow_scripts.stages.experiments.train_network --config {params.config:q} --system {params.system} --network {wildcards.network} "
-        "--seed {params.seed} --splits {input.splits} --shards {input.shards} {params.weights} "
-        "--output {output.checkpoint} --curves {output.curves} --previews {output.previews} --resume {params.resume} --live {params.live} "
-        "--gpus {resources.gpu} --code {params.code} --lock {params.lock} 2>&1 | tee -i {log}"
+        "python -m workflow_scripts.stages.experiments.train_network --reuse "
+        "--experiment {params.experiment:q} "
+        "--network {wildcards.network} "
+        "--seed {params.seed} "
+        "--splits {input.splits:q} "
+        "--shards {input.shards:q} "
+        "--weights {input.weights:q} "
+        "--output {output.checkpoint:q} "
+        "--sidecar {output.sidecar:q} "
+        "--curves {output.curves:q} "
+        "--previews {output.previews:q} "
+        "--resume {params.resume:q} "
+        "--live {params.live:q} "
+        "--gpus {resources.gpu} "
+        "--code {params.code} --record {output.record:q} 2>&1 | tee -i {log:q}"
+
+
+rule summarize_scores:
+    input:
+        metrics=of_experiment("results/{experiment}/metrics/{source}/{shard}.parquet"),
+        shards=lambda wildcards: experiment_shards(
+            experiment(wildcards).summarized_kinds, experiment(wildcards).used_sources, wildcards.experiment
+        ),
+        weights=lambda wildcards: weight_files(experiment(wildcards).summary_weights),
+        quarantine=lambda wildcards: shards_of(
+            f"results/{wildcards.experiment}/quarantine/{experiment(wildcards).item_stage}/{{source}}/{{shard}}.parquet",
+            experiment(wildcards).used_sources,
+        ),
+        leaks="results/{experiment}/quarantine/assign_splits.parquet",
+    output:
+        table="results/{experiment}/metrics.parquet",
+        summary="results/{experiment}/metrics.json",
+        quarantine="results/{experiment}/quarantine.parquet",
+        record=record_of("summarize_scores/{experiment}"),
+    log:
+        log_of("summarize_scores/{experiment}"),
+    benchmark:
+        benchmark_of("summarize_scores/{experiment}")
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=lambda wildcards: digest(
+            "stages.experiments.summarize_scores", f"systems._{experiment(wildcards).family}.scores"
+        ),
+        experiment=lambda wildcards: experiment(wildcards).slice(*experiment(wildcards).summarized_keys),
+    shell:
+        "python -m workflow_scripts.stages.experiments.summarize_scores "
+        "--experiment {params.experiment:q} "
+        "--metrics {input.metrics:q} "
+        "--shards {input.shards:q} "
+        "--weights {input.weights:q} "
+        "--quarantine {input.quarantine:q} {input.leaks:q} "
+        "--output {output.table:q} "
+        "--summary {output.summary:q} "
+        "--quarantined {output.quarantine:q} "
+        f"{RECORD}"
+
+
+def captions(wildcards):
+    """Return what the report says of the family's figures, by the beginnings of their names."""
+    from workflow_scripts.systems import family_module
+
+    return family_module(experiment(wildcards).family, "report").CAPTIONS
+
+
+rule draw_figures:
+    input:
+        metrics="results/{experiment}/metrics.parquet",
+        curves=lambda wildcards: expand(
+            "results/{experiment}/curves/{network}.parquet",
+            experiment=wildcards.experiment,
+            network=experiment(wildcards).networks,
+        ),
+        shards=lambda wildcards: experiment_shards(
+            experiment(wildcards).drawn_kinds, experiment(wildcards).used_sources, wildcards.experiment
+        ),
+        index=lambda wildcards: expand(
+            "results/{source}/index.parquet",
+            source=experiment(wildcards).used_sources if experiment(wildcards).drawn_with_index else [],
+        ),
+    output:
+        digests="results/{experiment}/figures.json",
+        figures=report(
+            directory("results/{experiment}/figures"),
+            patterns=["{figure}.png", "{figure}.svg"],
+            category="Figures",
+            subcategory="{experiment}",
+            labels={"figure": "{figure}"},
+            caption=f"{CAPTIONS}/figure.rst",
+        ),
+        record=record_of("draw_figures/{experiment}"),
+    log:
+        log_of("draw_figures/{experiment}"),
+    benchmark:
+        benchmark_of("draw_figures/{experiment}")
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=lambda wildcards: digest(
+            "stages.experiments.draw_figures", f"systems._{experiment(wildcards).family}.figures"
+        ),
+        experiment=lambda wildcards: experiment(wildcards).slice(*experiment(wildcards).drawn_keys),
+        captions=captions,
+    shell:
+        "python -m workflow_scripts.stages.experiments.draw_figures "
+        "--experiment {params.experiment:q} "
+        "--metrics {input.metrics:q} "
+        "--curves {input.curves:q} "
+        "--shards {input.shards:q} "
+        "--index {input.index:q} "
+        "--output {output.figures:q} "
+        "--digests {output.digests:q} "
+        f"{RECORD}"

@@ -6,7 +6,6 @@ OUTPUTS
     results/{source}/landmarks/{shard}.parquet    every face found: box, score, 68 points
     results/{source}/landmark_check.parquet       their distance from given points and from detected landmarks, and .json
     results/{source}/crops/{shard}.arrow          the chosen face, aligned, with its points
-    results/{source}/quarantine.parquet           every input without a crop, with its reason
 """
 
 import json
@@ -26,19 +25,28 @@ rule find_landmarks:
     output:
         landmarks="results/{source}/landmarks/{shard}.parquet",
         quarantine="results/{source}/quarantine/find_landmarks/{shard}.parquet",
+        record=record_of("find_landmarks/{source}/{shard}"),
     log:
-        "results/logs/find_landmarks/{source}/{shard}.log",
+        log_of("find_landmarks/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/find_landmarks/{source}/{shard}.tsv"
+        benchmark_of("find_landmarks/{source}/{shard}")
+    resources:
+        mem_mb=2000,
+        runtime=240,
     params:
-        code=lambda wildcards: code_digest("stages.faces.find_landmarks", f"sources.{source(wildcards).type}"),
-        config=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
+        code=lambda wildcards: digest("stages.faces.find_landmarks", f"sources.{source(wildcards).type}"),
+        source=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
         weights=lambda wildcards: json.dumps(detector_weights(wildcards)),
-        lock=LOCK,
     shell:
-        REUSE
-        + "python -m workflow_scripts.stages.faces.find_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
-        "--model {input.model} --output {output.landmarks} --quarantine {output.quarantine} > {log} 2>&1"
+        "python -m workflow_scripts.stages.faces.find_landmarks --reuse "
+        "--source {params.source:q} "
+        "--weights {params.weights:q} "
+        "--index {input.index:q} "
+        "--model {input.model:q} "
+        "--output {output.landmarks:q} "
+        "--quarantine {output.quarantine:q} "
+        "--depends {input.raw:q} {input.weights:q} "
+        f"{RECORD}"
 
 
 rule check_landmarks:
@@ -46,23 +54,34 @@ rule check_landmarks:
         raw=raw_sample,
         weights=lambda wildcards: list(detector_weights(wildcards).values()),
         model="results/weights/landmarks.safetensors",
-        index=lambda wildcards: shards_of("results/{source}/index/{shard}.parquet", [wildcards.source]),
-        landmarks=lambda wildcards: shards_of("results/{source}/landmarks/{shard}.parquet", [wildcards.source]),
+        index=of_source("results/{source}/index/{shard}.parquet"),
+        landmarks=of_source("results/{source}/landmarks/{shard}.parquet"),
     output:
         table="results/{source}/landmark_check.parquet",
         summary="results/{source}/landmark_check.json",
+        record=record_of("check_landmarks/{source}"),
     log:
-        "results/logs/check_landmarks/{source}.log",
+        log_of("check_landmarks/{source}"),
     benchmark:
-        "results/benchmarks/check_landmarks/{source}.tsv"
+        benchmark_of("check_landmarks/{source}")
+    resources:
+        mem_mb=3000,
+        runtime=60,
     params:
-        code=lambda wildcards: code_digest("stages.faces.check_landmarks", f"sources.{source(wildcards).type}"),
-        config=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
+        code=lambda wildcards: digest("stages.faces.check_landmarks", f"sources.{source(wildcards).type}"),
+        source=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
         weights=lambda wildcards: json.dumps(detector_weights(wildcards)),
-        lock=LOCK,
     shell:
-        "python -m workflow_scripts.stages.faces.check_landmarks --config {params.config:q} --weights {params.weights:q} --index {input.index} "
-        "--landmarks {input.landmarks} --model {input.model} --output {output.table} --summary {output.summary} > {log} 2>&1"
+        "python -m workflow_scripts.stages.faces.check_landmarks "
+        "--source {params.source:q} "
+        "--weights {params.weights:q} "
+        "--index {input.index:q} "
+        "--landmarks {input.landmarks:q} "
+        "--model {input.model:q} "
+        "--output {output.table:q} "
+        "--summary {output.summary:q} "
+        "--depends {input.raw:q} {input.weights:q} "
+        f"{RECORD}"
 
 
 rule crop_faces:
@@ -73,34 +92,23 @@ rule crop_faces:
     output:
         crops="results/{source}/crops/{shard}.arrow",
         quarantine="results/{source}/quarantine/crop_faces/{shard}.parquet",
+        record=record_of("crop_faces/{source}/{shard}"),
     log:
-        "results/logs/crop_faces/{source}/{shard}.log",
+        log_of("crop_faces/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/crop_faces/{source}/{shard}.tsv"
+        benchmark_of("crop_faces/{source}/{shard}")
+    resources:
+        mem_mb=1500,
+        runtime=120,
     params:
-        code=lambda wildcards: code_digest("stages.faces.crop_faces", f"sources.{source(wildcards).type}"),
-        config=lambda wildcards: source(wildcards).slice("crop", "max_pixels"),
-        lock=LOCK,
+        code=lambda wildcards: digest("stages.faces.crop_faces", f"sources.{source(wildcards).type}"),
+        source=lambda wildcards: source(wildcards).slice("crop", "max_pixels"),
     shell:
-        REUSE
-        + "python -m workflow_scripts.stages.faces.crop_faces --config {params.config:q} --index {input.index} --landmarks {input.landmarks} "
-        "--output {output.crops} --quarantine {output.quarantine} > {log} 2>&1"
-
-
-rule collect_quarantine:
-    input:
-        lambda wildcards: [
-            path
-            for stage in ("index_source", "find_landmarks", "crop_faces")
-            for path in shards_of(f"results/{{source}}/quarantine/{stage}/{{shard}}.parquet", [wildcards.source])
-        ],
-    output:
-        "results/{source}/quarantine.parquet",
-    log:
-        "results/logs/collect_quarantine/{source}.log",
-    benchmark:
-        "results/benchmarks/collect_quarantine/{source}.tsv"
-    params:
-        code=code_digest("core.merge_tables"),
-    shell:
-        "python -m workflow_scripts.core.merge_tables --output {output} {input} > {log} 2>&1"
+        "python -m workflow_scripts.stages.faces.crop_faces --reuse "
+        "--source {params.source:q} "
+        "--index {input.index:q} "
+        "--landmarks {input.landmarks:q} "
+        "--output {output.crops:q} "
+        "--quarantine {output.quarantine:q} "
+        "--depends {input.raw:q} "
+        f"{RECORD}"

@@ -1,4 +1,4 @@
-"""From annotation files in COCO's format to objects.
+"""From annotation files in COCO's format to objects and captions.
 
 INPUTS
     the annotation files of each source of type coco, results/{source}/index/{shard}.parquet
@@ -11,26 +11,33 @@ OUTPUTS
 
 from workflow_scripts.sources import coco
 
-COCO = [name for name, chosen in CONFIG.sources.items() if chosen.type == "coco"]
-COCO_NAMES = "|".join(COCO) or "(?!)"  # no name at all, where there is no such source
+COCO = "|".join(name for name, chosen in CONFIG.sources.items() if chosen.type == "coco") or "(?!)"
 
 
 rule split_annotations:
     input:
         lambda wildcards: [str(path) for path in coco.annotation_files(source(wildcards))],
     output:
-        directory("results/{source}/annotations"),
+        folder=directory("results/{source}/annotations"),
+        record=record_of("split_annotations/{source}"),
     log:
-        "results/logs/split_annotations/{source}.log",
+        log_of("split_annotations/{source}"),
     benchmark:
-        "results/benchmarks/split_annotations/{source}.tsv"
+        benchmark_of("split_annotations/{source}")
     wildcard_constraints:
-        source=COCO_NAMES,
+        source=COCO,
+    resources:
+        mem_mb=1500,
+        runtime=60,
     params:
-        code=code_digest("stages.objects.split_annotations"),
+        code=digest("stages.objects.split_annotations"),
         shards=lambda wildcards: len(SHARDS[wildcards.source]),
     shell:
-        "python -m workflow_scripts.stages.objects.split_annotations --shards {params.shards} --output {output} {input:q} > {log} 2>&1"
+        "python -m workflow_scripts.stages.objects.split_annotations "
+        "--annotations {input:q} "
+        "--shards {params.shards} "
+        "--output {output.folder:q} "
+        f"{RECORD}"
 
 
 rule read_objects:
@@ -42,34 +49,51 @@ rule read_objects:
         objects="results/{source}/objects/{shard}.parquet",
         captions="results/{source}/captions/{shard}.parquet",
         quarantine="results/{source}/quarantine/read_objects/{shard}.parquet",
+        record=record_of("read_objects/{source}/{shard}"),
     log:
-        "results/logs/read_objects/{source}/{shard}.log",
+        log_of("read_objects/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/read_objects/{source}/{shard}.tsv"
+        benchmark_of("read_objects/{source}/{shard}")
     wildcard_constraints:
-        source=COCO_NAMES,
+        source=COCO,
+    resources:
+        mem_mb=1500,
+        runtime=60,
     params:
-        code=code_digest("stages.objects.read_objects"),
-        config=lambda wildcards: source(wildcards).slice("subset"),
-        lock=LOCK,
+        code=digest("stages.objects.read_objects"),
+        source=lambda wildcards: source(wildcards).slice("subset"),
     shell:
-        "python -m workflow_scripts.stages.objects.read_objects --config {params.config:q} --annotations {input.annotations} --shard {wildcards.shard} "
-        "--index {input.index} --rejected-pictures {input.rejected} --output {output.objects} --captions {output.captions} "
-        "--quarantine {output.quarantine} > {log} 2>&1"
+        "python -m workflow_scripts.stages.objects.read_objects "
+        "--source {params.source:q} "
+        "--annotations {input.annotations:q} "
+        "--shard {wildcards.shard} "
+        "--index {input.index:q} "
+        "--rejected-pictures {input.rejected:q} "
+        "--output {output.objects:q} "
+        "--captions {output.captions:q} "
+        "--quarantine {output.quarantine:q} "
+        f"{RECORD}"
 
 
 rule collect_rejected_annotations:
     input:
-        lambda wildcards: shards_of("results/{source}/quarantine/read_objects/{shard}.parquet", [wildcards.source]),
+        of_source("results/{source}/quarantine/read_objects/{shard}.parquet"),
     output:
-        "results/{source}/rejected_annotations.parquet",
+        rejected="results/{source}/rejected_annotations.parquet",
+        record=record_of("collect_rejected_annotations/{source}"),
     log:
-        "results/logs/collect_rejected_annotations/{source}.log",
+        log_of("collect_rejected_annotations/{source}"),
     benchmark:
-        "results/benchmarks/collect_rejected_annotations/{source}.tsv"
+        benchmark_of("collect_rejected_annotations/{source}")
     wildcard_constraints:
-        source=COCO_NAMES,
+        source=COCO,
+    resources:
+        mem_mb=1000,
+        runtime=30,
     params:
-        code=code_digest("core.merge_tables"),
+        code=digest("stages.objects.collect_rejected_annotations"),
     shell:
-        "python -m workflow_scripts.core.merge_tables --output {output} {input} > {log} 2>&1"
+        "python -m workflow_scripts.stages.objects.collect_rejected_annotations "
+        "--rejected {input:q} "
+        "--output {output.rejected:q} "
+        f"{RECORD}"

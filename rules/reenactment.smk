@@ -1,4 +1,4 @@
-"""From faces in videos to a driven face, its scores, videos and figures.
+"""From faces in videos to a driven face, its scores and its videos.
 
 INPUTS
     results/{source}/crops/{shard}.arrow, results/{source}/index/{shard}.parquet, results/{experiment}/splits.parquet,
@@ -8,10 +8,10 @@ OUTPUTS
     results/{experiment}/drawings/{source}/{shard}.arrow      its parts as drawn, and the crop that they were drawn from
     results/{experiment}/driven/{source}/{shard}.arrow        painted frames
     results/{experiment}/metrics/{source}/{shard}.parquet     scores of each frame
-    results/{experiment}/metrics.parquet, metrics.json        all of them, and their summary
     results/{experiment}/videos/{source}/                     driver, drawing and output side by side
-    results/{experiment}/figures/                             galleries, scores over time, curves
 """
+
+REENACTMENT = experiments_of("reenactment")
 
 
 def drawing(wildcards):
@@ -32,18 +32,25 @@ rule measure_face_shape:
         training="results/{experiment}/training.parquet",
         crops=lambda wildcards: shards_of("results/{source}/crops/{shard}.arrow", experiment(wildcards).train),
     output:
-        "results/{experiment}/face_shape.parquet",
+        shape="results/{experiment}/face_shape.parquet",
+        record=record_of("measure_face_shape/{experiment}"),
     log:
-        "results/logs/measure_face_shape/{experiment}.log",
+        log_of("measure_face_shape/{experiment}"),
     benchmark:
-        "results/benchmarks/measure_face_shape/{experiment}.tsv"
+        benchmark_of("measure_face_shape/{experiment}")
     wildcard_constraints:
         experiment=REENACTMENT,
+    resources:
+        mem_mb=1500,
+        runtime=30,
     params:
-        code=code_digest("stages.reenactment.measure_face_shape"),
-        lock=LOCK,
+        code=digest("stages.reenactment.measure_face_shape"),
     shell:
-        "python -m workflow_scripts.stages.reenactment.measure_face_shape --training {input.training} --crops {input.crops} --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.stages.reenactment.measure_face_shape "
+        "--training {input.training:q} "
+        "--crops {input.crops:q} "
+        "--output {output.shape:q} "
+        f"{RECORD}"
 
 
 rule draw_landmarks:
@@ -54,44 +61,63 @@ rule draw_landmarks:
     output:
         drawings="results/{experiment}/drawings/{source}/{shard}.arrow",
         quarantine="results/{experiment}/quarantine/draw_landmarks/{source}/{shard}.parquet",
+        record=record_of("draw_landmarks/{experiment}/{source}/{shard}"),
     log:
-        "results/logs/draw_landmarks/{experiment}/{source}/{shard}.log",
+        log_of("draw_landmarks/{experiment}/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/draw_landmarks/{experiment}/{source}/{shard}.tsv"
+        benchmark_of("draw_landmarks/{experiment}/{source}/{shard}")
     wildcard_constraints:
         experiment=REENACTMENT,
+    resources:
+        mem_mb=1500,
+        runtime=60,
     params:
-        code=code_digest("stages.reenactment.draw_landmarks"),
-        config=lambda wildcards: drawing(wildcards).canonical(),
-        shape=lambda wildcards, input: ["--shape", input.shape] if input.shape else [],
-        lock=LOCK,
+        code=digest("stages.reenactment.draw_landmarks"),
+        drawing=lambda wildcards: drawing(wildcards).canonical(),
     shell:
-        "python -m workflow_scripts.stages.reenactment.draw_landmarks --config {params.config:q} --index {input.index} --crops {input.crops} "
-        "{params.shape} --output {output.drawings} --quarantine {output.quarantine} > {log} 2>&1"
+        "python -m workflow_scripts.stages.reenactment.draw_landmarks "
+        "--drawing {params.drawing:q} "
+        "--index {input.index:q} "
+        "--crops {input.crops:q} "
+        "--shape {input.shape:q} "
+        "--output {output.drawings:q} "
+        "--quarantine {output.quarantine:q} "
+        f"{RECORD}"
 
 
 rule drive_faces:
     input:
         checkpoint="results/{experiment}/checkpoints/render.safetensors",
+        sidecar="results/{experiment}/checkpoints/render.json",
         drawings="results/{experiment}/drawings/{source}/{shard}.arrow",
     output:
-        "results/{experiment}/driven/{source}/{shard}.arrow",
+        driven="results/{experiment}/driven/{source}/{shard}.arrow",
+        record=record_of("drive_faces/{experiment}/{source}/{shard}"),
     log:
-        "results/logs/drive_faces/{experiment}/{source}/{shard}.log",
+        log_of("drive_faces/{experiment}/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/drive_faces/{experiment}/{source}/{shard}.tsv"
+        benchmark_of("drive_faces/{experiment}/{source}/{shard}")
     wildcard_constraints:
         experiment=REENACTMENT,
     resources:
+        mem_mb=3000,
+        runtime=120,
         gpu=GPUS,
     params:
-        code=code_digest("stages.reenactment.drive_faces"),
-        config=lambda wildcards: experiment(wildcards).slice("inference"),
+        code=digest("stages.reenactment.drive_faces"),
+        experiment=lambda wildcards: experiment(wildcards).slice("inference"),
         seed=CONFIG.seed,
-        lock=LOCK,
     shell:
-        "python -m workflow_scripts.stages.reenactment.drive_faces --config {params.config:q} --source {wildcards.source} --seed {params.seed} "
-        "--checkpoint {input.checkpoint} --drawings {input.drawings} --output {output} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
+        "python -m workflow_scripts.stages.reenactment.drive_faces "
+        "--experiment {params.experiment:q} "
+        "--source {wildcards.source} "
+        "--seed {params.seed} "
+        "--checkpoint {input.checkpoint:q} "
+        "--drawings {input.drawings:q} "
+        "--output {output.driven:q} "
+        "--threads {threads} "
+        "--gpus {resources.gpu} "
+        f"{RECORD}"
 
 
 rule score_frames:
@@ -100,124 +126,69 @@ rule score_frames:
         crops="results/{source}/crops/{shard}.arrow",
         drawings="results/{experiment}/drawings/{source}/{shard}.arrow",
         driven="results/{experiment}/driven/{source}/{shard}.arrow",
-        references=lambda wildcards: shards_of(
-            "results/{experiment}/drawings/{source}/{shard}.arrow",
-            experiment(wildcards).train,
-            experiment=wildcards.experiment,
-        ),
+        references=lambda wildcards: experiment_shards(["drawings"], experiment(wildcards).train, wildcards.experiment),
         model="results/weights/landmarks.safetensors",
     output:
-        "results/{experiment}/metrics/{source}/{shard}.parquet",
+        metrics="results/{experiment}/metrics/{source}/{shard}.parquet",
+        record=record_of("score_frames/{experiment}/{source}/{shard}"),
     log:
-        "results/logs/score_frames/{experiment}/{source}/{shard}.log",
+        log_of("score_frames/{experiment}/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/score_frames/{experiment}/{source}/{shard}.tsv"
+        benchmark_of("score_frames/{experiment}/{source}/{shard}")
     wildcard_constraints:
         experiment=REENACTMENT,
+    resources:
+        mem_mb=2000,
+        runtime=240,
     params:
-        code=code_digest("stages.reenactment.score_frames"),
-        lock=LOCK,
+        code=digest("stages.reenactment.score_frames"),
     shell:
-        "python -m workflow_scripts.stages.reenactment.score_frames --source {wildcards.source} --splits {input.splits} --crops {input.crops} "
-        "--drawings {input.drawings} --driven {input.driven} --references {input.references} "
-        "--model {input.model} --output {output} > {log} 2>&1"
-
-
-rule summarize_frames:
-    input:
-        metrics=evaluated_shards("results/{experiment}/metrics/{source}/{shard}.parquet"),
-        drawings=evaluated_shards("results/{experiment}/drawings/{source}/{shard}.arrow"),
-        quarantine=evaluated_shards("results/{experiment}/quarantine/draw_landmarks/{source}/{shard}.parquet"),
-        leaks="results/{experiment}/quarantine/assign_splits.parquet",
-    output:
-        table="results/{experiment}/metrics.parquet",
-        summary="results/{experiment}/metrics.json",
-        quarantine="results/{experiment}/quarantine.parquet",
-    log:
-        "results/logs/summarize_frames/{experiment}.log",
-    benchmark:
-        "results/benchmarks/summarize_frames/{experiment}.tsv"
-    wildcard_constraints:
-        experiment=REENACTMENT,
-    params:
-        code=code_digest("stages.reenactment.summarize_frames"),
-        lock=LOCK,
-    shell:
-        "python -m workflow_scripts.stages.reenactment.summarize_frames --metrics {input.metrics} --drawings {input.drawings} "
-        "--quarantine {input.quarantine} {input.leaks} --output {output.table} --summary {output.summary} "
-        "--quarantined {output.quarantine} > {log} 2>&1"
-
-
-# The target's held-out frames and every driver are shown.
-VIDEOS = [
-    f"results/{name}/videos/{shown}.json"
-    for name, chosen in CONFIG.experiments.items()
-    if chosen.system == "reenact"
-    for shown in [*chosen.test, *chosen.apply]
-]
+        "python -m workflow_scripts.stages.reenactment.score_frames "
+        "--source {wildcards.source} "
+        "--splits {input.splits:q} "
+        "--crops {input.crops:q} "
+        "--drawings {input.drawings:q} "
+        "--driven {input.driven:q} "
+        "--references {input.references:q} "
+        "--model {input.model:q} "
+        "--output {output.metrics:q} "
+        f"{RECORD}"
 
 
 rule write_videos:
     input:
         raw=raw_sample,
         splits="results/{experiment}/splits.parquet",
-        index=lambda wildcards: shards_of("results/{source}/index/{shard}.parquet", [wildcards.source]),
-        drawings=lambda wildcards: shards_of(
-            "results/{experiment}/drawings/{source}/{shard}.arrow", [wildcards.source], experiment=wildcards.experiment
-        ),
-        driven=lambda wildcards: shards_of(
-            "results/{experiment}/driven/{source}/{shard}.arrow", [wildcards.source], experiment=wildcards.experiment
-        ),
+        index=of_source("results/{source}/index/{shard}.parquet"),
+        drawings=lambda wildcards: experiment_shards(["drawings"], [wildcards.source], wildcards.experiment),
+        driven=lambda wildcards: experiment_shards(["driven"], [wildcards.source], wildcards.experiment),
     output:
         digests="results/{experiment}/videos/{source}.json",
         videos=directory("results/{experiment}/videos/{source}"),
+        record=record_of("write_videos/{experiment}/{source}"),
     log:
-        "results/logs/write_videos/{experiment}/{source}.log",
+        log_of("write_videos/{experiment}/{source}"),
     benchmark:
-        "results/benchmarks/write_videos/{experiment}/{source}.tsv"
+        benchmark_of("write_videos/{experiment}/{source}")
     wildcard_constraints:
         experiment=REENACTMENT,
+    resources:
+        mem_mb=2000,
+        runtime=240,
     params:
-        code=lambda wildcards: code_digest("stages.reenactment.write_videos", f"sources.{source(wildcards).type}"),
+        code=lambda wildcards: digest("stages.reenactment.write_videos", f"sources.{source(wildcards).type}"),
+        source=lambda wildcards: source(wildcards).slice("max_pixels"),
         video=lambda wildcards: experiment(wildcards).video.canonical(),
-        config=lambda wildcards: source(wildcards).slice("max_pixels"),
-        lock=LOCK,
     shell:
-        "python -m workflow_scripts.stages.reenactment.write_videos --video {params.video:q} --config {params.config:q} --source {wildcards.source} "
-        "--splits {input.splits} --index {input.index} --drawings {input.drawings} --driven {input.driven} "
-        "--output {output.videos} --digests {output.digests} > {log} 2>&1"
-
-
-rule draw_frame_figures:
-    input:
-        metrics="results/{experiment}/metrics.parquet",
-        curves="results/{experiment}/curves/render.parquet",
-        index=lambda wildcards: expand(
-            "results/{source}/index.parquet", source=CONFIG.used_sources(wildcards.experiment)
-        ),
-        drawings=evaluated_shards("results/{experiment}/drawings/{source}/{shard}.arrow"),
-        driven=evaluated_shards("results/{experiment}/driven/{source}/{shard}.arrow"),
-    output:
-        digests="results/{experiment}/figures.json",
-        figures=report(
-            directory("results/{experiment}/figures"),
-            patterns=["{figure}.png", "{figure}.svg"],
-            category="Figures",
-            subcategory="{experiment}",
-            labels={"figure": "{figure}"},
-            caption="../workflow_scripts/reporting/captions/frame_figure.rst",
-        ),
-    log:
-        "results/logs/draw_frame_figures/{experiment}.log",
-    benchmark:
-        "results/benchmarks/draw_frame_figures/{experiment}.tsv"
-    wildcard_constraints:
-        experiment=REENACTMENT,
-    params:
-        code=code_digest("stages.reenactment.draw_frame_figures"),
-        config=lambda wildcards: experiment(wildcards).slice("gallery", "train", "test", "apply"),
-        lock=LOCK,
-    shell:
-        "python -m workflow_scripts.stages.reenactment.draw_frame_figures --config {params.config:q} --metrics {input.metrics} "
-        "--curves {input.curves} --index {input.index} --drawings {input.drawings} --driven {input.driven} "
-        "--output {output.figures} --digests {output.digests} > {log} 2>&1"
+        "python -m workflow_scripts.stages.reenactment.write_videos "
+        "--name {wildcards.source} "
+        "--source {params.source:q} "
+        "--video {params.video:q} "
+        "--splits {input.splits:q} "
+        "--index {input.index:q} "
+        "--drawings {input.drawings:q} "
+        "--driven {input.driven:q} "
+        "--output {output.videos:q} "
+        "--digests {output.digests:q} "
+        "--depends {input.raw:q} "
+        f"{RECORD}"

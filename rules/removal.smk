@@ -5,16 +5,13 @@ INPUTS
     results/{experiment}/checkpoints/{network}.safetensors
 OUTPUTS
     results/{experiment}/pairs/{source}/{shard}.arrow         occluded input, bare target, map
-    results/{experiment}/export                               the same as PNG folders, only when asked for
+    results/{experiment}/export/                              the same as PNG folders, only when asked for
     results/{experiment}/maps/{source}/{shard}.arrow          predicted maps
     results/{experiment}/outputs/{source}/{shard}.arrow       edited pictures
     results/{experiment}/metrics/{source}/{shard}.parquet     scores of each item
-    results/{experiment}/metrics.parquet, metrics.json        all of them, and their summary
-    results/{experiment}/figures/                             galleries, curves, spread of the scores; figures.json: their digests
 """
 
-# Snakemake looks for captions from this file's folder on.
-CAPTIONS = "../workflow_scripts/reporting/captions"
+REMOVAL = experiments_of("removal")
 
 
 def role(wildcards):
@@ -42,104 +39,139 @@ rule make_pairs:
     output:
         pairs="results/{experiment}/pairs/{source}/{shard}.arrow",
         quarantine="results/{experiment}/quarantine/make_pairs/{source}/{shard}.parquet",
+        record=record_of("make_pairs/{experiment}/{source}/{shard}"),
     log:
-        "results/logs/make_pairs/{experiment}/{source}/{shard}.log",
+        log_of("make_pairs/{experiment}/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/make_pairs/{experiment}/{source}/{shard}.tsv"
+        benchmark_of("make_pairs/{experiment}/{source}/{shard}")
     wildcard_constraints:
         experiment=REMOVAL,
+    resources:
+        mem_mb=1500,
+        runtime=120,
     params:
-        code=lambda wildcards: code_digest(
+        code=lambda wildcards: digest(
             "stages.removal.make_pairs", *(f"occluders.{kind}" for kind in experiment(wildcards).occluders.mix)
         ),
         occluders=lambda wildcards: experiment(wildcards).occluders.canonical(),
         difference=lambda wildcards: experiment(wildcards).difference.canonical(),
         role=role,
         seed=CONFIG.seed,
-        lock=LOCK,
     shell:
-        REUSE
-        + "python -m workflow_scripts.stages.removal.make_pairs --occluders {params.occluders:q} --difference {params.difference:q} --role {params.role} "
-        "--seed {params.seed} --index {input.index} --crops {input.crops} --output {output.pairs} --quarantine {output.quarantine} > {log} 2>&1"
+        "python -m workflow_scripts.stages.removal.make_pairs --reuse "
+        "--occluders {params.occluders:q} "
+        "--difference {params.difference:q} "
+        "--role {params.role} "
+        "--seed {params.seed} "
+        "--index {input.index:q} "
+        "--crops {input.crops:q} "
+        "--pictures {input.pictures:q} "
+        "--output {output.pairs:q} "
+        "--quarantine {output.quarantine:q} "
+        f"{RECORD}"
 
 
 rule export_pairs:
     input:
         splits="results/{experiment}/splits.parquet",
-        pairs=lambda wildcards: shards_of(
-            "results/{experiment}/pairs/{source}/{shard}.arrow",
-            CONFIG.used_sources(wildcards.experiment),
-            experiment=wildcards.experiment,
-        ),
+        pairs=of_experiment("results/{experiment}/pairs/{source}/{shard}.arrow"),
     output:
-        directory("results/{experiment}/export"),
+        folder=directory("results/{experiment}/export"),
+        record=record_of("export_pairs/{experiment}"),
     log:
-        "results/logs/export_pairs/{experiment}.log",
+        log_of("export_pairs/{experiment}"),
     benchmark:
-        "results/benchmarks/export_pairs/{experiment}.tsv"
+        benchmark_of("export_pairs/{experiment}")
     wildcard_constraints:
         experiment=REMOVAL,
     threads: workflow.cores or 8
+    resources:
+        mem_mb=2000,
+        runtime=120,
     params:
-        code=code_digest("stages.removal.export_pairs"),
-        lock=LOCK,
+        code=digest("stages.removal.export_pairs"),
     shell:
-        "python -m workflow_scripts.stages.removal.export_pairs --splits {input.splits} --pairs {input.pairs} "
-        "--output {output} --threads {threads} > {log} 2>&1"
+        "python -m workflow_scripts.stages.removal.export_pairs "
+        "--splits {input.splits:q} "
+        "--pairs {input.pairs:q} "
+        "--output {output.folder:q} "
+        "--threads {threads} "
+        f"{RECORD}"
 
 
 rule predict_maps:
     input:
         checkpoint="results/{experiment}/checkpoints/map.safetensors",
+        sidecar="results/{experiment}/checkpoints/map.json",
         pairs="results/{experiment}/pairs/{source}/{shard}.arrow",
     output:
-        "results/{experiment}/maps/{source}/{shard}.arrow",
+        maps="results/{experiment}/maps/{source}/{shard}.arrow",
+        record=record_of("predict_maps/{experiment}/{source}/{shard}"),
     log:
-        "results/logs/predict_maps/{experiment}/{source}/{shard}.log",
+        log_of("predict_maps/{experiment}/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/predict_maps/{experiment}/{source}/{shard}.tsv"
+        benchmark_of("predict_maps/{experiment}/{source}/{shard}")
     wildcard_constraints:
         experiment=REMOVAL,
     resources:
+        mem_mb=3000,
+        runtime=120,
         gpu=GPUS,
     params:
-        code=lambda wildcards: code_digest(
+        code=lambda wildcards: digest(
             "stages.removal.predict_maps", f"systems.{experiment(wildcards).system}.inference"
         ),
-        difference=lambda wildcards: experiment(wildcards).difference.canonical(),
         system=lambda wildcards: experiment(wildcards).system,
-        lock=LOCK,
+        difference=lambda wildcards: experiment(wildcards).difference.canonical(),
     shell:
-        "python -m workflow_scripts.stages.removal.predict_maps --system {params.system} --difference {params.difference:q} --checkpoint {input.checkpoint} "
-        "--pairs {input.pairs} --output {output} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
+        "python -m workflow_scripts.stages.removal.predict_maps "
+        "--system {params.system} "
+        "--difference {params.difference:q} "
+        "--checkpoint {input.checkpoint:q} "
+        "--pairs {input.pairs:q} "
+        "--output {output.maps:q} "
+        "--threads {threads} "
+        "--gpus {resources.gpu} "
+        f"{RECORD}"
 
 
 rule edit_faces:
     input:
         checkpoint="results/{experiment}/checkpoints/edit.safetensors",
+        sidecar="results/{experiment}/checkpoints/edit.json",
         splits="results/{experiment}/splits.parquet",
         pairs="results/{experiment}/pairs/{source}/{shard}.arrow",
         maps="results/{experiment}/maps/{source}/{shard}.arrow",
     output:
-        "results/{experiment}/outputs/{source}/{shard}.arrow",
+        outputs="results/{experiment}/outputs/{source}/{shard}.arrow",
+        record=record_of("edit_faces/{experiment}/{source}/{shard}"),
     log:
-        "results/logs/edit_faces/{experiment}/{source}/{shard}.log",
+        log_of("edit_faces/{experiment}/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/edit_faces/{experiment}/{source}/{shard}.tsv"
+        benchmark_of("edit_faces/{experiment}/{source}/{shard}")
     wildcard_constraints:
         experiment=REMOVAL,
     resources:
+        mem_mb=3000,
+        runtime=120,
         gpu=GPUS,
     params:
-        code=lambda wildcards: code_digest(
-            "stages.removal.edit_faces", f"systems.{experiment(wildcards).system}.inference"
-        ),
+        code=lambda wildcards: digest("stages.removal.edit_faces", f"systems.{experiment(wildcards).system}.inference"),
         system=lambda wildcards: experiment(wildcards).system,
         seed=CONFIG.seed,
-        lock=LOCK,
     shell:
-        "python -m workflow_scripts.stages.removal.edit_faces --system {params.system} --source {wildcards.source} --seed {params.seed} --checkpoint {input.checkpoint} "
-        "--splits {input.splits} --pairs {input.pairs} --maps {input.maps} --output {output} --threads {threads} --gpus {resources.gpu} > {log} 2>&1"
+        "python -m workflow_scripts.stages.removal.edit_faces "
+        "--system {params.system} "
+        "--source {wildcards.source} "
+        "--seed {params.seed} "
+        "--checkpoint {input.checkpoint:q} "
+        "--splits {input.splits:q} "
+        "--pairs {input.pairs:q} "
+        "--maps {input.maps:q} "
+        "--output {output.outputs:q} "
+        "--threads {threads} "
+        "--gpus {resources.gpu} "
+        f"{RECORD}"
 
 
 rule score_outputs:
@@ -150,86 +182,26 @@ rule score_outputs:
         outputs="results/{experiment}/outputs/{source}/{shard}.arrow",
         crops="results/{source}/crops/{shard}.arrow",
     output:
-        "results/{experiment}/metrics/{source}/{shard}.parquet",
+        metrics="results/{experiment}/metrics/{source}/{shard}.parquet",
+        record=record_of("score_outputs/{experiment}/{source}/{shard}"),
     log:
-        "results/logs/score_outputs/{experiment}/{source}/{shard}.log",
+        log_of("score_outputs/{experiment}/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/score_outputs/{experiment}/{source}/{shard}.tsv"
+        benchmark_of("score_outputs/{experiment}/{source}/{shard}")
     wildcard_constraints:
         experiment=REMOVAL,
+    resources:
+        mem_mb=1500,
+        runtime=240,
     params:
-        code=code_digest("stages.removal.score_outputs"),
-        lock=LOCK,
+        code=digest("stages.removal.score_outputs"),
     shell:
-        "python -m workflow_scripts.stages.removal.score_outputs --source {wildcards.source} --splits {input.splits} --pairs {input.pairs} "
-        "--maps {input.maps} --outputs {input.outputs} --crops {input.crops} --output {output} > {log} 2>&1"
-
-
-def feature_weights(wildcards):
-    name = experiment(wildcards).evaluation.features
-    return [] if name == "none" else f"results/weights/{name}.safetensors"
-
-
-rule summarize_metrics:
-    input:
-        metrics=evaluated_shards("results/{experiment}/metrics/{source}/{shard}.parquet"),
-        pairs=evaluated_shards("results/{experiment}/pairs/{source}/{shard}.arrow"),
-        outputs=evaluated_shards("results/{experiment}/outputs/{source}/{shard}.arrow"),
-        quarantine=evaluated_shards("results/{experiment}/quarantine/make_pairs/{source}/{shard}.parquet"),
-        leaks="results/{experiment}/quarantine/assign_splits.parquet",
-        weights=feature_weights,
-    output:
-        table="results/{experiment}/metrics.parquet",
-        summary="results/{experiment}/metrics.json",
-        quarantine="results/{experiment}/quarantine.parquet",
-    log:
-        "results/logs/summarize_metrics/{experiment}.log",
-    benchmark:
-        "results/benchmarks/summarize_metrics/{experiment}.tsv"
-    wildcard_constraints:
-        experiment=REMOVAL,
-    params:
-        code=code_digest("stages.removal.summarize_metrics"),
-        config=lambda wildcards: experiment(wildcards).slice("evaluation", "apply", "presence"),
-        weights=lambda wildcards, input: ["--weights", input.weights] if input.weights else [],
-        lock=LOCK,
-    shell:
-        "python -m workflow_scripts.stages.removal.summarize_metrics --config {params.config:q} --metrics {input.metrics} --pairs {input.pairs} "
-        "--outputs {input.outputs} {params.weights} --quarantine {input.quarantine} {input.leaks} "
-        "--output {output.table} --summary {output.summary} --quarantined {output.quarantine} > {log} 2>&1"
-
-
-rule draw_figures:
-    input:
-        metrics="results/{experiment}/metrics.parquet",
-        curves=lambda wildcards: expand(
-            "results/{experiment}/curves/{network}.parquet",
-            experiment=wildcards.experiment,
-            network=experiment(wildcards).networks,
-        ),
-        pairs=evaluated_shards("results/{experiment}/pairs/{source}/{shard}.arrow"),
-        maps=evaluated_shards("results/{experiment}/maps/{source}/{shard}.arrow"),
-        outputs=evaluated_shards("results/{experiment}/outputs/{source}/{shard}.arrow"),
-    output:
-        digests="results/{experiment}/figures.json",
-        figures=report(
-            directory("results/{experiment}/figures"),
-            patterns=["{figure}.png", "{figure}.svg"],
-            category="Figures",
-            subcategory="{experiment}",
-            labels={"figure": "{figure}"},
-            caption=f"{CAPTIONS}/figure.rst",
-        ),
-    log:
-        "results/logs/draw_figures/{experiment}.log",
-    benchmark:
-        "results/benchmarks/draw_figures/{experiment}.tsv"
-    wildcard_constraints:
-        experiment=REMOVAL,
-    params:
-        code=code_digest("stages.removal.draw_figures"),
-        config=lambda wildcards: experiment(wildcards).slice("gallery", "train", "test", "apply", "presence"),
-    shell:
-        "python -m workflow_scripts.stages.removal.draw_figures --config {params.config:q} --metrics {input.metrics} "
-        "--curves {input.curves} --pairs {input.pairs} --maps {input.maps} --outputs {input.outputs} "
-        "--output {output.figures} --digests {output.digests} > {log} 2>&1"
+        "python -m workflow_scripts.stages.removal.score_outputs "
+        "--source {wildcards.source} "
+        "--splits {input.splits:q} "
+        "--pairs {input.pairs:q} "
+        "--maps {input.maps:q} "
+        "--outputs {input.outputs:q} "
+        "--crops {input.crops:q} "
+        "--output {output.metrics:q} "
+        f"{RECORD}"

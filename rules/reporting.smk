@@ -1,22 +1,21 @@
-"""From scores to a page that a person reads.
+"""From results to a page that a person reads.
 
 INPUTS
-    results/{experiment}/metrics.parquet, metrics.json, splits.parquet, curves, previews and shards of each experiment
+    results/{experiment}/metrics.json, splits.parquet, figures, previews and what else an experiment shows
     results/{source}/index.parquet, quarantine.parquet, landmarks and crops of each source
 OUTPUTS
     results/{source}/summary/           what a source holds: charts, contact sheets, numbers; summary.json: their digests
-    results/{experiment}/figures/       galleries, curves, spread of the scores; figures.json: their digests
     results/overview.html               all results on one page
     results/report.html                 made of these by `snakemake --report` (see the Makefile)
 """
 
-import json
-
-# Snakemake looks for captions from this file's folder on.
-CAPTIONS = "../workflow_scripts/reporting/captions"
-
 
 report: f"{CAPTIONS}/overview.rst"
+
+
+def of_faces(pattern):
+    """Return an input function: the files of a pattern for every shard of the source, where its faces are wanted."""
+    return lambda wildcards: (of_source(pattern)(wildcards) if "crops" in CONFIG.needs_of(wildcards.source) else [])
 
 
 rule summarize_source:
@@ -24,8 +23,8 @@ rule summarize_source:
         raw=raw_sample,
         index="results/{source}/index.parquet",
         quarantine="results/{source}/quarantine.parquet",
-        landmarks=lambda wildcards: shards_of("results/{source}/landmarks/{shard}.parquet", [wildcards.source]),
-        crops=lambda wildcards: shards_of("results/{source}/crops/{shard}.arrow", [wildcards.source]),
+        landmarks=of_faces("results/{source}/landmarks/{shard}.parquet"),
+        crops=of_faces("results/{source}/crops/{shard}.arrow"),
     output:
         digests="results/{source}/summary.json",
         summary=report(
@@ -36,63 +35,91 @@ rule summarize_source:
             labels={"figure": "{figure}"},
             caption=f"{CAPTIONS}/summary.rst",
         ),
+        record=record_of("summarize_source/{source}"),
     log:
-        "results/logs/summarize_source/{source}.log",
+        log_of("summarize_source/{source}"),
     benchmark:
-        "results/benchmarks/summarize_source/{source}.tsv"
+        benchmark_of("summarize_source/{source}")
+    resources:
+        mem_mb=2000,
+        runtime=60,
     params:
-        code=lambda wildcards: code_digest("stages.reporting.summarize_source", f"sources.{source(wildcards).type}"),
-        config=lambda wildcards: source(wildcards).slice("max_pixels"),
-        lock=LOCK,
+        code=lambda wildcards: digest("stages.reporting.summarize_source", f"sources.{source(wildcards).type}"),
+        source=lambda wildcards: source(wildcards).slice("max_pixels"),
+        stages=lambda wildcards: CONFIG.losing_stages(wildcards.source),
     shell:
-        "python -m workflow_scripts.stages.reporting.summarize_source --config {params.config:q} --name {wildcards.source} --index {input.index} "
-        "--quarantine {input.quarantine} --landmarks {input.landmarks} --crops {input.crops} --output {output.summary} --digests {output.digests} > {log} 2>&1"
+        "python -m workflow_scripts.stages.reporting.summarize_source "
+        "--source {params.source:q} "
+        "--name {wildcards.source} "
+        "--stages {params.stages} "
+        "--index {input.index:q} "
+        "--quarantine {input.quarantine:q} "
+        "--landmarks {input.landmarks:q} "
+        "--crops {input.crops:q} "
+        "--output {output.summary:q} "
+        "--digests {output.digests:q} "
+        "--depends {input.raw:q} "
+        f"{RECORD}"
+
+
+def of_experiments(pattern):
+    return expand(pattern, experiment=CONFIG.experiments)
+
+
+PREVIEWS = [
+    f"results/{name}/previews/{network}" for name, chosen in CONFIG.experiments.items() for network in chosen.networks
+]
+SHOWN = [f"results/{name}/{folder}" for name, chosen in CONFIG.experiments.items() for folder in chosen.shown_folders]
 
 
 rule write_overview:
     input:
-        experiments=expand(
-            "results/{experiment}/{file}",
-            experiment=CONFIG.experiments,
-            file=["metrics.json", "splits.parquet", "figures.json"],
-        ),
-        networks=[
-            f"results/{name}/checkpoints/{network}.json"
-            for name, chosen in CONFIG.experiments.items()
-            for network in chosen.networks
+        index=expand("results/{source}/index.parquet", source=CONFIG.sources),
+        quarantine=expand("results/{source}/quarantine.parquet", source=CONFIG.sources),
+        metrics=of_experiments("results/{experiment}/metrics.json"),
+        splits=of_experiments("results/{experiment}/splits.parquet"),
+        # Snakemake judges a folder by its time alone. These files tell whether what is in the folders has changed.
+        changes=[
+            *expand("results/{source}/summary.json", source=CONFIG.sources),
+            *of_experiments("results/{experiment}/figures.json"),
+            *(f"{path}.json" for path in SHOWN),
+            *(f"{path.replace('/previews/', '/checkpoints/')}.json" for path in PREVIEWS),
         ],
-        videos=VIDEOS,
-        # A folder has only a time to judge it by: whether its files changed, the files above tell.
-        folders=ancient(
-            [
-                f"results/{name}/{folder}"
-                for name, chosen in CONFIG.experiments.items()
-                for folder in ["figures", *(f"previews/{network}" for network in chosen.networks)]
-            ]
-            + [path.removesuffix(".json") for path in VIDEOS]
-            + expand("results/{source}/summary", source=CONFIG.sources)
-        ),
-        sources=expand(
-            "results/{source}/{file}",
-            source=CONFIG.sources,
-            file=["index.parquet", "quarantine.parquet", "summary.json"],
-        ),
+        summaries=ancient(expand("results/{source}/summary", source=CONFIG.sources)),
+        figures=ancient(of_experiments("results/{experiment}/figures")),
+        previews=ancient(PREVIEWS),
+        shown=ancient(SHOWN),
     output:
-        "results/overview.html",
+        page="results/overview.html",
+        record=record_of("write_overview"),
     log:
-        "results/logs/write_overview.log",
+        log_of("write_overview"),
     benchmark:
-        "results/benchmarks/write_overview.tsv"
+        benchmark_of("write_overview")
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
-        code=code_digest("stages.reporting.write_overview"),
-        templates=[
-            file_digest(path.relative_to(workflow.basedir))
-            for folder in ("reporting/page", "systems/*/page")
-            for path in sorted(Path(workflow.basedir).glob(f"workflow_scripts/{folder}/*"))
-        ],
-        config=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),
-        sources=list(CONFIG.sources),
-        lock=LOCK,
+        code=digest(
+            "stages.reporting.write_overview",
+            *(f"systems._{family}.report" for family in sorted({c.family for c in CONFIG.experiments.values()})),
+            files=sorted(
+                path.relative_to(workflow.basedir)
+                for folder in ("reporting/templates", "systems/*/templates")
+                for path in Path(workflow.basedir, "workflow_scripts").glob(f"{folder}/*")
+            ),
+        ),
+        experiments=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),
     shell:
-        "python -m workflow_scripts.stages.reporting.write_overview --config {params.config:q} --sources {params.sources} "
-        "--folder results --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.stages.reporting.write_overview "
+        "--experiments {params.experiments:q} "
+        "--index {input.index:q} "
+        "--quarantine {input.quarantine:q} "
+        "--summaries {input.summaries:q} "
+        "--metrics {input.metrics:q} "
+        "--splits {input.splits:q} "
+        "--figures {input.figures:q} "
+        "--previews {input.previews:q} "
+        "--shown {input.shown:q} "
+        "--output {output.page:q} "
+        f"{RECORD}"

@@ -3,53 +3,62 @@
 INPUTS
     the files of each source (config: `sources`); for the sample and for network weights, the package registry
 OUTPUTS
-    results/sample/raw/manifest.json      the downloaded sample and its digests
-    results/weights/{name}.safetensors    pretrained networks, checked
-    results/{source}/index/{shard}.parquet    items: file, size, split, identity
-    results/{source}/index.parquet        all of them
+    results/sample/raw/                             the downloaded sample; manifest.json: its digests
+    results/weights/{name}.safetensors              pretrained networks, checked
+    results/{source}/index/{shard}.parquet          items: file, size, split, identity
+    results/{source}/index.parquet                  all of them
+    results/{source}/fingerprints/{shard}.arrow     how each picture looks, where no face is needed
+    results/{source}/quarantine.parquet             every input that cannot be used, with its reason
 """
 
 
 rule fetch_sample:
     output:
-        "results/sample/raw/manifest.json",
+        manifest="results/sample/raw/manifest.json",
+        record=record_of("fetch_sample"),
     log:
-        "results/logs/fetch_sample.log",
+        log_of("fetch_sample"),
     benchmark:
-        "results/benchmarks/fetch_sample.tsv"
+        benchmark_of("fetch_sample")
+    resources:
+        mem_mb=1000,
+        runtime=30,
     params:
-        code=code_digest("stages.sources.fetch_sample"),
-        lock=LOCK,  # some pictures come with an installed library
+        code=digest("stages.sources.fetch_sample"),
+        folder=lambda wildcards, output: str(Path(output.manifest).parent),
     shell:
-        "python -m workflow_scripts.stages.sources.fetch_sample --output {output} > {log} 2>&1"
+        "python -m workflow_scripts.stages.sources.fetch_sample "
+        "--folder {params.folder:q} "
+        "--manifest {output.manifest:q} "
+        f"{RECORD}"
 
 
 rule fetch_weights:
     output:
-        "results/weights/{name}.safetensors",
+        weights="results/weights/{name}.safetensors",
+        record=record_of("fetch_weights/{name}"),
     log:
-        "results/logs/fetch_weights/{name}.log",
+        log_of("fetch_weights/{name}"),
     benchmark:
-        "results/benchmarks/fetch_weights/{name}.tsv"
+        benchmark_of("fetch_weights/{name}")
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
-        code=code_digest("stages.sources.fetch_weights"),
-        path=lambda wildcards: ["--path", path] if (path := getattr(CONFIG.weights, wildcards.name, None)) else [],
+        code=digest("stages.sources.fetch_weights"),
+        path=lambda wildcards: getattr(CONFIG.weights, wildcards.name, None) or [],
     shell:
-        "python -m workflow_scripts.stages.sources.fetch_weights --name {wildcards.name} {params.path:q} --output {output} > {log} 2>&1"
-
-
-SAMPLES = ("sample", "sample_video")
-
-
-def raw_sample(wildcards):
-    """Return the sample's manifest for sources of the sample, nothing for one that lies on the user's disk."""
-    return "results/sample/raw/manifest.json" if source(wildcards).type in SAMPLES else []
+        "python -m workflow_scripts.stages.sources.fetch_weights "
+        "--name {wildcards.name} "
+        "--path {params.path:q} "
+        "--output {output.weights:q} "
+        f"{RECORD}"
 
 
 def listing(wildcards):
     """Return the digest of a shard's files; later times of the same contents leave it as it is."""
     part = shard_listings(source(wildcards), len(SHARDS[wildcards.source]))[int(wildcards.shard)]
-    return listing_digest(part, RECORDS / f"listings/{wildcards.source}/{wildcards.shard}.json")
+    return listing_digest(part, RECORDS / f"contents/{wildcards.source}/{wildcards.shard}.json")
 
 
 rule index_source:
@@ -58,35 +67,108 @@ rule index_source:
     output:
         index="results/{source}/index/{shard}.parquet",
         quarantine="results/{source}/quarantine/index_source/{shard}.parquet",
+        record=record_of("index_source/{source}/{shard}"),
     log:
-        "results/logs/index_source/{source}/{shard}.log",
+        log_of("index_source/{source}/{shard}"),
     benchmark:
-        "results/benchmarks/index_source/{source}/{shard}.tsv"
+        benchmark_of("index_source/{source}/{shard}")
+    resources:
+        mem_mb=1000,
+        runtime=120,
     params:
-        code=lambda wildcards: code_digest("stages.sources.index_source", f"sources.{source(wildcards).type}"),
-        config=lambda wildcards: source(wildcards).slice(
+        code=lambda wildcards: digest("stages.sources.index_source", f"sources.{source(wildcards).type}"),
+        source=lambda wildcards: source(wildcards).slice(
             "subset", "split", "identity", "max_pixels", "every", "per_second", "split_by", "block"
         ),
         listing=listing,
-        record=str(RECORDS / "listings/{source}/{shard}.json"),
+        contents=str(RECORDS / "contents/{source}/{shard}.json"),
         seed=CONFIG.seed,
         shards=lambda wildcards: len(SHARDS[wildcards.source]),
-        lock=LOCK,
     shell:
-        "python -m workflow_scripts.stages.sources.index_source --config {params.config:q} --seed {params.seed} --shard {wildcards.shard} "
-        "--shards {params.shards} --listing {params.listing} --record {params.record} --output {output.index} --quarantine {output.quarantine} > {log} 2>&1"
+        "python -m workflow_scripts.stages.sources.index_source "
+        "--source {params.source:q} "
+        "--seed {params.seed} "
+        "--shard {wildcards.shard} "
+        "--shards {params.shards} "
+        "--listing {params.listing} "
+        "--contents {params.contents:q} "
+        "--output {output.index:q} "
+        "--quarantine {output.quarantine:q} "
+        "--depends {input.raw:q} "
+        f"{RECORD}"
 
 
 rule merge_index:
     input:
-        lambda wildcards: shards_of("results/{source}/index/{shard}.parquet", [wildcards.source]),
+        of_source("results/{source}/index/{shard}.parquet"),
     output:
-        "results/{source}/index.parquet",
+        index="results/{source}/index.parquet",
+        record=record_of("merge_index/{source}"),
     log:
-        "results/logs/merge_index/{source}.log",
+        log_of("merge_index/{source}"),
     benchmark:
-        "results/benchmarks/merge_index/{source}.tsv"
+        benchmark_of("merge_index/{source}")
+    resources:
+        mem_mb=1000,
+        runtime=30,
     params:
-        code=code_digest("core.merge_tables"),
+        code=digest("stages.sources.merge_index"),
     shell:
-        "python -m workflow_scripts.core.merge_tables --output {output} {input} > {log} 2>&1"
+        "python -m workflow_scripts.stages.sources.merge_index "
+        "--index {input:q} "
+        "--output {output.index:q} "
+        f"{RECORD}"
+
+
+rule fingerprint_pictures:
+    input:
+        raw=raw_sample,
+        index="results/{source}/index/{shard}.parquet",
+    output:
+        fingerprints="results/{source}/fingerprints/{shard}.arrow",
+        quarantine="results/{source}/quarantine/fingerprint_pictures/{shard}.parquet",
+        record=record_of("fingerprint_pictures/{source}/{shard}"),
+    log:
+        log_of("fingerprint_pictures/{source}/{shard}"),
+    benchmark:
+        benchmark_of("fingerprint_pictures/{source}/{shard}")
+    resources:
+        mem_mb=1500,
+        runtime=120,
+    params:
+        code=lambda wildcards: digest("stages.sources.fingerprint_pictures", f"sources.{source(wildcards).type}"),
+        source=lambda wildcards: source(wildcards).slice("max_pixels"),
+    shell:
+        "python -m workflow_scripts.stages.sources.fingerprint_pictures "
+        "--source {params.source:q} "
+        "--index {input.index:q} "
+        "--output {output.fingerprints:q} "
+        "--quarantine {output.quarantine:q} "
+        "--depends {input.raw:q} "
+        f"{RECORD}"
+
+
+rule collect_quarantine:
+    input:
+        lambda wildcards: [
+            path
+            for stage in CONFIG.losing_stages(wildcards.source)
+            for path in shards_of(f"results/{{source}}/quarantine/{stage}/{{shard}}.parquet", [wildcards.source])
+        ],
+    output:
+        quarantine="results/{source}/quarantine.parquet",
+        record=record_of("collect_quarantine/{source}"),
+    log:
+        log_of("collect_quarantine/{source}"),
+    benchmark:
+        benchmark_of("collect_quarantine/{source}")
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=digest("stages.sources.collect_quarantine"),
+    shell:
+        "python -m workflow_scripts.stages.sources.collect_quarantine "
+        "--quarantine {input:q} "
+        "--output {output.quarantine:q} "
+        f"{RECORD}"

@@ -1,5 +1,6 @@
 """Small projects in which tests run the real workflow."""
 
+import json
 import os
 import re
 import shutil
@@ -118,6 +119,39 @@ class Project:
         table = re.search(r"^job +count\n[- ]+\n(.*?)^total", printed.stdout + printed.stderr, re.M | re.S)
         rows = (line.split() for line in table[1].splitlines()) if table else ()
         return {stage: int(count) for stage, count in rows if stage != "all"}
+
+
+def overview_arguments(
+    results: Path, experiments: dict, sources: list[str], output: Path, videos: list[str] = ()
+) -> list[str]:
+    """Return the options of `write_overview` for a results folder, as its rule gives them.
+
+    Args:
+        results: the folder.
+        experiments: by name; the page shows what the folder has of them.
+        sources: shown by their summaries.
+        output: the page.
+        videos: sources whose videos are shown.
+    """
+
+    def of(names, file: str) -> list[str]:
+        return [str(results / name / file) for name in names]
+
+    used = sorted({path.parent.name for path in results.glob("*/index.parquet")})
+    previews = [str(path) for name in experiments for path in sorted(results.glob(f"{name}/previews/*"))]
+    options = {
+        "experiments": [json.dumps(experiments)],
+        "index": of(used, "index.parquet"),
+        "quarantine": of(used, "quarantine.parquet"),
+        "summaries": of(sources, "summary"),
+        "metrics": of(experiments, "metrics.json"),
+        "splits": of(experiments, "splits.parquet"),
+        "figures": of(experiments, "figures"),
+        "previews": previews,
+        "shown": [str(results / name / "videos" / source) for name in experiments for source in videos],
+        "output": [str(output)],
+    }
+    return [text for name, values in options.items() for text in (f"--{name}", *values)]
 
 
 def edit_code(path: str, old: str, new: str):

@@ -344,7 +344,7 @@ def test_the_command_ends_with_one_line(tmp_path):
         sys.executable,
         "-m",
         INDEX,
-        "--config",
+        "--source",
         config,
         "--seed",
         "1",

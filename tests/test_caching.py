@@ -106,7 +106,7 @@ EDITS = {
     "comments and formatting of every module": (format_everything, ()),
     "a docstring": (edit_code("systems/_removal/maps.py", '"""', '"""Words. '), ()),
     "a stage's own function": (
-        edit_code("stages/removal/score_outputs.py", "import argparse", "import argparse\nimport string"),
+        edit_code("stages/removal/score_outputs.py", "import numpy", "import string\n\nimport numpy"),
         ("score_outputs/*",),
     ),
     "a module that one stage imports indirectly": (
@@ -136,7 +136,7 @@ EDITS = {
     "a deleted picture": (remove("photos/portrait_01.png"), ("index_source/photos/00001",)),
     "a file that is no picture": (write("photos/notes.txt", "words"), ("index_source/photos/00000",)),
     "newer times of all pictures": (touch_all_pictures, ()),
-    "the lock file": (write("envs/requirements.lock", "other==1\n"), ("index_source/*",)),
+    "the lock file": (write("envs/requirements.lock", "other==1\n"), ("index_source/*", "fetch_weights/*")),
     "shard_size": (edit_config("shard_size", 10), ("index_source/photos/*",)),
 }
 REVERTED = (
@@ -181,7 +181,7 @@ def test_an_edit_that_is_reverted_after_a_run_reruns_the_same_jobs_again(project
 
 def test_a_job_that_makes_the_same_files_again_reruns_nothing_once_it_has_run(project):
     """Snakemake plans before it knows; after the edited stage alone has run, contents decide."""
-    edit_code("stages/sources/index_source.py", "import argparse", "import argparse\nimport string")(project)
+    edit_code("stages/sources/index_source.py", "import sys", "import string\nimport sys")(project)
     indexes = [f"results/photos/index/{shard:05d}.parquet" for shard in range(2)]
     assert project.run(*indexes, "results/given/index/00000.parquet").returncode == 0
     assert project.jobs() == {}

@@ -361,7 +361,8 @@ def test_a_file_that_cannot_be_used_ends_the_stage_with_one_line(tmp_path, case)
     source = made.write(tmp_path / "coco")
     file = tmp_path / "coco/annotations/instances_val2017.json"
     file.write_bytes(damage(file.read_bytes()))
-    command = [sys.executable, "-m", "workflow_scripts.stages.objects.split_annotations", str(file), "--shards", "1"]
+    command = [sys.executable, "-m", "workflow_scripts.stages.objects.split_annotations"]
+    command += ["--annotations", str(file), "--shards", "1"]
     run = subprocess.run(
         [*command, "--output", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -405,6 +406,7 @@ def test_a_real_run_gives_landmarks_and_objects_and_an_added_picture_redoes_its_
     later = (pictures / made.names[6]).rename(tmp_path / "later.jpg")
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     source = {"type": "coco", "path": "coco", "set": "val2017", "faces": {"detector": "dlib_hog"}}
+    source["needs"] = ["crops", "objects", "captions"]
     config |= {"sources": {"coco": source}, "shard_size": 4, "experiments": {}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     targets = [

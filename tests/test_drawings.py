@@ -279,7 +279,7 @@ def write_clip_of(folder: Path, frames: np.ndarray, step: float = 0.04, shots=No
 def draw(folder: Path, paths: tuple[Path, Path], *further: object, config: str = "{}") -> tuple[Shard, list]:
     """Run the stage by its command; return the drawings and the rows set aside."""
     output, lost = folder / "drawings.arrow", folder / "lost.parquet"
-    arguments = ["--config", config, "--index", paths[0], "--crops", paths[1], *further]
+    arguments = ["--drawing", config, "--index", paths[0], "--crops", paths[1], *further]
     draw_landmarks.main([*map(str, arguments), "--output", str(output), "--quarantine", str(lost)])
     return Shard(output), list(read_table(lost).itertuples())
 

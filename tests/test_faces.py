@@ -300,7 +300,7 @@ def test_the_occluded_picture_of_a_pair_is_cropped_like_the_clean_one(astronaut,
 
 def test_the_commands_run(folder, tmp_path):
     config = FolderSource(type="folder", path=str(folder), faces=HOG).model_dump_json()
-    common = ["--config", config, "--index", folder / "index.parquet", "--quarantine", tmp_path / "q.parquet"]
+    common = ["--source", config, "--index", folder / "index.parquet", "--quarantine", tmp_path / "q.parquet"]
     find = [*common, "--model", landmark_weights(), "--output", tmp_path / "l.parquet"]
     crop = [*common, "--landmarks", tmp_path / "l.parquet", "--output", tmp_path / "c.arrow"]
     for stage, arguments in {"find_landmarks": find, "crop_faces": crop}.items():

@@ -26,9 +26,8 @@ from workflow_scripts.config.sources import (
     VideoSource,
 )
 from workflow_scripts.core.fingerprints import LIMIT, MIRROR, find_near, fingerprint
-from workflow_scripts.core.merge_tables import merge_tables
 from workflow_scripts.core.shards import Shard
-from workflow_scripts.core.tables import LANDMARKS, read_table, write_table
+from workflow_scripts.core.tables import LANDMARKS, merge_tables, read_table, write_table
 from workflow_scripts.sources._reader import PictureReader
 from workflow_scripts.stages.experiments.assign_splits import assign_splits
 from workflow_scripts.stages.faces.crop_faces import crop_faces
@@ -102,7 +101,7 @@ def make_coco(root: Path) -> BaseSource:
 
 
 def make_sample(root: Path) -> BaseSource:
-    fetch_sample(Path("results/sample/raw/manifest.json"))
+    fetch_sample(Path("results/sample/raw"), Path("results/sample/raw/manifest.json"))
     return SampleSource(type="sample", crop={"size": 32, "frame": "whole"})
 
 
@@ -173,7 +172,8 @@ def test_nothing_is_in_two_splits(tmp_path, monkeypatch, kind):
     outputs = [tmp_path / name for name in ("splits.parquet", "training.parquet", "lost.parquet")]
     crops = [tmp_path / f"results/{name}/crops/00000.arrow" for name in ("main", "copies")]
     sources = {"main": source, "copies": copies}
-    assign_splits(BaseExperiment(system="unmask", **used), sources, 1, tmp_path / "results", crops, *outputs)
+    index, lost = ([tmp_path / f"results/{n}/{file}.parquet" for n in sources] for file in ("index", "quarantine"))
+    assign_splits(BaseExperiment(system="unmask", **used), sources, 1, index, lost, crops, *outputs)
 
     splits, lost = read_table(outputs[0]), read_table(outputs[2]).set_index("item")["reason"]
     everything = {(path.parent.parent.name, item) for path in crops for item in Shard(path).items}

@@ -124,7 +124,7 @@ def test_without_records_of_the_run_nothing_can_be_said(project):
 def test_explain_tells_the_way_from_the_pictures_to_a_score(project):
     _, said = verify(project, "explain", "results/unmask/metrics.json")
     order = (
-        "by summarize_metrics unmask (python -m",
+        "by summarize_scores unmask (python -m",
         "by score_outputs unmask/photos/00000",
         "by crop_faces photos/00000",
     )
@@ -138,7 +138,7 @@ def test_explain_tells_the_way_from_the_pictures_to_a_score(project):
 
 SPLITS = "results/unmask/splits.parquet"
 CAUSES = {
-    "setting": (edit_config("experiments.unmask.score_train", 4), "setting config.score_train: 3 -> 4"),
+    "setting": (edit_config("experiments.unmask.score_train", 4), "setting experiment.score_train: 3 -> 4"),
     "code": (edit_code("stages/experiments/assign_splits.py", '"scored", row', '"chosen", row'), "code "),
     "picture": (
         lambda project: (project.root / "photos/portrait_00.png").unlink(),

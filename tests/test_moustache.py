@@ -19,7 +19,7 @@ from workflow_scripts.models.pix2pix import ConditionalDiscriminator, Pix2PixGen
 from workflow_scripts.occluders._apply import apply_occluder, fit_reason
 from workflow_scripts.occluders._config import Fit, Occluders
 from workflow_scripts.occluders._moustache import COVERS
-from workflow_scripts.occluders._pictures import read_pictures
+from workflow_scripts.occluders._pictures import list_pictures, read_pictures
 from workflow_scripts.stages.experiments import train_network
 from workflow_scripts.stages.removal import edit_faces, export_pairs, predict_maps
 from workflow_scripts.stages.removal.make_pairs import make_pairs
@@ -146,7 +146,7 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
 def test_a_users_picture_is_put_on(face, tmp_path):
     write_picture(tmp_path / "bar.png", moustache_picture())
-    pictures = read_pictures(tmp_path)
+    pictures = read_pictures(list_pictures(tmp_path))
     assert pictures[0].shape == (20, 100, 4)  # cut to what shows
     result = draw(*face, "moustache_picture", 0, "plain", pictures=pictures)
     red, green, blue = result.image[result.coverage > 250].astype(int).mean(0)
@@ -172,7 +172,7 @@ def test_a_users_bad_picture_is_named_in_one_line(tmp_path, fault):
     elif fault in BAD_PICTURES:
         write_picture(tmp_path / "own.png", BAD_PICTURES[fault])
     with pytest.raises(UserError, match=fault) as refused:
-        read_pictures(tmp_path)
+        read_pictures(list_pictures(tmp_path))
     assert "\n" not in str(refused.value)
 
 
@@ -299,10 +299,12 @@ def test_a_tiny_training_from_pairs_to_outputs(project):
     pairs = project / "pairs/faces/00000.arrow"
     for network in ("map", "edit"):
         train_network.main([
-            *("--config", json.dumps(experiment), "--system", "moustache", "--network", network, "--seed", "1"),
-            *("--splits", str(project / "splits.parquet"), "--code", "c", "--lock", "l", "--shards", str(pairs)),
+            *("--experiment", json.dumps(experiment), "--network", network, "--seed", "1"),
+            *("--splits", str(project / "splits.parquet"), "--code", "code:c,lock:l", "--shards", str(pairs)),
             *([str(project / "maps/faces/00000.arrow")] if network == "edit" else []),
             *("--output", str(project / f"checkpoints/{network}.safetensors")),
+            *("--sidecar", str(project / f"checkpoints/{network}.json")),
+            *("--sidecar", str(project / f"checkpoints/{network}.json")),
             *("--curves", str(project / f"{network}.parquet"), "--previews", str(project / f"previews/{network}")),
             *("--resume", str(project / f"resume/{network}")),
             *("--live", str(project / f"live/{network}")),

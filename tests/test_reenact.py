@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 import yaml
 from PIL import Image
-from projects import ROOT, Project
+from projects import ROOT, Project, overview_arguments
 from weights import landmark_model, landmark_weights
 
 from workflow_scripts.commands import reenact_video
@@ -24,8 +24,10 @@ from workflow_scripts.core.tables import FACE_SHAPE, INDEX, QUARANTINE, SPLITS, 
 from workflow_scripts.metrics.frames import find_points, flicker, landmark_error, nearest_face
 from workflow_scripts.reporting import films
 from workflow_scripts.sources._decoding import VideoReader
-from workflow_scripts.stages.reenactment import draw_frame_figures, score_frames, summarize_frames, write_videos
+from workflow_scripts.stages.experiments import draw_figures, summarize_scores
+from workflow_scripts.stages.reenactment import score_frames, write_videos
 from workflow_scripts.stages.reporting import write_overview
+from workflow_scripts.systems._reenactment.report import find_videos
 from workflow_scripts.systems.reenact.config import Experiment
 from workflow_scripts.systems.reenact.networks import build_network
 from workflow_scripts.training.checkpoint import save_checkpoint
@@ -113,11 +115,13 @@ def results(tmp_path_factory, face) -> Path:
         times = TIMES if source == "man" else 0.04 * np.arange(len(own))
         films.write_mp4(clip, [(time, picture) for time, (picture, _) in zip(times, frames, strict=True)])
     sources = ("man", "woman")
-    summarize_frames.main(
+    summarize_scores.main(
         [
+            "--experiment",
+            json.dumps({"system": "reenact"}),
             "--metrics",
             *(str(home / "metrics" / source / "00000.parquet") for source in sources),
-            "--drawings",
+            "--shards",
             *(str(home / "drawings" / source / "00000.arrow") for source in sources),
             "--quarantine",
             *(str(path) for path in sorted((home / "quarantine").rglob("*.parquet"))),
@@ -133,8 +137,8 @@ def film(results: Path, source: str, folder: Path, **video) -> Path:
     """Write a source's videos; return their folder."""
     home = results / "reenact"
     write_videos.main(
-        [f"--video={json.dumps(video)}", f"--source={source}", f"--splits={home / 'splits.parquet'}"]
-        + [f"--config={json.dumps({'type': 'video', 'path': str(results.parent / source)})}"]
+        [f"--video={json.dumps(video)}", f"--name={source}", f"--splits={home / 'splits.parquet'}"]
+        + [f"--source={json.dumps({'type': 'video', 'path': str(results.parent / source)})}"]
         + [f"--index={results / source / 'index/00000.parquet'}"]
         + [f"--{kind}={home / kind / source / '00000.arrow'}" for kind in ("drawings", "driven")]
         + [f"--output={folder / source}", f"--digests={folder / source}.json"]
@@ -290,17 +294,16 @@ def test_figures_and_page_show_the_videos_and_are_marked(results, tmp_path):
     write_table(home / "curves/render.parquet", curves)
     (home / "previews/render").mkdir(parents=True)
     config = {"system": "reenact", "train": ["woman"], "test": ["woman"], "apply": ["man"], "gallery": 2}
-    draw_frame_figures.main(
+    draw_figures.main(
         [
-            f"--config={json.dumps(config)}",
+            f"--experiment={json.dumps(config)}",
             f"--metrics={home / 'metrics.parquet'}",
             f"--curves={home / 'curves/render.parquet'}",
             f"--output={home / 'figures'}",
             "--index",
             *(str(results / source / "index.parquet") for source in ("man", "woman")),
-            "--drawings",
+            "--shards",
             *map(str, sorted((home / "drawings").rglob("*.arrow"))),
-            "--driven",
             *map(str, sorted((home / "driven").rglob("*.arrow"))),
             f"--digests={home / 'figures.json'}",
         ]
@@ -312,7 +315,7 @@ def test_figures_and_page_show_the_videos_and_are_marked(results, tmp_path):
     for source in ("man", "woman"):
         film(results, source, home / "videos")
     page = tmp_path / "overview.html"
-    write_overview.main([f"--config={json.dumps({'reenact': config})}", f"--folder={results}", f"--output={page}"])
+    write_overview.main(overview_arguments(results, {"reenact": config}, [], page, ["man", "woman"]))
     text = page.read_text()
     assert text.count("data:video/mp4;base64,") == 2 and "pictures only" in text and "100.00 dB" in text
 
@@ -320,7 +323,7 @@ def test_figures_and_page_show_the_videos_and_are_marked(results, tmp_path):
 def test_a_large_video_is_shown_by_a_small_copy(results, tmp_path, monkeypatch):
     monkeypatch.setattr(write_videos, "PAGE_BYTES", 1000)
     folder = film(results, "man", tmp_path / "videos")
-    (found,) = write_overview.find_videos(tmp_path / "videos")
+    (found,) = find_videos(folder)
     assert found["page"] == folder / "clip_page.mp4" and found["shortened"] and found["whole"] == "clip.mp4"
     assert frames_of(found["page"])[0][1].shape == (128, 384, 3)
     assert_marked(found["page"])
@@ -334,8 +337,8 @@ def test_the_configuration_of_make_run_plans_every_stage(tmp_path, astronaut):
     project.configure(config)
     stages = project.planned()
     assert stages["draw_landmarks"] == stages["drive_faces"] == stages["score_frames"] == stages["write_videos"] == 2
-    assert stages["summarize_frames"] == stages["draw_frame_figures"] == stages["train_network"] == 1
-    assert not {"make_pairs", "predict_maps", "summarize_metrics", "draw_figures"} & set(stages)
+    assert stages["summarize_scores"] == stages["draw_figures"] == stages["train_network"] == 1
+    assert not {"make_pairs", "predict_maps", "edit_faces", "score_outputs"} & set(stages)
 
 
 # One command
@@ -348,7 +351,7 @@ def checkpoint(tmp_path_factory, face) -> Path:
     render = {"halvings": 5, "channels": 4, "max_channels": 8, "perceptual": "none"}
     config = Experiment(system="reenact", render=render)
     description = {"system": "reenact", "network": "render", "config": config.model_dump(mode="json"), "size": 64}
-    save_checkpoint(folder / "render.safetensors", build_network("render", config), description)
+    save_checkpoint(folder / "render.safetensors", folder / "render.json", build_network("render", config), description)
     shape = face[1] / 4
     write_table(
         folder / "face_shape.parquet",

@@ -88,9 +88,11 @@ def shards(tmp_path_factory) -> Path:
 def train(shards: Path, out: Path, *options: str, loop=LOOP, **keys) -> Path:
     experiment = {"system": "reenact", "train": ["target"], "render": SMALL | {"training": LOOP | loop} | keys}
     train_network.main([
-        *("--config", json.dumps(experiment), "--system", "reenact", "--network", "render", "--seed", "1"),
-        *("--splits", str(shards / "training.parquet"), "--code", "c", "--lock", "l"),
+        *("--experiment", json.dumps(experiment), "--network", "render", "--seed", "1"),
+        *("--splits", str(shards / "training.parquet"), "--code", "code:c,lock:l"),
         *("--shards", str(shards / "drawings/target/00000.arrow"), "--output", str(out / "render.safetensors")),
+        *("--sidecar", str(out / "render.json")),
+        *("--sidecar", str(out / "render.json")),
         *("--curves", str(out / "curves.parquet"), "--previews", str(out / "previews")),
         *("--resume", str(out / "resume"), "--live", str(out / "live")),
         *options,
@@ -107,7 +109,8 @@ def trained(shards, tmp_path_factory) -> dict[bool, Path]:
 
 def drive(shards: Path, checkpoint: Path, output: Path, inference: str = "deterministic", seed: int = 1) -> np.ndarray:
     drive_faces.main([
-        *("--config", json.dumps({"system": "reenact", "inference": inference}), "--source", "driver"),
+        *("--experiment", json.dumps({"system": "reenact", "inference": inference}), "--source", "driver"),
+        *("--threads", "1", "--gpus", "0"),
         *("--seed", str(seed), "--checkpoint", str(checkpoint), "--output", str(output)),
         *("--drawings", str(shards / "drawings/driver/00000.arrow")),
     ])  # fmt: skip

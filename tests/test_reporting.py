@@ -9,14 +9,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image
+from projects import overview_arguments
 
 from workflow_scripts.core.shards import write_shard
 from workflow_scripts.core.tables import INDEX, LANDMARKS, QUARANTINE, SPLITS, Quarantine, read_table, write_table
 from workflow_scripts.metrics.pictures import PSNR_CEILING
 from workflow_scripts.reporting.galleries import choose_by_rank, gallery_size
-from workflow_scripts.stages.removal import draw_figures, score_outputs, summarize_metrics
-from workflow_scripts.stages.removal.draw_figures import GALLERY
+from workflow_scripts.stages.experiments import draw_figures, summarize_scores
+from workflow_scripts.stages.removal import score_outputs
 from workflow_scripts.stages.reporting import summarize_source, write_overview
+from workflow_scripts.systems._removal.figures import GALLERY
 
 SIDE = 64
 PICTURE, PLANE = (np.uint8, (SIDE, SIDE, 3)), (np.uint8, (SIDE, SIDE))
@@ -122,9 +124,9 @@ def results(astronaut, tmp_path_factory):
         )
     lost = [str(path) for path in sorted((home / "quarantine").rglob("*.parquet"))]
     tables = {name: str(home / file) for name, file in TABLES.items()}
-    summarize_metrics.main(
-        ["--config", json.dumps(CONFIG), "--metrics", *shards["metrics"], "--pairs", *shards["pairs"]]
-        + ["--outputs", *shards["outputs"], "--quarantine", *lost]
+    summarize_scores.main(
+        ["--experiment", json.dumps(CONFIG), "--metrics", *shards["metrics"]]
+        + ["--shards", *shards["pairs"], *shards["outputs"], "--quarantine", *lost]
         + [text for name, path in tables.items() for text in (f"--{name}", path)]
     )
     draw(home, shards, home / "figures")
@@ -172,35 +174,32 @@ def write_inputs(root, home, source, rows):
 
 
 def draw(home, shards, folder):
-    draw_figures.main(
-        [
-            "--config",
-            json.dumps(CONFIG),
-            "--metrics",
-            str(home / "metrics.parquet"),
-            "--curves",
-            str(home / "curves/map.parquet"),
-        ]
-        + [text for kind in ("pairs", "maps", "outputs") for text in (f"--{kind}", *shards[kind])]
-        + ["--output", str(folder), "--digests", str(folder.with_suffix(".json"))]
-    )
+    inputs = {
+        "experiment": json.dumps(CONFIG),
+        "metrics": home / "metrics.parquet",
+        "curves": home / "curves/map.parquet",
+    }
+    inputs |= {"experiment": json.dumps(CONFIG), "output": folder, "digests": folder.with_suffix(".json")}
+    drawn = [path for kind in ("pairs", "maps", "outputs") for path in shards[kind]]
+    draw_figures.main([*(f"--{name}={value}" for name, value in inputs.items()), "--shards", *drawn])
 
 
 def summarize(home):
     """Write the summary of a source that has crops, but no pictures of its own."""
     write_table(home / "landmarks/00000.parquet", [], LANDMARKS)
     config = json.dumps({"type": "folder", "path": str(home)})
-    arguments = {"config": config, "name": home.name, "output": home / "summary", "digests": home / "summary.json"}
+    arguments = {"source": config, "name": home.name, "output": home / "summary", "digests": home / "summary.json"}
     arguments |= {name: home / f"{name}.parquet" for name in ("index", "quarantine")}
     arguments |= {"landmarks": home / "landmarks/00000.parquet", "crops": home / "crops/00000.arrow"}
-    summarize_source.main([f"--{name}={value}" for name, value in arguments.items()])
+    stages = ["--stages", "index_source", "find_landmarks", "crop_faces"]
+    summarize_source.main([f"--{name}={value}" for name, value in arguments.items()] + stages)
 
 
 def page(root):
     """Write the overview and return its text."""
     output = root / "overview.html"
     config = json.dumps({"small": CONFIG})
-    write_overview.main(["--config", config, "--sources", *SOURCES, f"--folder={root}", f"--output={output}"])
+    write_overview.main(overview_arguments(root, json.loads(config), SOURCES, output))
     return output.read_text(encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ from workflow_scripts.config.sources import CelebaSource, FolderSource, PairsSou
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.core.wheels import Wheel, fetch_wheel
-from workflow_scripts.sources._contents import listing_digest, write_record
+from workflow_scripts.sources._contents import listing_digest, write_contents
 from workflow_scripts.sources._decoding import VideoReader, choose_frames
 from workflow_scripts.sources._pictures import BadPicture
 from workflow_scripts.sources._reader import PictureReader
@@ -330,7 +330,7 @@ def shard_digests(source, shards: int, records: Path, note: bool = False) -> lis
     digests = [listing_digest(part, records / f"{shard}.json") for shard, part in enumerate(parts)]
     if note:
         for shard, part in enumerate(parts):
-            write_record(records / f"{shard}.json", digests[shard], part)
+            write_contents(records / f"{shard}.json", digests[shard], part)
     return digests
 
 
@@ -409,7 +409,7 @@ def test_listing_imports_nothing_heavy(tmp_path):
         archive.add(tmp_path / NAMES[0], NAMES[0])
     code = (
         "import sys; from pathlib import Path; from workflow_scripts import sources\n"
-        "from workflow_scripts.sources.contents import listing_digest; from workflow_scripts.config import *\n"
+        "from workflow_scripts.sources._contents import listing_digest; from workflow_scripts.config.sources import *\n"
         "for source in (FolderSource(type='folder', path=sys.argv[1]), CelebaSource(type='celeba', path=sys.argv[1]),\n"
         "    PairsSource(type='pairs', clean=sys.argv[1], occluded=sys.argv[1]), SampleSource(type='sample'),\n"
         "    VideoSource(type='video', path=sys.argv[1]),\n"
@@ -532,7 +532,7 @@ def test_a_subset_is_a_stable_choice_by_name(tmp_path):
 
 
 def test_the_sample_is_fetched_whole_and_each_person_has_one_split(tmp_path, monkeypatch):
-    fetch_sample.fetch_sample(tmp_path / "results/sample/raw/manifest.json")
+    fetch_sample.fetch_sample(tmp_path / "results/sample/raw", tmp_path / "results/sample/raw/manifest.json")
     monkeypatch.chdir(tmp_path)
     rows, rejected = index(SampleSource(type="sample"), tmp_path)
     assert rejected == [] and {row["file"] for row in rows} == {piece.file for piece in PIECES}

@@ -45,7 +45,8 @@ def splits(folder: Path, used: dict[str, list[str]], score_train: int = 1):
     sources = {name: SOURCES[name] for names in used.values() for name in names}
     tables = (folder / name for name in ("splits.parquet", "training.parquet", "lost.parquet"))
     crops = [folder / name / "crops/0.arrow" for name in sources]
-    assign_splits(experiment, sources, 1, folder, crops, *tables)
+    index, lost = ([folder / name / f"{file}.parquet" for name in sources] for file in ("index", "quarantine"))
+    assign_splits(experiment, sources, 1, index, lost, crops, *tables)
     table = read_table(folder / "splits.parquet")
     rows = {f"{row.source}/{row.item}": row for row in table.itertuples()}
     return rows, {row.item: row.reason for row in read_table(folder / "lost.parquet").itertuples()}

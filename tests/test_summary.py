@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from projects import overview_arguments
 from weights import landmark_weights
 
 from workflow_scripts.config.sources import FolderSource
-from workflow_scripts.core.merge_tables import merge_tables
-from workflow_scripts.core.tables import INDEX, LANDMARKS, Quarantine, read_table, write_table
+from workflow_scripts.core.tables import INDEX, LANDMARKS, Quarantine, merge_tables, read_table, write_table
 from workflow_scripts.faces.pose import HEAD, head_roll, head_yaw
 from workflow_scripts.reporting.style import shorten, text_font
 from workflow_scripts.stages.faces.crop_faces import crop_faces
@@ -40,7 +40,8 @@ class Made:
     def summarize(self, output: Path) -> dict:
         """Run the stage by its command line and return the numbers."""
         summarize_source.main(
-            ["--config", self.config, "--name", self.home.name, "--output", str(output), "--digests", f"{output}.json"]
+            ["--source", self.config, "--name", self.home.name, "--output", str(output), "--digests", f"{output}.json"]
+            + ["--stages", "index_source", "find_landmarks", "crop_faces"]
             + [f"--{name}={self.home / name}.parquet" for name in ("index", "quarantine")]
             + ["--landmarks", *map(str, sorted((self.home / "landmarks").iterdir()))]
             + ["--crops", *map(str, sorted((self.home / "crops").iterdir()))]
@@ -212,7 +213,7 @@ def test_an_empty_source_has_a_summary(made, tmp_path):
 def page(results: Path, sources: list[str]) -> str:
     """Write the overview of sources without any experiment and return it."""
     output = results / "overview.html"
-    write_overview.main(["--config={}", "--sources", *sources, f"--folder={results}", f"--output={output}"])
+    write_overview.main(overview_arguments(results, {}, sources, output))
     return output.read_text(encoding="utf-8")
 
 

@@ -87,10 +87,12 @@ def astronaut_module() -> np.ndarray:
 def arguments(shards: Path, out: Path, network: str, config: dict) -> list[str]:
     experiment = {"system": "unmask", "train": ["astronaut"], "test": ["astronaut"], network: config}
     return [
-        *("--config", json.dumps(experiment), "--system", "unmask", "--network", network, "--seed", "1"),
-        *("--splits", str(shards / "splits.parquet"), "--code", "digest", "--lock", "digest"),
+        *("--experiment", json.dumps(experiment), "--network", network, "--seed", "1"),
+        *("--splits", str(shards / "splits.parquet"), "--code", "code:digest,lock:digest"),
         *("--shards", *map(str, sorted(shards.glob("*/*/*.arrow")))),
         *("--output", str(out / "checkpoints" / f"{network}.safetensors")),
+        *("--sidecar", str(out / "checkpoints" / f"{network}.json")),
+        *("--sidecar", str(out / "checkpoints" / f"{network}.json")),
         *(
             "--curves",
             str(out / "curves.parquet"),

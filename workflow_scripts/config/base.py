@@ -4,7 +4,7 @@ Only light modules are imported by this package: the Snakefile loads it at every
 """
 
 import json
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -34,6 +34,15 @@ class Model(BaseModel):
             for name, value in given.items()
             if isinstance(defaults.get(name), Model) and isinstance(value, dict)
         }
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the group of keys that a JSON text holds.
+
+        Raises:
+            ValueError: it holds something else.
+        """
+        return cls.model_validate_json(text)
 
     def canonical(self) -> str:
         """Return the values, defaults included, as one canonical JSON string: equal settings give equal text."""

@@ -1,12 +1,15 @@
-"""Keys of `experiments` that every system has.
+"""Keys of `experiments` that every system has, and what a system's class tells the shared rules.
 
-A system adds its own in `systems/{name}/config.py`, as a class `Experiment` derived from `BaseExperiment`.
+A system adds its own keys in `systems/{name}/config.py`, as a class `Experiment` derived from `BaseExperiment`; what
+systems of one family share is in `systems/_{family}/`.
 """
 
-import importlib
+import json
 import pkgutil
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -17,7 +20,33 @@ SYSTEMS = Path(__file__).parents[1] / "systems"
 
 
 class BaseExperiment(Model):
-    """Keys that every experiment has."""
+    """Keys that every experiment has.
+
+    The class of each system, or of its family, also says what the shared rules must know. Kinds of shards are folders
+    of `results/{experiment}/`, with a file for each shard of each source.
+
+    Attributes:
+        family: its rules are `rules/{family}.smk`, their stages `stages/{family}/`, what its systems share
+            `systems/_{family}/`.
+        needs: what must be made of its sources before, keys of `config.sources.NEEDS`.
+        item_kind: the kind of shards that holds its items, one row or more for each.
+        item_stage: the stage that makes them, which may quarantine items.
+        summarized_kinds: the kinds of shards that its summary is made of, beside the table of scores.
+        summarized_keys: the keys that its summary depends on.
+        drawn_kinds: the kinds of shards that its figures show.
+        drawn_keys: the keys that its figures depend on.
+        drawn_with_index: whether its figures also need the whole index of each source.
+    """
+
+    family: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]]
+    item_kind: ClassVar[str]
+    item_stage: ClassVar[str]
+    summarized_kinds: ClassVar[tuple[str, ...]]
+    summarized_keys: ClassVar[tuple[str, ...]] = ()
+    drawn_kinds: ClassVar[tuple[str, ...]]
+    drawn_keys: ClassVar[tuple[str, ...]] = ("gallery", "train", "test", "apply")
+    drawn_with_index: ClassVar[bool] = False
 
     system: str
     train: list[str] = Field([], description="sources whose `train` items are trained on and `val` items watched")
@@ -37,7 +66,7 @@ class BaseExperiment(Model):
         raise NotImplementedError
 
     def kinds_of(self, network: str) -> tuple[str, ...]:
-        """Return the kinds of shards that a network is trained on: folders of `results/{experiment}/`."""
+        """Return the kinds of shards that a network is trained on."""
         raise NotImplementedError
 
     def keys_of(self, network: str) -> tuple[str, ...]:
@@ -48,18 +77,53 @@ class BaseExperiment(Model):
         """Return the names of the pretrained networks that a network's training needs."""
         return ()
 
+    @property
+    def summary_weights(self) -> tuple[str, ...]:
+        """Names of the pretrained networks that its summary needs."""
+        return ()
+
+    @property
+    def shown_folders(self) -> tuple[str, ...]:
+        """Folders of `results/{experiment}/`, beside figures and previews, that the page shows.
+
+        Each has a file of digests of the same name beside it, `{folder}.json`.
+        """
+        return ()
+
+    @property
+    def used_sources(self) -> list[str]:
+        """The sources that it trains or tests on, then those it is applied to."""
+        return list(dict.fromkeys([*self.train, *self.test, *self.apply]))
+
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
         """Raise `ValueError` for keys that are each valid but impossible together; `where` names the experiment."""
+
+    def check_files(self) -> None:
+        """Raise `UserError` for files of the user that cannot be used; called once, before anything runs."""
+
+    @classmethod
+    def parse(cls, text: str) -> "BaseExperiment":
+        """Return the experiment, of the system that it names, that a JSON text holds.
+
+        Raises:
+            ValueError: it holds something else.
+        """
+        values = json.loads(text)
+        system = values.get("system") if isinstance(values, dict) else None
+        if system not in system_names():
+            raise ValueError(f"no system {system!r}; known: {', '.join(system_names())}")
+        return experiment_type(system).model_validate_json(text)
 
     def slice(self, *keys: str) -> str:
         """Return only `keys` as canonical JSON: what one stage depends on; everything else is left at its default."""
         return canonical_json(self, {"system", *keys})
 
 
-def experiment_types() -> tuple[type[BaseExperiment], ...]:
-    """Return the experiment models of all systems: the class `Experiment` of each `systems/{name}/config.py`.
+def system_names() -> list[str]:
+    """Return the names of all systems: the folders of `systems/`; one with `_` in front is a family's shared code."""
+    return sorted(m.name for m in pkgutil.iter_modules([str(SYSTEMS)]) if m.ispkg and not m.name.startswith("_"))
 
-    A name with `_` in front is shared code.
-    """
-    names = sorted(m.name for m in pkgutil.iter_modules([str(SYSTEMS)]) if m.ispkg and not m.name.startswith("_"))
-    return tuple(importlib.import_module(f"workflow_scripts.systems.{name}.config").Experiment for name in names)
+
+def experiment_type(system: str) -> type[BaseExperiment]:
+    """Return the experiment model of a system: the class `Experiment` of its `config.py`."""
+    return import_module(f"workflow_scripts.systems.{system}.config").Experiment

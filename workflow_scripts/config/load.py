@@ -8,14 +8,14 @@ import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from workflow_scripts.config.base import NAME, Model
-from workflow_scripts.config.experiments import experiment_types
-from workflow_scripts.config.sources import PairsSource, Source, Weights
+from workflow_scripts.config.experiments import experiment_type, system_names
+from workflow_scripts.config.sources import NEEDS, PairsSource, Source, Weights
 from workflow_scripts.core.cli import UserError
 
 # Folders of results/ that are no source and no experiment.
 RESERVED = ("logs", "benchmarks", "records", "weights", "report")
 Name = Annotated[str, Field(pattern=NAME)]
-Experiment = Annotated[Union[experiment_types()], Field(discriminator="system")]  # noqa: UP007 (the types are found at run time)
+Experiment = Annotated[Union[tuple(map(experiment_type, system_names()))], Field(discriminator="system")]  # noqa: UP007 (the types are found at run time)
 
 
 class Config(Model):
@@ -35,10 +35,19 @@ class Config(Model):
             if name in RESERVED or (name in self.sources and name in self.experiments):
                 raise ValueError(f"the name {name!r} is taken; rename it, for example `{name}_1:`")
         for name, source in self.sources.items():
+            self._check_needs(name, source)
             self._check_faces(f"sources.{name}.faces", source)
         for name, experiment in self.experiments.items():
             self._check_experiment(name, experiment)
         return self
+
+    def _check_needs(self, name: str, source) -> None:
+        annotated = {"objects", "captions"} & {*self.needs_of(name)}
+        if annotated and source.type != "coco":
+            raise ValueError(
+                f"sources.{name}: only a source of type coco has {min(annotated)}; leave it out of `needs:`, or use "
+                "another source in the experiment that needs it"
+            )
 
     def _check_faces(self, here: str, source) -> None:
         detector, prior = source.faces.detector, source.faces.prior
@@ -89,14 +98,21 @@ class Config(Model):
                 )
         experiment.check(here, self.sources)
 
-    def used_sources(self, experiment: str) -> list[str]:
-        """Return the sources that an experiment trains or tests on, then those it is applied to."""
-        chosen = self.experiments[experiment]
-        return list(dict.fromkeys([*chosen.train, *chosen.test, *chosen.apply]))
+    def needs_of(self, source: str) -> tuple[str, ...]:
+        """Return what is made of a source beside its index, in the order of `NEEDS`."""
+        users = [experiment for experiment in self.experiments.values() if source in experiment.used_sources]
+        chosen = self.sources[source]
+        own = chosen.needs if chosen.needs is not None else () if users else chosen.made_alone
+        wanted = {*own, *(need for experiment in users for need in experiment.needs)}
+        return tuple(need for need in NEEDS if need in wanted)
+
+    def losing_stages(self, source: str) -> list[str]:
+        """Return the stages that a source's items go through and that may quarantine them, in their order."""
+        return ["index_source", *(stage for need in self.needs_of(source) for stage in NEEDS[need])]
 
     def sources_slice(self, experiment: str) -> str:
         """Return where the sources of an experiment lie, as canonical JSON: name -> source."""
-        slices = (f'"{name}":{self.sources[name].slice()}' for name in self.used_sources(experiment))
+        slices = (f'"{name}":{self.sources[name].slice()}' for name in self.experiments[experiment].used_sources)
         return "{" + ",".join(slices) + "}"
 
 
@@ -160,7 +176,8 @@ def _follow(location: tuple) -> tuple[list[str], type[BaseModel] | None]:
 def _members() -> dict[str, type[BaseModel]]:
     """Return the models of sources by their type and of experiments by their system."""
     sources = get_args(get_args(Source)[0])
-    tagged = [("type", model) for model in sources] + [("system", model) for model in experiment_types()]
+    systems = map(experiment_type, system_names())
+    tagged = [("type", model) for model in sources] + [("system", model) for model in systems]
     return {get_args(model.model_fields[key].annotation)[0]: model for key, model in tagged}
 
 

@@ -1,12 +1,19 @@
 """Keys of `sources`: where the inputs lie, how they are divided, how faces are found and cut out."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, field_validator, model_validator
 
 from workflow_scripts.config.base import Model, canonical_json
 
+# What can be made of a source beside its index -> the stages on the way that may quarantine its items.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "crops": ("find_landmarks", "crop_faces"),
+    "pictures": ("fingerprint_pictures",),
+    "objects": (),
+    "captions": (),
+}
 DETECTOR_WEIGHTS = {"yunet": ("yunet",), "ssd": ("ssd_prototxt", "ssd_caffemodel")}  # keys of `Weights`
 
 
@@ -85,7 +92,13 @@ class Crop(Model):
 
 
 class BaseSource(Model):
-    """Keys that every source has."""
+    """Keys that every source has.
+
+    Attributes:
+        made_alone: what is made of a source of this type that no experiment uses, where `needs` says nothing.
+    """
+
+    made_alone: ClassVar[tuple[str, ...]] = ("crops",)
 
     subset: float = Field(
         1.0,
@@ -93,10 +106,22 @@ class BaseSource(Model):
         le=1,
         description="fraction of the items used, chosen by the hash of their names; the rest is no item",
     )
+    needs: tuple[Literal["crops", "pictures", "objects", "captions"], ...] | None = Field(
+        None,
+        description="what is made of the source beside its index, whether an experiment needs it or not: `crops` "
+        "(landmarks and crops of faces), `pictures` (each one is decoded, and known by its looks), of type `coco` also "
+        "`objects` and `captions`; `[]`: nothing, as for landscapes. null: what experiments need; of a source that "
+        "none uses `[objects, captions]` for `coco`, and `[crops]` for the others",
+    )
     split: Split = Split()
     faces: Faces = Faces()
     crop: Crop = Crop()
     max_pixels: int = Field(100_000_000, ge=1, description="a larger picture is refused before it is decoded")
+
+    @classmethod
+    def parse(cls, text: str) -> "BaseSource":
+        """Return the source, of the type that it names, that a JSON text holds."""
+        return TypeAdapter(Source).validate_json(text)
 
     def slice(self, *keys: str) -> str:
         """Return where the source lies and only `keys` as canonical JSON: what one stage depends on."""
@@ -206,6 +231,8 @@ class SampleVideoSource(ClipSource):
 
 class CocoSource(BaseSource):
     """One set of COCO's pictures, of 2014 or 2017, as officially unpacked, or any data set in COCO's format."""
+
+    made_alone = ("objects", "captions")
 
     type: Literal["coco"]
     path: str = Field(description="the folder that holds `annotations/` and the folders of the pictures")

@@ -65,6 +65,19 @@ def write_json(path: str | Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def sha256_of(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_in(path: Path) -> list[Path]:
+    """Return the files below a folder, sorted, without hidden ones; of a file, the file itself."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+
+
 def write_digests(folder: Path, path: Path) -> None:
     """Write file name -> SHA-256 of the files in a folder: a folder has only a time to tell whether it changed."""
-    write_json(path, {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())})
+    write_json(path, {file.name: sha256_of(file) for file in sorted(folder.iterdir())})

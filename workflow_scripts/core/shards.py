@@ -1,6 +1,6 @@
 """Tensor shards: Arrow IPC files, uncompressed and memory-mapped, read without decoding or copying."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,14 @@ class Shard:
         if name not in self._views:
             self._views[name] = [batch.column(name).to_numpy_ndarray() for batch in self._batches]
         return self._views[name]
+
+
+def paths_by_kind(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Return kind -> paths of shards `…/{kind}/{source}/{shard}.arrow`, in the order given."""
+    kinds: dict[str, list[Path]] = {}
+    for path in paths:
+        kinds.setdefault(path.parent.parent.name, []).append(path)
+    return kinds
 
 
 class ShardedTensors:

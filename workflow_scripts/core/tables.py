@@ -144,6 +144,15 @@ def read_tables(paths: Iterable[str | Path], columns: Sequence[str] | None = Non
     return pd.concat([read_table(path, columns) for path in paths], ignore_index=True)
 
 
+def merge_tables(paths: Iterable[str | Path], output: str | Path) -> None:
+    """Write the rows of tables of one schema to one table, sorted by `item`; rows of one item keep their order."""
+    merged = pa.concat_tables(pq.read_table(path) for path in paths)
+    merged = merged.append_column("order", pa.array(range(merged.num_rows)))
+    merged = merged.sort_by([("item", "ascending"), ("order", "ascending")]).drop_columns("order")
+    with atomic_path(output) as temporary:
+        pq.write_table(merged, temporary, compression="zstd")
+
+
 class Quarantine:
     """The inputs that one job of a stage could not use, each with its reason.
 

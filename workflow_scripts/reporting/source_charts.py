@@ -110,7 +110,7 @@ def draw_faces(per_picture: Counter, detectors: Mapping[str, int], path: Path) -
     save_chart(figure, path)
 
 
-def draw_scores(scores: Mapping[str, np.ndarray], path: Path) -> None:
+def draw_detector_scores(scores: Mapping[str, np.ndarray], path: Path) -> None:
     """Draw the distribution of each detector's scores in its own panel: they are not comparable between detectors.
 
     Args:

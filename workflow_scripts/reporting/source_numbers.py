@@ -1,25 +1,25 @@
 """The numbers of one source's summary."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from workflow_scripts.reporting.flow import SourceFlow
 
-STAGES = ("index_source", "find_landmarks", "crop_faces")
 
-
-def count_items(flow: SourceFlow, items: pd.DataFrame, cropped: int) -> dict:
+def item_counts(flow: SourceFlow, items: pd.DataFrame, stages: Sequence[str], cropped: int | None) -> dict:
     """Return the counts of items by stage; `unaccounted` is 0, or a stage has lost items silently.
 
     Args:
         flow: from the index and the quarantine.
         items: the index, columns `file` and `frame`.
-        cropped: items that have a crop.
+        stages: that the items went through and that may have quarantined them, in their order.
+        cropped: items that have a crop; None where no faces were asked for.
     """
     remaining, left = {"found": flow.found}, flow.found
-    for stage in STAGES:
+    for stage in stages:
         left -= flow.lost.get(stage, 0)
         remaining[stage] = left
     return {
@@ -29,7 +29,8 @@ def count_items(flow: SourceFlow, items: pd.DataFrame, cropped: int) -> dict:
         "lost": dict(flow.lost),
         "left_after": remaining,
         "cropped": cropped,
-        "unaccounted": flow.usable - cropped,
+        "usable": flow.usable,
+        "unaccounted": 0 if cropped is None else flow.usable - cropped,
     }
 
 
@@ -47,7 +48,7 @@ def describe_sizes(items: pd.DataFrame) -> dict | None:
     }
 
 
-def describe_faces(per_picture: Counter) -> dict:
+def face_counts(per_picture: Counter) -> dict:
     """Return pictures by their number of faces, and the fractions of all with none and with several."""
     pictures = per_picture.total()
     several = sum(count for number, count in per_picture.items() if number > 1)

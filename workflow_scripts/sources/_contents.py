@@ -18,7 +18,7 @@ def listing_digest(listing: Listing, record: Path) -> str:
 
     Args:
         listing: what the shard lists now.
-        record: what `write_record` wrote when the shard's index was made; it may be absent.
+        record: what `write_contents` wrote when the shard's index was made; it may be absent.
     """
     stamps = _stamps_digest(listing)
     try:
@@ -32,24 +32,24 @@ def listing_digest(listing: Listing, record: Path) -> str:
     if not _is_same(listing, contents):
         return stamps
     with suppress(OSError):  # the note only saves the next look
-        write_text(record, _record(listing, known["digest"], {name: old[2] for name, old in contents.items()}))
+        write_text(record, _note(listing, known["digest"], {name: old[2] for name, old in contents.items()}))
     return known["digest"]
 
 
-def write_record(record: Path, digest: str, listing: Listing) -> None:
+def write_contents(note: Path, digest: str, listing: Listing) -> None:
     """Note the contents of a shard's files.
 
     It must be called before the index is made: a file that changes in between then differs from the note, and is seen.
 
     Args:
-        record: the file to write.
+        note: the file to write.
         digest: what `listing_digest` returned when the index was planned.
         listing: what the shard lists.
     """
-    write_text(record, _record(listing, digest, {file.path: _sha256(file) for file in _files(listing)}))
+    write_text(note, _note(listing, digest, {file.path: _sha256(file) for file in _files(listing)}))
 
 
-def _record(listing: Listing, digest: str, contents: dict[str, str]) -> str:
+def _note(listing: Listing, digest: str, contents: dict[str, str]) -> str:
     """Return two lines of JSON: what every start of the workflow reads, and what it reads when a time has changed."""
     rows: dict[str, list] = {file.path: [file.size, file.stamp, contents[file.path]] for file in _files(listing)}
     rows |= {f"problem {problem.path}": [0, 0, problem.reason] for problem in listing.problems}

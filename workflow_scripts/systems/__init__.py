@@ -1,1 +1,30 @@
-"""The published systems, one folder each."""
+"""The published systems, one folder each, and what systems of one family share, in a folder with `_` in front.
+
+What a system `NAME` of a family `FAMILY` consists of; everything is found by its name:
+
+    systems/NAME/config.py      class `Experiment`: its keys, and what the shared rules ask (`config/experiments.py`)
+    systems/NAME/networks.py    `build_network(network, experiment)`: the untrained network that a checkpoint holds
+    systems/NAME/training.py    `build_system(network, experiment, weights)`: what the training loop asks
+                                (`training/system.py`)
+    systems/_FAMILY/scores.py   `METRICS`, `SCORES`, `SPLITS` and `summarize`: the table of scores and its summary
+    systems/_FAMILY/figures.py  `draw`: what the page shows of an experiment
+    systems/_FAMILY/report.py   `CAPTIONS` of the figures, and `view`: what its templates are given
+    systems/_FAMILY/templates/  `experiment.html.jinja2`, `compared.html.jinja2`: its parts of the page
+    rules/FAMILY.smk            its rules, constrained to the experiments of the family
+    stages/FAMILY/              the stages that they run
+
+The shared rules train the networks, gather the scores and draw the figures of every family.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+
+def system_module(system: str, part: str) -> ModuleType:
+    """Return a module of a system, as `training`."""
+    return import_module(f"workflow_scripts.systems.{system}.{part}")
+
+
+def family_module(family: str, part: str) -> ModuleType:
+    """Return a module that the systems of a family share, as `scores`."""
+    return import_module(f"workflow_scripts.systems._{family}.{part}")

@@ -15,11 +15,12 @@ from workflow_scripts.core.files import atomic_path, write_json
 LIBRARIES = ("torch", "numpy", "safetensors", "pyarrow", "opencv-python-headless")
 
 
-def save_checkpoint(path: Path, network: nn.Module, description: dict) -> None:
+def save_checkpoint(path: Path, sidecar: Path, network: nn.Module, description: dict) -> None:
     """Write a network and its sidecar.
 
     Args:
-        path: `….safetensors`; the sidecar lies beside it as `….json`.
+        path: `….safetensors`.
+        sidecar: `….json`, of the same name beside it.
         network: the network whose weights are saved.
         description: `system`, `network` and `config` (the experiment), by which `load_network` builds the network, and
             what made the weights: seed, digests, steps.
@@ -28,7 +29,7 @@ def save_checkpoint(path: Path, network: nn.Module, description: dict) -> None:
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors))
     libraries = {name: metadata.version(name) for name in LIBRARIES}
-    write_json(path.with_suffix(".json"), description | {"libraries": libraries})
+    write_json(sidecar, description | {"libraries": libraries})
 
 
 def load_network(path: Path, device: torch.device) -> nn.Module:

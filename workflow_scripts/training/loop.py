@@ -24,6 +24,7 @@ from workflow_scripts.core.tables import write_table
 from workflow_scripts.training import state
 from workflow_scripts.training.augmentation import augment
 from workflow_scripts.training.data import Items, epoch_batches, runs_of, to_float
+from workflow_scripts.training.inference import item_seed
 from workflow_scripts.training.live import LiveCurves
 from workflow_scripts.training.previews import save_grid
 from workflow_scripts.training.progress import Progress, stop_signals
@@ -152,7 +153,7 @@ class Trainer:
     def _batch(self, items: Items, positions: Sequence[int]) -> dict[str, Tensor]:
         """Return items as networks see them, without augmentation."""
         batch = to_float(items.gather(positions, self.device))
-        seeds = [stable_hash(self.seed, items.keys[position], "prepare") for position in positions]
+        seeds = [item_seed(self.seed, items.keys[position]) for position in positions]
         return batch | self.system.prepare(batch, seeds)
 
     def _carry_out(self, update: Update) -> None:

@@ -6,22 +6,21 @@ out, and so is one whose picture is nearly the same as a tested one: re-encoded,
 one video are all alike; those are divided by its time blocks alone.
 """
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter
 
 from workflow_scripts.config.experiments import BaseExperiment
-from workflow_scripts.config.sources import BaseSource, Source
+from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli
 from workflow_scripts.core.fingerprints import find_near
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import SPLITS, TRAINING, Quarantine, read_table, write_table
+from workflow_scripts.provenance.stage import Inputs, Output, stage_command
 
 PRIORITY = ("test", "val", "train")  # where a picture or person stands in several, the first keeps it
 
@@ -30,11 +29,12 @@ def assign_splits(
     experiment: BaseExperiment,
     sources: dict[str, BaseSource],
     seed: int,
-    folder: Path,
-    crops: Sequence[Path],
-    output: Path,
-    training: Path,
-    quarantine: Path,
+    index: Inputs,
+    source_quarantine: Inputs,
+    fingerprints: Inputs,
+    output: Output,
+    training: Output,
+    quarantine: Output,
 ) -> None:
     """Write the `splits` table of an experiment.
 
@@ -42,9 +42,11 @@ def assign_splits(
         experiment: its `train`, `test`, `apply` and `score_train` keys are used.
         sources: the configuration of each source that it names.
         seed: of the configuration; decides which training items are scored.
-        folder: `results/`, where each source has `index.parquet` and `quarantine.parquet`.
-        crops: `…/{source}/crops/{shard}.arrow`, all shards of all sources.
-        output: the table: a row for each item that has a crop.
+        index: `{source}/index.parquet` of every source.
+        source_quarantine: `{source}/quarantine.parquet` of every source.
+        fingerprints: `{source}/{kind}/{shard}.arrow` with the fingerprints of the pictures of every source: its crops
+            or, where the experiment needs no faces, what `fingerprint_pictures` made.
+        output: the table: a row for each item that is not in quarantine.
         training: its `train` and `val` rows alone, so that what is tested and applied changes no training.
         quarantine: the items taken out.
 
@@ -52,10 +54,12 @@ def assign_splits(
         UserError: no item is left to train on, to watch or to test on.
     """
     rejected = Quarantine("assign_splits")
+    indexes, lost = ({path.parent.name: path for path in paths} for paths in (index, source_quarantine))
     rows = pd.concat(
-        [_usable_items(folder, name, config, experiment) for name, config in sources.items()], ignore_index=True
+        [_usable_items(indexes[name], lost[name], name, config, experiment) for name, config in sources.items()],
+        ignore_index=True,
     )
-    pictures = Pictures(rows, crops)
+    pictures = Pictures(rows, fingerprints)
     rows, taken_out = _close_leaks(_name_equal_pictures(rows))
     rows, copies = _close_near_leaks(rows, pictures)
     for row in taken_out.itertuples():
@@ -94,15 +98,15 @@ class Pictures:
 
     Args:
         rows: items with `source`, `item`, `file` and `frame`; their index is what they are asked for by.
-        crops: the shards that hold their fingerprints.
+        shards: what holds their fingerprints.
     """
 
-    def __init__(self, rows: pd.DataFrame, crops: Sequence[Path]):
+    def __init__(self, rows: pd.DataFrame, shards: Sequence[Path]):
         places = {
             (source, item): label for label, source, item in zip(rows.index, rows["source"], rows["item"], strict=True)
         }
         self._prints = np.zeros((len(rows), 4), np.uint64)
-        for path in crops:
+        for path in shards:
             shard = Shard(path)
             for row, item in enumerate(shard.items):
                 if (label := places.get((path.parent.parent.name, item))) is not None:
@@ -117,11 +121,13 @@ class Pictures:
         return find_near(prints, other_prints, clips, other_clips)
 
 
-def _usable_items(folder: Path, name: str, config: BaseSource, experiment: BaseExperiment) -> pd.DataFrame:
-    """Return the items of one source that have a crop, with the split that the experiment gives them at first."""
-    index = read_table(folder / name / "index.parquet", ["item", "file", "frame", "sha256", "identity", "split"])
-    lost = read_table(folder / name / "quarantine.parquet", ["item"])["item"]
-    rows = index[~index["item"].isin(set(lost))].assign(source=name)
+def _usable_items(
+    index: Path, quarantine: Path, name: str, config: BaseSource, experiment: BaseExperiment
+) -> pd.DataFrame:
+    """Return the items of one source that are not in quarantine, with the split that the experiment gives them."""
+    items = read_table(index, ["item", "file", "frame", "sha256", "identity", "split"])
+    lost = read_table(quarantine, ["item"])["item"]
+    rows = items[~items["item"].isin(set(lost))].assign(source=name)
     # Names of people can be compared only within one naming: CelebA's numbers, or one folder's file names.
     naming = config.type if config.type in ("celeba", "sample") else os.path.realpath(getattr(config, "path", name))
     rows["identity"] = [None if identity is None else f"{naming}\n{identity}" for identity in rows["identity"]]
@@ -182,23 +188,7 @@ def _scored_training_items(rows: pd.DataFrame, seed: int, count: int) -> pd.Inde
     return rank.sort_values().index[:count]
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    from workflow_scripts.config.load import Experiment
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the experiment as JSON")
-    parser.add_argument("--sources", required=True, help="JSON: name -> source")
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--folder", type=Path, required=True, help="the results folder")
-    parser.add_argument("--crops", type=Path, nargs="+", required=True, help="shards of all sources")
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--training", type=Path, required=True)
-    parser.add_argument("--quarantine", type=Path, required=True)
-    args = parser.parse_args(argv)
-    experiment = TypeAdapter(Experiment).validate_json(args.config)
-    sources = TypeAdapter(dict[str, Source]).validate_json(args.sources)
-    assign_splits(experiment, sources, args.seed, args.folder, args.crops, args.output, args.training, args.quarantine)
+main = stage_command(assign_splits)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
 """Stage: train one network of a system, from tensor shards to a checkpoint with its curves and previews."""
 
-import argparse
-import hashlib
 import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.core import cli
+from workflow_scripts.core.files import sha256_of
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import read_table
+from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
+from workflow_scripts.systems import system_module
 from workflow_scripts.training.checkpoint import save_checkpoint
 from workflow_scripts.training.data import Items
 from workflow_scripts.training.device import choose_device, use_bf16
@@ -27,14 +26,17 @@ def train_network(
     experiment: BaseExperiment,
     network: str,
     seed: int,
-    splits: Path,
-    shards: Sequence[Path],
-    weights: list[Path],
-    output: Path,
-    places: Places,
-    gpus: int,
+    splits: Input,
+    shards: Inputs,
+    output: Output,
+    sidecar: Output,
+    curves: Output,
+    previews: Output,
+    resume: Path,
+    live: Path,
     code: str,
-    lock: str,
+    weights: Inputs = (),
+    gpus: int = 0,
 ) -> None:
     """Train one network and write its checkpoint.
 
@@ -44,12 +46,15 @@ def train_network(
         seed: of the configuration.
         splits: the experiment's training table: `train` items are trained on, `val` items watched.
         shards: `…/{kind}/{source}/{shard}.arrow`, all of every kind that `experiment.kinds_of(network)` names.
+        output: the checkpoint.
+        sidecar: JSON beside the checkpoint: what made it, and how the network is built.
+        curves: table of losses and scores by step.
+        previews: folder of pictures of validation items.
+        resume: folder of the resume state.
+        live: folder of what can be watched while the training runs.
+        code: digests of the stage's code and of the lock file.
         weights: files of pretrained networks; a file's stem is the network's name.
-        output: the checkpoint; its sidecar lies beside it.
-        places: where curves, previews, resume states and live curves go.
         gpus: GPUs that the job was given.
-        code: digest of the stage's code.
-        lock: digest of the pinned libraries.
 
     Raises:
         UserError: no item to train on, weights absent, no device, a loss that is not finite.
@@ -57,7 +62,7 @@ def train_network(
     settings = getattr(experiment, network).training
     device = choose_device(settings.device, gpus, settings.threads)
     torch.manual_seed(stable_hash(seed, network) % 2**63)
-    training = import_module(f"workflow_scripts.systems.{experiment.system}.training")
+    training = system_module(experiment.system, "training")
     system = training.build_system(network, experiment, {path.stem: path for path in weights})
 
     table = read_table(splits, ["source", "item", "split"])
@@ -74,13 +79,13 @@ def train_network(
 
     used = dict.fromkeys([splits, *(path for paths in columns.values() for path in paths), *weights])
     # Named from the experiment's folder on, so that two experiments with the same inputs have equal checkpoints.
-    inputs = {os.path.relpath(path, splits.parent): _digest(path) for path in used}
+    inputs = {os.path.relpath(path, splits.parent): sha256_of(path) for path in used}
     keys = experiment.keys_of(network)
     config = experiment.slice(*keys)
     unchanged = experiment.model_copy(update={network: _without_epochs(getattr(experiment, network))}).slice(*keys)
     bf16 = use_bf16(settings.precision, device)
-    same = stamp(unchanged, network, str(seed), code, lock, str(bf16), *inputs.values())
-    trainer = Trainer(system, settings, train, val, seed, device, bf16, places, same)
+    same = stamp(unchanged, network, str(seed), code, str(bf16), *inputs.values())
+    trainer = Trainer(system, settings, train, val, seed, device, bf16, Places(curves, previews, resume, live), same)
     trained = trainer.run()
     description = {
         "system": experiment.system,
@@ -93,10 +98,9 @@ def train_network(
         "device": device.type,
         "precision": "bf16" if bf16 else "fp32",
         "code": code,
-        "lock": lock,
         "inputs": inputs,
     }
-    save_checkpoint(output, trained, description)
+    save_checkpoint(output, sidecar, trained, description)
 
 
 def _some(items: set[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -109,40 +113,7 @@ def _without_epochs(config):
     return config.model_copy(update={"training": config.training.model_copy(update={"epochs": 1})})
 
 
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the experiment as JSON")
-    for name in ("system", "network", "code", "lock"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    for name in ("splits", "output", "curves", "previews", "resume", "live"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="of every kind: KIND/SOURCE/SHARD.arrow")
-    parser.add_argument("--weights", type=Path, nargs="*", default=[])
-    parser.add_argument("--gpus", type=int, default=0)
-    args = parser.parse_args(argv)
-    experiment = import_module(f"workflow_scripts.systems.{args.system}.config").Experiment.model_validate_json(
-        args.config
-    )
-    train_network(
-        experiment,
-        args.network,
-        args.seed,
-        args.splits,
-        args.shards,
-        args.weights,
-        args.output,
-        Places(args.curves, args.previews, args.resume, args.live),
-        args.gpus,
-        args.code,
-        args.lock,
-    )
+main = stage_command(train_network)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,14 @@ mouth corners from the five points that the data set gives; and, where a prior t
 landmarks from those found by the detector, on a sample.
 """
 
-import argparse
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 import cv2
 import numpy as np
-from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from workflow_scripts.config.sources import BaseSource, Source, Weights
+from workflow_scripts.config.sources import BaseSource, Weights
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import write_json
 from workflow_scripts.core.randomness import stable_hash
@@ -25,6 +22,7 @@ from workflow_scripts.faces.detection import NO_WEIGHTS, detect_faces
 from workflow_scripts.faces.face import Picture
 from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
 from workflow_scripts.faces.priors import BOXES, POINTS
+from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.sources._reader import PictureReader
 
 STAGE = "check_landmarks"
@@ -34,11 +32,11 @@ OUTER_EYES = (36, 45)
 
 def check_landmarks(
     source: BaseSource,
-    index: list[Path],
-    landmarks: list[Path],
-    model: Path,
-    output: Path,
-    summary: Path,
+    index: Inputs,
+    landmarks: Inputs,
+    model: Input,
+    output: Output,
+    summary: Output,
     weights: Weights = NO_WEIGHTS,
 ) -> None:
     """Write the table `landmark_check`, one row for the chosen face of each item, and its summary.
@@ -99,20 +97,7 @@ def _spread(values: Iterable[float | None]) -> dict | None:
     return {"items": len(values), "median": median, "p90": p90, "p99": p99}
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the source as JSON")
-    parser.add_argument("--weights", default="{}", help="the paths of weights as JSON")
-    parser.add_argument("--index", type=Path, nargs="+", required=True, help="the shards of the index")
-    parser.add_argument("--landmarks", type=Path, nargs="+", required=True, help="the shards of the landmarks")
-    parser.add_argument("--model", type=Path, required=True, help="the landmark model")
-    parser.add_argument("--output", type=Path, required=True, help="the table to write")
-    parser.add_argument("--summary", type=Path, required=True, help="the JSON summary to write")
-    args = parser.parse_args(argv)
-    source = TypeAdapter(Source).validate_json(args.config)
-    weights = Weights.model_validate_json(args.weights)
-    check_landmarks(source, args.index, args.landmarks, args.model, args.output, args.summary, weights)
+main = stage_command(check_landmarks)
 
 
 if __name__ == "__main__":

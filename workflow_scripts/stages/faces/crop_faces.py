@@ -1,18 +1,15 @@
 """Cut the chosen face of every picture of one shard to the square that all later stages work on."""
 
-import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from workflow_scripts.config.sources import BaseSource, Source
+from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli
 from workflow_scripts.core.fingerprints import fingerprint
 from workflow_scripts.core.shards import write_shard
@@ -20,12 +17,13 @@ from workflow_scripts.core.tables import Quarantine, landmark_points, read_table
 from workflow_scripts.faces.alignment import crop_matrix, crop_picture, transform_points
 from workflow_scripts.faces.head_squares import calm_squares, grown_squares, square_matrix
 from workflow_scripts.faces.plausibility import check_face
+from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.sources._reader import PictureReader
 
 STAGE = "crop_faces"
 
 
-def crop_faces(source: BaseSource, index: Path, landmarks: Path, output: Path, quarantine: Path) -> None:
+def crop_faces(source: BaseSource, index: Input, landmarks: Input, output: Output, quarantine: Output) -> None:
     """Write the `crops` shard: the chosen face of each item that has one, with its landmarks in pixels of the crop.
 
     `fingerprint` is the whole picture's, by which copies of it are found.
@@ -101,16 +99,7 @@ def _crop(source: BaseSource, reader: PictureReader, row, landmarks: np.ndarray,
     return crop
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the stage from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, help="the source as JSON")
-    parser.add_argument("--index", type=Path, required=True, help="the shard's part of the index")
-    parser.add_argument("--landmarks", type=Path, required=True, help="the shard's landmarks table")
-    parser.add_argument("--output", type=Path, required=True, help="the shard of crops to write")
-    parser.add_argument("--quarantine", type=Path, required=True, help="the table of items without a crop to write")
-    args = parser.parse_args(argv)
-    crop_faces(TypeAdapter(Source).validate_json(args.config), args.index, args.landmarks, args.output, args.quarantine)
+main = stage_command(crop_faces)
 
 
 if __name__ == "__main__":

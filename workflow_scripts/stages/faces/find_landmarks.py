@@ -1,18 +1,15 @@
 """Find the faces of one shard of pictures, and 68 landmarks of each."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from workflow_scripts.config.sources import BaseSource, Source, Weights
+from workflow_scripts.config.sources import BaseSource, Weights
 from workflow_scripts.core import cli
 from workflow_scripts.core.tables import LANDMARKS, Quarantine, read_table, write_table
 from workflow_scripts.faces.detection import NO_WEIGHTS, detect_faces
@@ -20,6 +17,7 @@ from workflow_scripts.faces.dlib68.shape_predictor import BLOCK
 from workflow_scripts.faces.face import Face, Picture
 from workflow_scripts.faces.landmarks import LandmarkModel, Patch, face_patch
 from workflow_scripts.faces.priors import prior_face
+from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.sources._pictures import BadPicture
 from workflow_scripts.sources._reader import PictureReader
 
@@ -28,7 +26,7 @@ COLUMNS = ["item", "file", "frame", "points", "box"]
 
 
 def find_landmarks(
-    source: BaseSource, index: Path, model: Path, output: Path, quarantine: Path, weights: Weights = NO_WEIGHTS
+    source: BaseSource, index: Input, model: Input, output: Output, quarantine: Output, weights: Weights = NO_WEIGHTS
 ) -> None:
     """Write the `landmarks` table of one shard: one row per face, sorted by item and rank.
 
@@ -83,19 +81,7 @@ def _faces(
                 yield row.item, rank, face, face_patch(picture, face)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the stage from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, help="the source as JSON")
-    parser.add_argument("--index", type=Path, required=True, help="the shard's part of the index")
-    parser.add_argument("--model", type=Path, required=True, help="the landmark model")
-    parser.add_argument("--output", type=Path, required=True, help="the landmarks table to write")
-    parser.add_argument("--quarantine", type=Path, required=True, help="the table of items without a face to write")
-    parser.add_argument("--weights", default="{}", help="the paths of weights as JSON")
-    args = parser.parse_args(argv)
-    source = TypeAdapter(Source).validate_json(args.config)
-    weights = Weights.model_validate_json(args.weights)
-    find_landmarks(source, args.index, args.model, args.output, args.quarantine, weights)
+main = stage_command(find_landmarks)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,16 @@
 """Stage: read the objects and captions of one shard of a COCO source: masks, boxes, keypoints, what cannot be used."""
 
-import argparse
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from workflow_scripts.config.sources import BaseSource, Source
+from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli
 from workflow_scripts.core.tables import CAPTIONS, OBJECTS, Quarantine, read_table, write_table
+from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.sources import in_subset
 from workflow_scripts.sources._coco_objects import MEND, BadEntry, Caption, Object, Picture, object_row, parse_entry
 from workflow_scripts.stages.objects.split_annotations import CATEGORIES
@@ -22,13 +20,13 @@ STAGE = "read_objects"
 
 def read_objects(
     source: BaseSource,
-    annotations: Path,
+    annotations: Input,
     shard: str,
-    index: Path,
-    rejected_pictures: Path,
-    output: Path,
-    captions: Path,
-    quarantine: Path,
+    index: Input,
+    rejected_pictures: Input,
+    output: Output,
+    captions: Output,
+    quarantine: Output,
 ) -> None:
     """Write the `objects` and `captions` tables of one shard, sorted by item and annotation.
 
@@ -138,28 +136,7 @@ class _Reader:
         raise BadEntry("picture missing", "not in the folder; add it, or pass over this if you have a part of COCO")
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, help="the source as JSON")
-    parser.add_argument("--annotations", type=Path, required=True, help="the folder that split_annotations made")
-    parser.add_argument("--shard", required=True)
-    parser.add_argument("--index", type=Path, required=True)
-    parser.add_argument("--rejected-pictures", type=Path, required=True, help="the quarantine of index_source")
-    parser.add_argument("--output", type=Path, required=True, help="the table of objects to write")
-    parser.add_argument("--captions", type=Path, required=True, help="the table of captions to write")
-    parser.add_argument("--quarantine", type=Path, required=True)
-    args = parser.parse_args(argv)
-    read_objects(
-        TypeAdapter(Source).validate_json(args.config),
-        args.annotations,
-        args.shard,
-        args.index,
-        args.rejected_pictures,
-        args.output,
-        args.captions,
-        args.quarantine,
-    )
+main = stage_command(read_objects)
 
 
 if __name__ == "__main__":

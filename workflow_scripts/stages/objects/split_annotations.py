@@ -3,7 +3,6 @@
 The entries are passed on as they are written; whether they can be used is decided by `read_objects`.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_path, write_json
 from workflow_scripts.core.tables import ANNOTATION_ENTRIES
+from workflow_scripts.provenance.stage import Inputs, Output, stage_command
 from workflow_scripts.sources import shard_of
 from workflow_scripts.sources._coco_json import Entry, read_entries
 
@@ -37,7 +37,7 @@ class Contents(NamedTuple):
     categories: dict[int, dict]
 
 
-def split_annotations(annotations: list[Path], shards: int, output: Path) -> None:
+def split_annotations(annotations: Inputs, shards: int, output: Output) -> None:
     """Write the entries of all annotation files, by the shard of their picture.
 
     An entry whose picture the file does not list goes to the shard of its own place in the file.
@@ -169,14 +169,7 @@ def _write(waiting: dict[int, list[dict]], writers: dict[int, pq.ParquetWriter])
         writers[shard].write_table(pa.Table.from_pylist(rows, ANNOTATION_ENTRIES))
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("annotations", nargs="+", type=Path, help="COCO's JSON files")
-    parser.add_argument("--shards", type=int, required=True)
-    parser.add_argument("--output", type=Path, required=True, help="the folder to write")
-    args = parser.parse_args(argv)
-    split_annotations(args.annotations, args.shards, args.output)
+main = stage_command(split_annotations)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,8 @@ frames a second, what the drawings' neighbours in time do not explain falls by 5
 of 256 pixels, and the narrowest eye opens by 0 to 0.4. Frames that are a tenth of a second apart stay as they are.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,6 +21,7 @@ from workflow_scripts.core.tables import Quarantine, read_table
 from workflow_scripts.faces.drawings import check_drawing, draw_face, find_gaze, move_gaze
 from workflow_scripts.faces.shape_transfer import MIN_FRAMES, neutral_shape, transfer_shape
 from workflow_scripts.faces.smoothing import gaussian_mean
+from workflow_scripts.provenance.stage import Input, OptionalInput, Output, stage_command
 from workflow_scripts.systems.reenact.config import Drawing
 
 STAGE = "draw_landmarks"
@@ -31,7 +30,7 @@ MAX_PAUSE = 1.0  # seconds between a frame and the one before that it may follow
 
 
 def draw_landmarks(
-    drawing: Drawing, index: Path, crops: Path, shape: Path | None, output: Path, quarantine: Path
+    drawing: Drawing, index: Input, crops: Input, shape: OptionalInput, output: Output, quarantine: Output
 ) -> None:
     """Write one `drawings` shard.
 
@@ -121,18 +120,7 @@ def _drawings(
         before, last = frame, target
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the stage from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, help="how to draw, as JSON")
-    parser.add_argument("--index", type=Path, required=True, help="the shard's part of the index")
-    parser.add_argument("--crops", type=Path, required=True, help="the shard of crops")
-    parser.add_argument("--shape", type=Path, help="the target's neutral shape, for a driver")
-    parser.add_argument("--output", type=Path, required=True, help="the shard of drawings to write")
-    parser.add_argument("--quarantine", type=Path, required=True, help="the table of items without a drawing to write")
-    args = parser.parse_args(argv)
-    drawing = Drawing.model_validate_json(args.config)
-    draw_landmarks(drawing, args.index, args.crops, args.shape, args.output, args.quarantine)
+main = stage_command(draw_landmarks)
 
 
 if __name__ == "__main__":

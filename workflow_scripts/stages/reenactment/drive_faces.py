@@ -4,32 +4,29 @@ A temporal network sees its own output for the frame before: the frames of a sho
 after a gap it starts from nothing.
 """
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
 from workflow_scripts.core import cli
-from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard, write_shard
+from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.systems.reenact.config import Experiment
 from workflow_scripts.systems.reenact.inference import load_network, paint_faces, paint_faces_as_published
 from workflow_scripts.training.data import Key
 from workflow_scripts.training.device import choose_device
-
-BATCH = 32  # items per forward pass; fixed, so that results do not depend on a setting
+from workflow_scripts.training.inference import BATCH, item_seed
 
 
 def drive_faces(
     experiment: Experiment,
     source: str,
     seed: int,
-    checkpoint: Path,
-    drawings: Path,
-    output: Path,
+    checkpoint: Input,
+    drawings: Input,
+    output: Output,
     threads: int,
     gpus: int,
 ) -> None:
@@ -48,7 +45,7 @@ def drive_faces(
     network = load_network(checkpoint, choose_device("auto", gpus, threads))
     shard = Shard(drawings)
     size = shard.tensor("input", 0).shape[0] if len(shard) else 1
-    seeds = [stable_hash(seed, Key(source, item, 0), "prepare") for item in shard.items]
+    seeds = [item_seed(seed, Key(source, item, 0)) for item in shard.items]
 
     def paint(rows: range, before: np.ndarray | None) -> np.ndarray:
         shown = shard.tensors("input", rows)
@@ -71,21 +68,7 @@ def drive_faces(
     write_shard(output, rows, {"item": pa.string(), "output": (np.uint8, (size, size, 3))})
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the experiment as JSON")
-    parser.add_argument("--source", required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    for name in ("checkpoint", "drawings", "output"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--gpus", type=int, default=0)
-    args = parser.parse_args(argv)
-    experiment = Experiment.model_validate_json(args.config)
-    drive_faces(
-        experiment, args.source, args.seed, args.checkpoint, args.drawings, args.output, args.threads, args.gpus
-    )
+main = stage_command(drive_faces)
 
 
 if __name__ == "__main__":

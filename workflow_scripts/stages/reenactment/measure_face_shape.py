@@ -1,9 +1,5 @@
 """Stage: measure the neutral shape of the face that is learned, from its training items."""
 
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -11,9 +7,10 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import FACE_SHAPE, read_table, write_table
 from workflow_scripts.faces.shape_transfer import neutral_shape
+from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 
 
-def measure_face_shape(training: Path, crops: Sequence[Path], output: Path) -> None:
+def measure_face_shape(training: Input, crops: Inputs, output: Output) -> None:
     """Write the `face_shape` table: 68 points in pixels of the crop.
 
     Args:
@@ -33,14 +30,7 @@ def measure_face_shape(training: Path, crops: Sequence[Path], output: Path) -> N
     write_table(output, points, FACE_SHAPE)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the stage from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--training", type=Path, required=True, help="the experiment's training table")
-    parser.add_argument("--crops", type=Path, nargs="+", required=True, help="all shards of the source trained on")
-    parser.add_argument("--output", type=Path, required=True, help="the table to write")
-    args = parser.parse_args(argv)
-    measure_face_shape(args.training, args.crops, args.output)
+main = stage_command(measure_face_shape)
 
 
 if __name__ == "__main__":

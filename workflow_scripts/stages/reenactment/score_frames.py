@@ -22,7 +22,6 @@ between two searches for the landmarks of one picture, on the whole frame and on
 candidate for its own nearest.
 """
 
-import argparse
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +44,7 @@ from workflow_scripts.metrics.frames import (
 )
 from workflow_scripts.metrics.identity import cosine, describe_faces
 from workflow_scripts.metrics.pictures import compare_whole
+from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.systems._reenactment.columns import CHANGES, COMPARED, FRAME_METRICS
 
 DESCRIBED = 32  # training frames at most, chosen by hash: the mean descriptor of more is the same
@@ -52,13 +52,13 @@ DESCRIBED = 32  # training frames at most, chosen by hash: the mean descriptor o
 
 def score_frames(
     source: str,
-    splits: Path,
-    crops: Path,
-    drawings: Path,
-    driven: Path,
-    references: Sequence[Path],
-    model: Path,
-    output: Path,
+    splits: Input,
+    crops: Input,
+    drawings: Input,
+    driven: Input,
+    references: Inputs,
+    model: Input,
+    output: Output,
 ) -> None:
     """Write the `metrics` rows of the scored items of one shard.
 
@@ -197,18 +197,7 @@ class Frames:
         return self._nearest[row]
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", required=True, help="the source's name")
-    for name in ("splits", "crops", "drawings", "driven", "output"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--references", type=Path, nargs="+", required=True, help="drawings of the target")
-    parser.add_argument("--model", type=Path, required=True, help="the landmark model")
-    args = parser.parse_args(argv)
-    score_frames(
-        args.source, args.splits, args.crops, args.drawings, args.driven, args.references, args.model, args.output
-    )
+main = stage_command(score_frames)
 
 
 if __name__ == "__main__":

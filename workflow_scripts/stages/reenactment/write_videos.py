@@ -13,7 +13,6 @@ drawing) is in the video all the same, so that time never shifts: the driver's f
 black, and for the output stands the last one, or black (`video: {lost_frames: blank}`).
 """
 
-import argparse
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,14 +22,14 @@ import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
-from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from workflow_scripts.config.sources import BaseSource, Source
+from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli, marking
 from workflow_scripts.core.files import atomic_folder, write_digests
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
+from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.reporting import films
 from workflow_scripts.reporting.style import FAINT, PAPER, text_font
 from workflow_scripts.sources._pictures import BadPicture
@@ -60,12 +59,12 @@ def write_videos(
     name: str,
     source: BaseSource,
     video: Video,
-    splits: Path,
-    index: Sequence[Path],
-    drawings: Sequence[Path],
-    driven: Sequence[Path],
-    output: Path,
-    digests: Path,
+    splits: Input,
+    index: Inputs,
+    drawings: Inputs,
+    driven: Inputs,
+    output: Output,
+    digests: Output,
 ) -> None:
     """Write the folder of videos of one source, what was there is replaced, and the digests of the files in it.
 
@@ -214,21 +213,7 @@ def _write_sheet(strips: Sequence[tuple[float, np.ndarray]], path: Path) -> None
     marking.save_png(canvas, path)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--video", required=True, help="the experiment's key `video` as JSON")
-    parser.add_argument("--config", required=True, help="the source as JSON")
-    parser.add_argument("--source", required=True, help="the source's name")
-    parser.add_argument("--splits", type=Path, required=True)
-    for name in ("index", "drawings", "driven"):
-        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="all shards of the source")
-    parser.add_argument("--output", type=Path, required=True, help="the folder")
-    parser.add_argument("--digests", type=Path, required=True, help="JSON: SHA-256 of each file in the folder")
-    args = parser.parse_args(argv)
-    source, video = TypeAdapter(Source).validate_json(args.config), Video.model_validate_json(args.video)
-    paths = (args.splits, args.index, args.drawings, args.driven, args.output, args.digests)
-    write_videos(args.source, source, video, *paths)
+main = stage_command(write_videos)
 
 
 if __name__ == "__main__":

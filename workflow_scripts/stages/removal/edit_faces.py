@@ -1,33 +1,30 @@
 """Stage: take the occluder off: the edited picture, and a composite that keeps all outside the predicted map."""
 
-import argparse
 from collections.abc import Iterator
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
 from workflow_scripts.core import cli
-from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import read_table
+from workflow_scripts.provenance.stage import Input, Output, stage_command
+from workflow_scripts.systems import system_module
 from workflow_scripts.training.data import Key
 from workflow_scripts.training.device import choose_device
-
-BATCH = 32  # items per forward pass; fixed, so that results do not depend on a setting
+from workflow_scripts.training.inference import BATCH, item_seed
 
 
 def edit_faces(
     system: str,
     source: str,
     seed: int,
-    checkpoint: Path,
-    splits: Path,
-    pairs: Path,
-    maps: Path,
-    output: Path,
+    checkpoint: Input,
+    splits: Input,
+    pairs: Input,
+    maps: Input,
+    output: Output,
     threads: int,
     gpus: int,
 ) -> None:
@@ -45,7 +42,7 @@ def edit_faces(
         threads: CPU threads.
         gpus: GPUs that the job was given.
     """
-    inference = import_module(f"workflow_scripts.systems.{system}.inference")
+    inference = system_module(system, "inference")
     network = inference.load_network(checkpoint, choose_device("auto", gpus, threads))
     table = read_table(splits)
     scored = set(table[(table["source"] == source) & table["scored"]]["item"])
@@ -59,7 +56,7 @@ def edit_faces(
         for start in tqdm(range(0, len(chosen), BATCH), desc="edit_faces", mininterval=2):
             batch = chosen[start : start + BATCH]
             images, holes = shard.tensors("input", batch), predicted.tensors("map", batch)
-            seeds = [stable_hash(seed, Key(source, shard.items[row], 0), "prepare") for row in batch]
+            seeds = [item_seed(seed, Key(source, shard.items[row], 0)) for row in batch]
             edited = inference.edit_faces(network, images, holes, seeds)
             composites = np.where(holes[..., None] > 0, edited, images)
             for row, image, composite in zip(batch, edited, composites, strict=True):
@@ -68,29 +65,7 @@ def edit_faces(
     write_shard(output, rows(), {"item": pa.string(), "variant": pa.int32(), "output": picture, "composite": picture})
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--system", required=True)
-    parser.add_argument("--source", required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    for name in ("checkpoint", "splits", "pairs", "maps", "output"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--gpus", type=int, default=0)
-    args = parser.parse_args(argv)
-    edit_faces(
-        args.system,
-        args.source,
-        args.seed,
-        args.checkpoint,
-        args.splits,
-        args.pairs,
-        args.maps,
-        args.output,
-        args.threads,
-        args.gpus,
-    )
+main = stage_command(edit_faces)
 
 
 if __name__ == "__main__":

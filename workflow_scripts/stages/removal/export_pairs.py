@@ -10,7 +10,6 @@ A name is the item's, with what a file name cannot hold replaced. This is no par
 `snakemake results/{experiment}/export`.
 """
 
-import argparse
 import csv
 import re
 from collections.abc import Iterator
@@ -27,12 +26,13 @@ from workflow_scripts.core.files import atomic_folder
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
+from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 
 EXPORTED = ("train", "val", "test")
 COLUMNS = ("name", "source", "item", "variant", "kind", "split")
 
 
-def export_pairs(splits: Path, pairs: list[Path], output: Path, threads: int) -> None:
+def export_pairs(splits: Input, pairs: Inputs, output: Output, threads: int) -> None:
     """Write the folder; what was there is replaced.
 
     Args:
@@ -93,15 +93,7 @@ def _write(path: Path, picture: np.ndarray) -> None:
     path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--splits", type=Path, required=True)
-    parser.add_argument("--pairs", type=Path, nargs="+", required=True, help="shards of all sources")
-    parser.add_argument("--output", type=Path, required=True, help="the folder")
-    parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args(argv)
-    export_pairs(args.splits, args.pairs, args.output, args.threads)
+main = stage_command(export_pairs)
 
 
 if __name__ == "__main__":

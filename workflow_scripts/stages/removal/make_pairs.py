@@ -4,9 +4,8 @@ Three roles. `draw`: an occluder is drawn on each crop. `given`: the source hold
 truth, the crop is the input.
 """
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,6 +18,7 @@ from workflow_scripts.core.tables import Quarantine, read_table
 from workflow_scripts.occluders._apply import apply_occluder, fit_reason, load_kind
 from workflow_scripts.occluders._config import Occluders
 from workflow_scripts.occluders._pictures import read_pictures
+from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.systems._removal.config import Difference
 from workflow_scripts.systems._removal.maps import coverage_map, difference_map
 
@@ -28,12 +28,13 @@ DRAWS = 3  # tries at a fitting occluder before an item is given up
 def make_pairs(
     occluders: Occluders,
     difference: Difference,
-    role: str,
+    role: Literal["draw", "given", "apply"],
     seed: int,
-    index: Path,
-    crops: Path,
-    output: Path,
-    quarantine: Path,
+    index: Input,
+    crops: Input,
+    output: Output,
+    quarantine: Output,
+    pictures: Inputs = (),
 ) -> None:
     """Write one `pairs` shard.
 
@@ -46,6 +47,7 @@ def make_pairs(
         crops: the crops.
         output: the shard; columns as in docs/architecture.md.
         quarantine: items on which no occluder sits right, or whose two given pictures do not differ.
+        pictures: the user's own pictures of an occluder, where `occluders.pictures` names their folder.
     """
     cv2.setNumThreads(1)
     shard = Shard(crops)
@@ -61,7 +63,7 @@ def make_pairs(
     if role == "draw":
         columns |= {"coverage": plane}
     rejected = Quarantine("make_pairs")
-    own = read_pictures(Path(occluders.pictures)) if occluders.pictures and role == "draw" else []
+    own = read_pictures(pictures) if role == "draw" else []
 
     def pairs() -> Iterator[dict]:
         for row, item in enumerate(shard.items):
@@ -145,19 +147,7 @@ def _drawn(
     yield from drawn
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--occluders", required=True, help="JSON")
-    parser.add_argument("--difference", required=True, help="JSON")
-    parser.add_argument("--role", choices=["draw", "given", "apply"], required=True)
-    parser.add_argument("--seed", type=int, required=True)
-    for name in ("index", "crops", "output", "quarantine"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    args = parser.parse_args(argv)
-    occluders = Occluders.model_validate_json(args.occluders)
-    difference = Difference.model_validate_json(args.difference)
-    make_pairs(occluders, difference, args.role, args.seed, args.index, args.crops, args.output, args.quarantine)
+main = stage_command(make_pairs)
 
 
 if __name__ == "__main__":

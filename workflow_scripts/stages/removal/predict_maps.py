@@ -1,9 +1,6 @@
 """Stage: predict where the occluder is, and clean the prediction as the published system does (binarise, open)."""
 
-import argparse
 from collections.abc import Iterator
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,15 +8,16 @@ from tqdm import tqdm
 
 from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard, write_shard
+from workflow_scripts.provenance.stage import Input, Output, stage_command
+from workflow_scripts.systems import system_module
 from workflow_scripts.systems._removal.config import Difference
 from workflow_scripts.systems._removal.maps import clean_map
 from workflow_scripts.training.device import choose_device
-
-BATCH = 32  # items per forward pass; fixed, so that results do not depend on a setting
+from workflow_scripts.training.inference import BATCH
 
 
 def predict_maps(
-    system: str, difference: Difference, checkpoint: Path, pairs: Path, output: Path, threads: int, gpus: int
+    system: str, difference: Difference, checkpoint: Input, pairs: Input, output: Output, threads: int, gpus: int
 ) -> None:
     """Write one `maps` shard: for each row of a `pairs` shard the probability and the cleaned map.
 
@@ -32,7 +30,7 @@ def predict_maps(
         threads: CPU threads.
         gpus: GPUs that the job was given.
     """
-    inference = import_module(f"workflow_scripts.systems.{system}.inference")
+    inference = system_module(system, "inference")
     network = inference.load_network(checkpoint, choose_device("auto", gpus, threads))
     shard = Shard(pairs)
     size = shard.tensor("input", 0).shape[0] if len(shard) else 1
@@ -50,18 +48,7 @@ def predict_maps(
     write_shard(output, rows(), {"item": pa.string(), "variant": pa.int32(), "probability": plane, "map": plane})
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--system", required=True)
-    parser.add_argument("--difference", required=True, help="JSON")
-    for name in ("checkpoint", "pairs", "output"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--gpus", type=int, default=0)
-    args = parser.parse_args(argv)
-    difference = Difference.model_validate_json(args.difference)
-    predict_maps(args.system, difference, args.checkpoint, args.pairs, args.output, args.threads, args.gpus)
+main = stage_command(predict_maps)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,6 @@ map, input outside it). `{region}` is `whole`, or `hole`: the pixels of the diff
 where the source has none.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 from tqdm import tqdm
 
@@ -33,12 +30,15 @@ from workflow_scripts.core.tables import read_table, write_table
 from workflow_scripts.metrics.identity import cosine, describe_faces
 from workflow_scripts.metrics.maps import area, dice, iou
 from workflow_scripts.metrics.pictures import compare_pictures
+from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.systems._removal.columns import METRICS, REGIONS
 
 HALF_COVERED = 128
 
 
-def score_outputs(source: str, splits: Path, pairs: Path, maps: Path, outputs: Path, crops: Path, output: Path) -> None:
+def score_outputs(
+    source: str, splits: Input, pairs: Input, maps: Input, outputs: Input, crops: Input, output: Output
+) -> None:
     """Write the `metrics` rows of the items in one `outputs` shard.
 
     Args:
@@ -112,14 +112,7 @@ def score_map(predicted: np.ndarray, difference: np.ndarray, coverage: np.ndarra
     }
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", required=True, help="the source's name")
-    for name in ("splits", "pairs", "maps", "outputs", "crops", "output"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    args = parser.parse_args(argv)
-    score_outputs(args.source, args.splits, args.pairs, args.maps, args.outputs, args.crops, args.output)
+main = stage_command(score_outputs)
 
 
 if __name__ == "__main__":

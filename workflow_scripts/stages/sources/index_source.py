@@ -1,25 +1,33 @@
 """Stage: make the index of one shard of a source: which items there are, how large, whose, and in which split."""
 
-import argparse
 import sys
 from collections import Counter
 from pathlib import Path
 
-from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from workflow_scripts.config.sources import BaseSource, Source, Split
+from workflow_scripts.config.sources import BaseSource, Split
 from workflow_scripts.core import cli
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import INDEX, Quarantine, write_table
+from workflow_scripts.provenance.stage import Output, Unrecorded, stage_command
 from workflow_scripts.sources import adapter, in_subset, list_files, shard_listings, shard_of
-from workflow_scripts.sources._contents import write_record
+from workflow_scripts.sources._contents import write_contents
 from workflow_scripts.sources._listing import Problem
 from workflow_scripts.sources._pictures import BadPicture
 from workflow_scripts.sources._reader import PictureReader
 
 
-def index_source(source: BaseSource, seed: int, shard: int, shards: int, output: Path, quarantine: Path) -> None:
+def index_source(
+    source: BaseSource,
+    seed: int,
+    shard: int,
+    shards: int,
+    output: Output,
+    quarantine: Output,
+    listing: Unrecorded = "",
+    contents: Path | None = None,
+) -> None:
     """Write the `index` table of one shard; its columns are described in `docs/architecture.md`.
 
     Of pictures only the header is read: a picture that is damaged further on is found by the stage that decodes it.
@@ -32,10 +40,14 @@ def index_source(source: BaseSource, seed: int, shard: int, shards: int, output:
         shards: how many shards the source has.
         output: the table, sorted by item.
         quarantine: the files of this shard that gave no item.
+        listing: digest of the listing for which the index is made; used with `contents`.
+        contents: where to note what the files of that listing contain, see `sources/_contents.py`.
 
     Raises:
         UserError: the source is missing or malformed, or it has one shard and no file of it can be used.
     """
+    if contents is not None:
+        write_contents(contents, listing, shard_listings(source, shards)[shard])
     rejected = Quarantine("index_source")
     listing = list_files(source)
     for problem in listing.problems:
@@ -98,22 +110,7 @@ def _where(source: BaseSource) -> str:
     )
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, help="the source as JSON")
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--shard", type=int, required=True)
-    parser.add_argument("--shards", type=int, required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--quarantine", type=Path, required=True)
-    parser.add_argument("--listing", help="digest of the listing for which the index is made; with --record")
-    parser.add_argument("--record", type=Path, help="where to note what that listing's files contain")
-    args = parser.parse_args(argv)
-    source = TypeAdapter(Source).validate_json(args.config)
-    if args.record:
-        write_record(args.record, args.listing, shard_listings(source, args.shards)[args.shard])
-    index_source(source, args.seed, args.shard, args.shards, args.output, args.quarantine)
+main = stage_command(index_source)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Configuration that systems share which find an occluder and paint what is below it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -70,6 +71,15 @@ class MapNetwork(Model):
 class RemovalExperiment(BaseExperiment):
     """Put occluders on faces, learn to find them and to take them off; score on faces never seen."""
 
+    family = "removal"
+    needs = ("crops",)
+    item_kind = "pairs"
+    item_stage = "make_pairs"
+    summarized_kinds = ("pairs", "outputs")
+    summarized_keys = ("evaluation", "apply", "presence")
+    drawn_kinds = ("pairs", "maps", "outputs")
+    drawn_keys = ("gallery", "train", "test", "apply", "presence")
+
     occluders: Occluders = Occluders()
     difference: Difference = Difference()
     presence: Presence | None = Field(None, description="score the map network as a detector of occluders")
@@ -91,9 +101,21 @@ class RemovalExperiment(BaseExperiment):
             return ()
         return (self.edit.perceptual,)
 
+    @property
+    def summary_weights(self) -> tuple[str, ...]:
+        """Return the network whose features give the Fréchet distance."""
+        return () if self.evaluation.features == "none" else (self.evaluation.features,)
+
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
         """Refuse a score of sources that are not applied."""
         if self.presence is not None:
             for key, source in (("occluded", self.presence.occluded), ("bare", self.presence.bare)):
                 if source not in self.apply:
                     raise ValueError(f"{where}.presence.{key}: {source!r} is not applied; add it: `apply: [{source}]`")
+
+    def check_files(self) -> None:
+        """Refuse pictures of occluders that cannot be drawn."""
+        if self.occluders.pictures:
+            from workflow_scripts.occluders._pictures import list_pictures, read_pictures
+
+            read_pictures(list_pictures(Path(self.occluders.pictures)))

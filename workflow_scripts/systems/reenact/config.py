@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import Field
 
 from workflow_scripts.config.base import Model
-from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import Pix2PixConfig
+from workflow_scripts.systems._reenactment.config import ReenactmentExperiment
 
 HEADS = ("head", "whole")  # frames of a crop in which a head moves
 VIDEOS = ("video", "sample_video")  # types of sources whose items have an order in time
@@ -90,7 +90,7 @@ class Video(Model):
     width: int = Field(256, ge=64, le=1024, multiple_of=2, description="pixels of each of the three pictures")
 
 
-class Experiment(BaseExperiment):
+class Experiment(ReenactmentExperiment):
     """Learn one person's face from a video, and drive it with the landmarks of others."""
 
     system: Literal["reenact"]

@@ -1,32 +1,26 @@
-"""Stage: draw what the report shows of a driven face.
+"""What the page shows of a driven face.
 
 | file of `figures/` | what |
 |---|---|
 | `gallery_{source}.png` | test items: drawing, output, the copier's frame, truth |
 | `applied_{source}.png` | items of a driver: its frame, drawing, output, the copier's frame |
 | `time_{source}.svg` | landmark error and temporal change, frame by frame, of output, copier and driver |
-| `curves_render.svg` | losses and scores during training |
 
 Gallery items are chosen by rank: at equal distances from the best to the worst, by PSNR or, without a truth, by the
 landmark error, an output without a face last.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter
 
-from workflow_scripts.config.experiments import BaseExperiment
-from workflow_scripts.core import cli
-from workflow_scripts.core.files import atomic_folder, write_digests
 from workflow_scripts.core.shards import ShardedTensors
 from workflow_scripts.core.tables import read_table
-from workflow_scripts.reporting.charts import draw_curves
 from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_gallery
 from workflow_scripts.systems._reenactment.charts import draw_time
+from workflow_scripts.systems._reenactment.config import ReenactmentExperiment
 
 COPIED = None  # in place of a kind and column: the training frame that the copier shows
 PAINTED = {"drawing": ("drawings", "input"), "output": ("driven", "output"), "nearest": COPIED}
@@ -34,41 +28,26 @@ GALLERY = PAINTED | {"truth": ("drawings", "target")}
 APPLIED = {"driver": ("drawings", "target"), **PAINTED}
 
 
-def draw_frame_figures(
-    experiment: BaseExperiment,
-    metrics: Path,
-    curves: Path,
-    index: Sequence[Path],
-    drawings: Sequence[Path],
-    driven: Sequence[Path],
-    output: Path,
-    digests: Path,
+def draw(
+    experiment: ReenactmentExperiment, rows: pd.DataFrame, pictures: ShardedTensors, index: Sequence[Path], folder: Path
 ) -> None:
-    """Write the folder of figures, what was there is replaced, and the digests of the files in it.
+    """Draw the figures of an experiment.
 
     Args:
         experiment: its keys `gallery` and `train` are used.
-        metrics: the experiment's `metrics` table.
-        curves: `curves/render.parquet`.
+        rows: the table of scores.
+        pictures: of the kinds `experiment.drawn_kinds`.
         index: `{source}/index.parquet` of every source.
-        drawings: `drawings/{source}/{shard}.arrow` of every source.
-        driven: the `driven` shards.
-        output: the folder.
-        digests: JSON, file name -> SHA-256.
+        folder: where the figures go.
     """
     times = [read_table(path, ["item", "file", "time", "shot"]).assign(source=path.parent.name) for path in index]
-    rows = read_table(metrics).merge(pd.concat(times), "left", ["source", "item"])
-    pictures = ShardedTensors({"drawings": drawings, "driven": driven})
-    rows["target"] = experiment.train[0]
-    with atomic_folder(output) as folder:
-        for (source, split), group in rows[rows["split"] != "train"].groupby(["source", "split"]):
-            if split == "test":
-                draw_test_gallery(group, pictures, experiment.gallery, folder / f"gallery_{source}.png")
-            else:
-                draw_applied_gallery(group, pictures, experiment.gallery, folder / f"applied_{source}.png")
-            draw_time(group, folder / f"time_{source}.svg")
-        draw_curves(read_table(curves), curves.stem, folder / f"curves_{curves.stem}.svg")
-    write_digests(output, digests)
+    rows = rows.merge(pd.concat(times), "left", ["source", "item"]).assign(target=experiment.train[0])
+    for (source, split), group in rows[rows["split"] != "train"].groupby(["source", "split"]):
+        if split == "test":
+            draw_test_gallery(group, pictures, experiment.gallery, folder / f"gallery_{source}.png")
+        else:
+            draw_applied_gallery(group, pictures, experiment.gallery, folder / f"applied_{source}.png")
+        draw_time(group, folder / f"time_{source}.svg")
 
 
 def draw_test_gallery(rows: pd.DataFrame, pictures: ShardedTensors, count: int, path: Path) -> None:
@@ -102,24 +81,3 @@ def _applied_label(row) -> list[str]:
 
 def _percent(value: float) -> str:
     return "no face" if np.isnan(value) else f"{value:.1%}"
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run the stage."""
-    from workflow_scripts.config.load import Experiment
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="the experiment as JSON")
-    parser.add_argument("--metrics", type=Path, required=True, help="the experiment's table")
-    parser.add_argument("--curves", type=Path, required=True, help="table of the network's training")
-    for name in ("index", "drawings", "driven"):
-        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="of all sources")
-    parser.add_argument("--output", type=Path, required=True, help="the folder")
-    parser.add_argument("--digests", type=Path, required=True, help="JSON: SHA-256 of each file in the folder")
-    args = parser.parse_args(argv)
-    paths = (args.metrics, args.curves, args.index, args.drawings, args.driven, args.output, args.digests)
-    draw_frame_figures(TypeAdapter(Experiment).validate_json(args.config), *paths)
-
-
-if __name__ == "__main__":
-    cli.run(main)

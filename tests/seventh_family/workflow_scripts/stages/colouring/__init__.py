@@ -1,0 +1,1 @@
+"""From pictures to grey tiles that a network colours again."""

@@ -1,0 +1,1 @@
+"""One convolution that colours a grey picture."""

@@ -1,0 +1,76 @@
+"""What a run of Snakemake leaves beside its results: its own notes, and a lock that ends with its process.
+
+The Snakefile calls this at every start, so only the standard library is imported.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+RECORDS = Path("results/records")
+OWN = Path(".snakemake")  # Snakemake's folder
+KILLED = re.compile(r"exit status 137|SIGKILL")  # how bash and Python report it
+
+
+def keep_records() -> None:
+    """Let Snakemake keep its records of inputs and parameters in `results/`, so that copied results bring them along.
+
+    Without them, results would be judged by times alone, which a copy does not keep.
+    """
+    home, link = RECORDS / "snakemake", OWN / "metadata"
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        link.parent.mkdir(exist_ok=True)
+        if link.is_dir() and not link.is_symlink():
+            if home.is_dir():
+                link.rmdir()  # fails, and all stays as it is, unless it is empty
+            else:
+                link.rename(home)
+        home.mkdir(exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(Path("..") / home)
+    except OSError:  # a folder that cannot be written: Snakemake says so as soon as it needs it
+        return
+
+
+def check_writable() -> None:
+    """End with one line when results cannot be written."""
+    if not os.access(RECORDS.parent, os.W_OK):
+        sys.exit(
+            f"error: no permission to write in {RECORDS.parent}/: "
+            "change its owner or mode, or mount its file system for writing, and start again"
+        )
+
+
+def explain_kill(logs: list[str]) -> None:
+    """Say it when a run's logs tell that a job was killed: the job itself could leave no word."""
+    if any(KILLED.search(Path(log).read_text(encoding="utf-8", errors="replace")) for log in logs):
+        print(
+            "error: a job was killed (SIGKILL), by the system if it ran out of memory: use fewer --cores, "
+            "lower shard_size or batch_size, and start again; finished files are kept",
+            file=sys.stderr,
+        )
+
+
+def join_runs() -> None:
+    """Remove Snakemake's lock if nobody is left who could hold it, and hold a lock of our own until this process ends.
+
+    Snakemake's lock is a file, which a killed run leaves behind. Ours is the system's, which goes with the process: it
+    is shared by all runs in a folder, and who can have it alone for a moment is the only one.
+    """
+    try:
+        lock = os.open(OWN / "runs.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(OWN / "locks", ignore_errors=True)
+    except OSError:  # another run lives, or the file system has no locks: Snakemake's own lock decides
+        pass
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    except OSError:
+        return

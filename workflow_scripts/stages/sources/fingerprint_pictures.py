@@ -1,0 +1,55 @@
+"""Stage: know every picture of one shard by its looks, for experiments that work on whole pictures and need no face.
+
+Where faces are cut out, `crop_faces` does this on the way.
+"""
+
+import sys
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from workflow_scripts.config.sources import BaseSource
+from workflow_scripts.core import cli
+from workflow_scripts.core.fingerprints import fingerprint
+from workflow_scripts.core.shards import write_shard
+from workflow_scripts.core.tables import Quarantine, read_table
+from workflow_scripts.provenance.stage import Input, Output, stage_command
+from workflow_scripts.sources._pictures import BadPicture
+from workflow_scripts.sources._reader import PictureReader
+
+STAGE = "fingerprint_pictures"
+
+
+def fingerprint_pictures(source: BaseSource, index: Input, output: Output, quarantine: Output) -> None:
+    """Write the `fingerprints` shard: the perceptual hash of each picture that can be decoded.
+
+    Args:
+        source: where its pictures are, and its key `max_pixels`.
+        index: the shard's part of the index.
+        output: the shard, sorted by item.
+        quarantine: items whose picture is damaged.
+    """
+    cv2.setNumThreads(1)
+    rejected = Quarantine(STAGE)
+    rows = read_table(index, ["item", "file", "frame"]).sort_values("item")
+
+    def prints() -> Iterator[dict]:
+        with PictureReader(source) as reader:
+            for row in tqdm(rows.itertuples(), STAGE, len(rows), mininterval=2, file=sys.stderr):
+                try:
+                    yield {"item": row.item, "fingerprint": fingerprint(reader.read(row.file, row.frame))}
+                except BadPicture as bad:
+                    rejected.add(row.item, bad.reason, bad.detail)
+
+    write_shard(output, prints(), {"item": pa.string(), "fingerprint": (np.uint64, (4,))})
+    rejected.write(quarantine)
+
+
+main = stage_command(fingerprint_pictures)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,23 @@
+"""The family's part of the page and of the report."""
+
+from pathlib import Path
+
+from workflow_scripts.systems._removal.config import RemovalExperiment
+
+# Beginning of a figure's name -> what it shows; {rest} is the rest of the name.
+CAPTIONS = {
+    "gallery_": "Test items of {rest}, never trained on, at equal distances from the best to the worst of each kind of "
+    "occluder, by the composite's PSNR in the hole. At the left: kind, PSNR of the composite in the hole, PSNR of the "
+    "unchanged input there, IoU of the predicted map.",
+    "applied_": "Pictures of {rest}, without a known truth, at equal distances from the largest to the smallest "
+    "predicted map.",
+    "scores": "Spread of the test items' scores by kind of occluder. Boxes hold the middle half, whiskers 90 %, the "
+    "line is the median.",
+    "presence": "The predicted area as a detector of an occluder: its distribution by source, and the receiver "
+    "operating characteristic.",
+}
+
+
+def view(_experiment: RemovalExperiment, _folders: dict[str, Path]) -> dict:
+    """Return nothing: its templates show what those of every system are given."""
+    return {}
