@@ -26,7 +26,7 @@ class Split(Model):
         return self
 
 
-class Faces(Model):
+class FaceSearch(Model):
     """How faces are found."""
 
     detector: Literal["dlib_hog", "dlib_hog_cnn", "dlib_mmod", "yunet", "ssd"] = Field(
@@ -94,7 +94,7 @@ class BaseSource(Model):
         description="fraction of the items used, chosen by the hash of their names; the rest is no item",
     )
     split: Split = Split()
-    faces: Faces = Faces()
+    faces: FaceSearch = FaceSearch()
     crop: Crop = Crop()
     max_pixels: int = Field(100_000_000, ge=1, description="a larger picture is refused before it is decoded")
 
@@ -245,5 +245,5 @@ class Weights(Model):
     )
 
     def of_detector(self, detector: str) -> dict[str, str | None]:
-        """Return the paths, by their keys, of the weights that a detector of `Faces.detector` needs."""
+        """Return the paths, by their keys, of the weights that a detector of `FaceSearch.detector` needs."""
         return {key: getattr(self, key) for key in DETECTOR_WEIGHTS.get(detector, ())}

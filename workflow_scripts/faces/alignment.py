@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from workflow_scripts.config.sources import Crop
+from workflow_scripts.faces.landmark_groups import LEFT_EYE, RIGHT_EYE, five_points
 from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
 
 ENLARGING = 0.7  # source pixels per pixel of the result; below, cubic samples are smoother than linear ones
@@ -20,23 +21,12 @@ CLOSE_SIDE, CLOSE_CORNER = 128, (25, 70)  # of aligned CelebA's 178 x 218: from 
 OUTSIDE_FADE = 0.1  # of the crop's size; distance from the picture at which its continuation is fully blurred
 OUTSIDE_BLUR = 0.08  # of the crop's size; standard deviation of the blur
 
-LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
-NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH = 30, 48, 54
-_FIVE = (LEFT_EYE, RIGHT_EYE, [NOSE_TIP], [LEFT_MOUTH], [RIGHT_MOUTH])
-_FIVE_MEANS = np.stack([np.eye(68)[members].mean(axis=0) for members in _FIVE])  # (5, 68), weights of the landmarks
-
-
-def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """Return eye centres, nose tip and mouth corners of 68 landmarks (68, 2), float64 (5, 2), left ones first."""
-    return _FIVE_MEANS @ np.asarray(landmarks, np.float64)
-
-
-CELEBA_POINTS = five_points(CELEBA_LANDMARKS)
+CELEBA_POINTS = five_points(CELEBA_LANDMARKS)  # where the five points lie in an aligned CelebA picture
 
 
 def tilt_of(landmarks: np.ndarray) -> float:
     """Return the angle of the line between the eyes of 68 landmarks (68, 2) in degrees, clockwise as seen."""
-    across = landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)
+    across = landmarks[LEFT_EYE].mean(axis=0) - landmarks[RIGHT_EYE].mean(axis=0)
     return float(np.degrees(np.arctan2(across[1], across[0])))
 
 

@@ -21,9 +21,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from workflow_scripts.config.sources import Faces, Weights
+from workflow_scripts.config.sources import FaceSearch, Weights
 from workflow_scripts.faces.detectors import hog, mmod, ssd, yunet
-from workflow_scripts.faces.face import Face, Picture, square
+from workflow_scripts.faces.face import Face, Picture, square_face
 
 HOG_SIDE = 1000  # pixels; longest side of the copy searched first, the second is twice as large
 PADDED_SIDE = 288  # pixels; a face that touches the border is large in its picture, so a small copy shows it
@@ -33,12 +33,12 @@ MIN_SCORES = {"yunet": 0.8, "ssd": 0.95}
 YUNET_SIDE = 640  # pixels; a larger picture is shrunk
 # The HOG box in tight face crops: side as a fraction of sqrt(width x height), and its centre. Medians of bare faces are
 # 0.88, 0.50, 0.57; set slightly smaller and higher by eye, as what is left for this step are mostly masked faces.
-WHOLE_PICTURE = (0.85, 0.5, 0.55)
-WHOLE = "whole_picture"
+WHOLE_PICTURE_BOX = (0.85, 0.5, 0.55)
+WHOLE_PICTURE = "whole_picture"
 NO_WEIGHTS = Weights()
 
 
-def detect_faces(picture: Picture, config: Faces, weights: Weights = NO_WEIGHTS) -> list[Face]:
+def detect_faces(picture: Picture, config: FaceSearch, weights: Weights = NO_WEIGHTS) -> list[Face]:
     """Return the faces of the first step that finds any, the chosen one first.
 
     Args:
@@ -60,7 +60,7 @@ def detect_faces(picture: Picture, config: Faces, weights: Weights = NO_WEIGHTS)
     return [_whole_picture(*picture.size)] if config.on_no_face == "whole" else []
 
 
-def _steps(picture: Picture, config: Faces, weights: Weights) -> Iterator[list[Face]]:
+def _steps(picture: Picture, config: FaceSearch, weights: Weights) -> Iterator[list[Face]]:
     """Run the steps one after the other, each only when the caller asks for it."""
     side = max(picture.size)
     if config.detector.startswith("dlib_hog"):
@@ -82,8 +82,8 @@ def _steps(picture: Picture, config: Faces, weights: Weights) -> Iterator[list[F
 
 
 def _whole_picture(width: int, height: int) -> Face:
-    side, x, y = WHOLE_PICTURE
-    return square(x * width - 0.5, y * height - 0.5, side * (width * height) ** 0.5, None, WHOLE)
+    side, x, y = WHOLE_PICTURE_BOX
+    return square_face(x * width - 0.5, y * height - 0.5, side * (width * height) ** 0.5, None, WHOLE_PICTURE)
 
 
 def _rank(face: Face, picture_size: tuple[int, int], choose: str) -> tuple:

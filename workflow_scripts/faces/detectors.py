@@ -14,7 +14,7 @@ import numpy as np
 
 from workflow_scripts.config.sources import Weights
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.faces.face import Face, Picture, square
+from workflow_scripts.faces.face import Face, Picture, square_face
 from workflow_scripts.faces.priors import face_from_points
 
 MIN_COPY = 16  # pixels; a copy that is narrower, of a very long picture, is not searched
@@ -102,7 +102,7 @@ def _dlib_face(box, pad: int, scale: float, score: float, name: str, to_hog=(1.0
 
 def _as_hog(x: float, y: float, side: float, score: float, name: str, to_hog: tuple[float, float, float]) -> Face:
     width = side * to_hog[0]
-    return square(x + to_hog[1] * width, y + to_hog[2] * width, width, score, name)
+    return square_face(x + to_hog[1] * width, y + to_hog[2] * width, width, score, name)
 
 
 @cache

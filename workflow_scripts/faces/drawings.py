@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from workflow_scripts.core.cli import BadItem
+from workflow_scripts.faces import landmark_groups as groups
 
 MIRRORED_CHANNELS = [1, 0, 2]  # red and green change places
 FRACTION_BITS = 6  # of the coordinates given to OpenCV, which are fixed-point numbers
@@ -24,10 +25,10 @@ MIN_CONTRAST = 12  # grey levels between them; below, the eye is closed, blurred
 MIN_EYE_PIXELS = 6
 STEEPNESS = 2.0  # of the change from dark to light; at 1 it spans the whole range
 MIN_FACE = 1 / 8  # of the drawing's size; spread of the landmarks, as width and height
-MAX_OUTSIDE = 0.2  # of a part's points
+MAX_PART_OUTSIDE = 0.2  # of a part's points
 
 
-class Part(NamedTuple):
+class DrawnPart(NamedTuple):
     """A part of the face.
 
     Attributes:
@@ -44,17 +45,17 @@ class Part(NamedTuple):
 
 
 # In the order in which they are drawn, one over the other.
-PARTS = {
-    "outline": Part(slice(0, 17), (64, 64, 112)),
-    "right brow": Part(slice(17, 22), (224, 96, 0)),
-    "left brow": Part(slice(22, 27), (96, 224, 0)),
-    "nose": Part(slice(27, 36), (48, 48, 240), hull=True),
-    "right eye": Part(slice(36, 42), (176, 0, 96), light=(255, 144, 224)),
-    "left eye": Part(slice(42, 48), (0, 176, 96), light=(144, 255, 224)),
-    "outer mouth": Part(slice(48, 60), (208, 208, 0)),
-    "inner mouth": Part(slice(60, 68), (240, 240, 240)),
+DRAWN_PARTS = {
+    "outline": DrawnPart(groups.JAW, (64, 64, 112)),
+    "right brow": DrawnPart(groups.RIGHT_BROW, (224, 96, 0)),
+    "left brow": DrawnPart(groups.LEFT_BROW, (96, 224, 0)),
+    "nose": DrawnPart(groups.NOSE, (48, 48, 240), hull=True),
+    "right eye": DrawnPart(groups.RIGHT_EYE, (176, 0, 96), light=(255, 144, 224)),
+    "left eye": DrawnPart(groups.LEFT_EYE, (0, 176, 96), light=(144, 255, 224)),
+    "outer mouth": DrawnPart(groups.OUTER_LIPS, (208, 208, 0)),
+    "inner mouth": DrawnPart(groups.INNER_LIPS, (240, 240, 240)),
 }
-EYES = ("right eye", "left eye")
+DRAWN_EYES = ("right eye", "left eye")
 
 
 def draw_face(landmarks: np.ndarray, size: int, gaze: dict[str, np.ndarray] | None = None) -> np.ndarray:
@@ -63,11 +64,12 @@ def draw_face(landmarks: np.ndarray, size: int, gaze: dict[str, np.ndarray] | No
     Args:
         landmarks: (68, 2), x, y in pixels of the drawing; their fractions count.
         size: pixels of each side.
-        gaze: for each of `EYES`, how bright its pixels are, float32 (size, size) in 0..1, of `find_gaze`; None: no cue.
+        gaze: the result of `find_gaze`: for each of `DRAWN_EYES`, how bright its pixels are, float32 (size, size) in
+            0..1. None draws no gaze cue.
     """
     drawing = np.zeros((size, size, 3), np.uint8)
     width = max(1, round(LINE * size))
-    for name, part in PARTS.items():
+    for name, part in DRAWN_PARTS.items():
         outline = _fixed_point(landmarks[part.points])
         outline = cv2.convexHull(outline) if part.hull else outline
         cv2.fillPoly(drawing, [outline], part.color, cv2.LINE_AA, FRACTION_BITS)
@@ -98,10 +100,10 @@ def check_drawing(item: str, landmarks: np.ndarray, size: int) -> None:
             "degenerate landmarks",
             f"{item}: its landmarks cover {extent[0]:.0f} x {extent[1]:.0f} of {size} pixels; remove the frame",
         )
-    for name, part in PARTS.items():
+    for name, part in DRAWN_PARTS.items():
         points = landmarks[part.points]
         outside = ((points < -0.5) | (points > size - 0.5)).any(axis=1).mean()
-        if outside > MAX_OUTSIDE:
+        if outside > MAX_PART_OUTSIDE:
             raise BadItem(
                 "incomplete drawing",
                 f"{item}: {outside:.0%} of the {name} lies beyond the crop, as when a head moves fast or another face "
@@ -110,7 +112,7 @@ def check_drawing(item: str, landmarks: np.ndarray, size: int) -> None:
 
 
 def find_gaze(image: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
-    """Return for each of `EYES` how bright its pixels are against the eye's own grey levels: the gaze cue.
+    """Return for each of `DRAWN_EYES` how bright its pixels are against the eye's own grey levels: the gaze cue.
 
     The levels of pupil and white are the 10th and 90th percentile inside the eye, so the light of the scene does not
     matter. Around the middle between them the cue rises from 0 to 1, twice as steeply as the grey level. A closed eye,
@@ -124,7 +126,7 @@ def find_gaze(image: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]
         float32 (S, S) in 0..1, 0 far outside the eye.
     """
     grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (3, 3), 0)
-    return {name: _bright_pixels(grey, _fixed_point(landmarks[PARTS[name].points])) for name in EYES}
+    return {name: _bright_pixels(grey, _fixed_point(landmarks[DRAWN_PARTS[name].points])) for name in DRAWN_EYES}
 
 
 def _bright_pixels(grey: np.ndarray, outline: np.ndarray) -> np.ndarray:
@@ -150,7 +152,7 @@ def move_gaze(gaze: dict[str, np.ndarray], source: np.ndarray, target: np.ndarra
     """
     moved = {}
     for name, bright in gaze.items():
-        before, after = source[PARTS[name].points], target[PARTS[name].points]
+        before, after = source[DRAWN_PARTS[name].points], target[DRAWN_PARTS[name].points]
         center = before.mean(axis=0)
         # By the pseudo-inverse: of a closed eye, a line, only the movement along it is known.
         linear = (np.linalg.pinv(before - center, rcond=0.02) @ (after - after.mean(axis=0))).T

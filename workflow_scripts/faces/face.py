@@ -58,6 +58,6 @@ class Face:
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 
-def square(x: float, y: float, side: float, score: float | None, detector: str, tilt: float = 0.0) -> Face:
+def square_face(x: float, y: float, side: float, score: float | None, detector: str, tilt: float = 0.0) -> Face:
     """Return the face whose box has its centre at x, y."""
     return Face(x - side / 2, y - side / 2, x + side / 2, y + side / 2, score, detector, tilt)

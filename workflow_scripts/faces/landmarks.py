@@ -13,11 +13,11 @@ from safetensors import SafetensorError
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.faces.alignment import compose, spread_of, stretch, tilt_of, transform_points
-from workflow_scripts.faces.detection import WHOLE
+from workflow_scripts.faces.detection import WHOLE_PICTURE
 from workflow_scripts.faces.dlib68.shape_predictor import ShapePredictor
 from workflow_scripts.faces.face import Face, Picture
 from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
-from workflow_scripts.faces.priors import POINTS
+from workflow_scripts.faces.priors import GIVEN_POINTS
 
 FACE_WIDTH = 224  # pixels of the face box in the patch: the model looks at whole pixels, so a small box would be coarse
 PATCH_SIDE = 336  # pixels; the model looks little beyond the box, and a patch turned by 45 degrees still holds it
@@ -98,7 +98,7 @@ class LandmarkModel:
         points = self._framed(images, [_turning(face.tilt) if abs(face.tilt) > MAX_TILT else None for face in faces])
         doubtful = [number for number, face in enumerate(faces) if _is_doubtful(face, points[number])]
         points[doubtful] = self._settled([images[number] for number in doubtful])
-        points[[face.detector == WHOLE for face in faces]] = MEAN_FACE
+        points[[face.detector == WHOLE_PICTURE for face in faces]] = MEAN_FACE
         to_picture = [cv2.invertAffineTransform(patch.matrix) for patch in patches]
         return np.array(list(map(transform_points, to_picture, points)), np.float32).reshape(-1, 68, 2)
 
@@ -129,7 +129,7 @@ class LandmarkModel:
 
 def _is_doubtful(face: Face, points: np.ndarray) -> bool:
     """Tell whether landmarks (68, 2) found in the face's own box may be wrong."""
-    if face.detector in (WHOLE, POINTS):
+    if face.detector in (WHOLE_PICTURE, GIVEN_POINTS):
         return False
     return abs(tilt_of(points)) > MAX_TILT or not face.detector.startswith("dlib_hog")
 

@@ -6,15 +6,15 @@ from workflow_scripts.core.cli import BadItem
 from workflow_scripts.faces.alignment import (
     CELEBA_POINTS,
     fit_similarity,
-    five_points,
     mean_length,
     spread_of,
     transform_points,
 )
+from workflow_scripts.faces.landmark_groups import five_points
 
 MIN_SPREAD = 4.0  # pixels; root-mean-square distance of the five points from their centre
 MAX_RESIDUAL = 0.4  # of the spread; what remains between the aligned five points and their places
-MAX_OUTSIDE = 0.5  # of the 68 landmarks
+MAX_LANDMARKS_OUTSIDE = 0.5  # of the 68 landmarks
 
 
 class BadFace(BadItem):
@@ -49,7 +49,7 @@ def check_face(item: str, landmarks: np.ndarray, picture_size: tuple[int, int]) 
         )
     beyond = ((landmarks < 0) | (landmarks > np.array(picture_size) - 1)).any(axis=1)
     outside = np.count_nonzero(beyond) / len(landmarks)
-    if outside > MAX_OUTSIDE:
+    if outside > MAX_LANDMARKS_OUTSIDE:
         raise BadFace(
             "face outside picture",
             f"{item}: {outside:.0%} of the landmarks are beyond the border; remove it or set crop.frame: whole",

@@ -3,13 +3,12 @@
 import cv2
 import numpy as np
 
-from workflow_scripts.config.sources import Faces
+from workflow_scripts.config.sources import FaceSearch
 from workflow_scripts.faces.detection import detect_faces
 from workflow_scripts.faces.face import Picture
 from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
 
 SEARCHED_SIDE = 256  # pixels; a smaller picture is enlarged, as the detectors see no small faces
-OUTER_CORNERS = [36, 45]  # of the eyes, in iBUG's order
 STILL = 0.5  # grey levels; a change below is rounding, and the ratio of two such means nothing
 
 
@@ -26,24 +25,11 @@ def find_points(picture: np.ndarray, model: LandmarkModel) -> np.ndarray | None:
     scale = max(1.0, SEARCHED_SIDE / picture.shape[0])
     side = round(picture.shape[0] * scale)
     searched = Picture(picture if scale == 1 else cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC))
-    faces = detect_faces(searched, Faces())
+    faces = detect_faces(searched, FaceSearch())
     if not faces:
         return None
     (points,) = model.predict(faces[:1], [face_patch(searched, faces[0])])
     return (points.astype(np.float64) + 0.5) / scale - 0.5
-
-
-def landmark_error(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Return the normalised mean error of landmarks: mean distance over that of the outer eye corners of `wanted`.
-
-    Args:
-        found: float (68, 2).
-        wanted: float (68, 2), in the same pixels.
-
-    Sagonas et al., "300 Faces in-the-Wild Challenge", ICCV Workshops 2013.
-    """
-    eyes = np.linalg.norm(np.subtract(*wanted[OUTER_CORNERS]))
-    return float(np.linalg.norm(found - wanted, axis=1).mean() / eyes)
 
 
 def temporal_change(picture: np.ndarray, before: np.ndarray) -> float:

@@ -17,7 +17,7 @@ CHIP = 150  # pixels; what the network was trained on
 PADDING = 0.25  # of the face's size, around it
 
 
-def describe_faces(pictures: Sequence[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
+def face_descriptors(pictures: Sequence[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
     """Return the descriptors of several pictures of one face.
 
     Args:

@@ -37,12 +37,12 @@ def compare_pictures(picture: np.ndarray, truth: np.ndarray, hole: np.ndarray) -
         channels alone; `ssim_hole`, the mean of the SSIM map over the hole's pixels that are not in the cropped border.
     """
     error = (picture.astype(np.float64) - truth.astype(np.float64)) ** 2
-    similarity = ssim_map(picture, truth)
+    similarity = local_ssim(picture, truth)
     inner = hole[BORDER:-BORDER, BORDER:-BORDER]
     return Likeness(
-        psnr_whole=psnr(error.mean()),
+        psnr_whole=psnr_of_error(error.mean()),
         ssim_whole=float(similarity.mean()),
-        psnr_hole=psnr(error[hole].mean()) if hole.any() else None,
+        psnr_hole=psnr_of_error(error[hole].mean()) if hole.any() else None,
         ssim_hole=float(similarity[inner].mean()) if inner.any() else None,
     )
 
@@ -50,17 +50,17 @@ def compare_pictures(picture: np.ndarray, truth: np.ndarray, hole: np.ndarray) -
 def compare_whole(picture: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """Return PSNR in dB and SSIM of a picture, uint8 (H, W, 3) as its truth."""
     error = (picture.astype(np.float64) - truth.astype(np.float64)) ** 2
-    return psnr(error.mean()), float(ssim_map(picture, truth).mean())
+    return psnr_of_error(error.mean()), float(local_ssim(picture, truth).mean())
 
 
-def psnr(squared_error: float) -> float:
+def psnr_of_error(squared_error: float) -> float:
     """Return the peak signal-to-noise ratio in dB, at most `PSNR_CEILING`, for a mean squared error of 8-bit values."""
     if squared_error == 0:
         return PSNR_CEILING
     return min(PSNR_CEILING, float(10 * np.log10(DATA_RANGE**2 / squared_error)))
 
 
-def ssim_map(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def local_ssim(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return the structural similarity around each pixel and channel.
 
     Scikit-image's definition with Wang's Gaussian window (sigma 1.5, 11x11, population covariance), its border cropped.

@@ -20,7 +20,7 @@ def merge_quarantine(paths: list[Path]) -> pd.DataFrame:
     return rows.sort_values(["source", "item", "stage"], ignore_index=True)
 
 
-def count_items(rows: pd.DataFrame, pairs: list[Path]) -> dict[str, dict[str, int]]:
+def count_paired_and_scored(rows: pd.DataFrame, pairs: list[Path]) -> dict[str, dict[str, int]]:
     """Return `paired` and `scored`, the number of items, for each source."""
     paired: dict[str, set[str]] = {}
     for path in pairs:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from workflow_scripts.core.cli import UserError
 
 # Kernel, stride, expansion, output channels, repeats.
-STAGES = (
+BLOCK_GROUPS = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
     (5, 2, 6, 40, 2),
@@ -22,7 +22,7 @@ STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
-STEM, HEAD, CLASSES = 32, 1280, 1000
+STEM_CHANNELS, HEAD_CHANNELS, CLASSES = 32, 1280, 1000
 EPSILON = 1e-3
 # Blocks after which a picture is looked at: strides 4, 8, 16, with 24, 40, 112 channels.
 TAPS = (2, 4, 10)
@@ -44,15 +44,15 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem = Convolution(3, STEM, 3, stride=2)
+        self.stem = Convolution(3, STEM_CHANNELS, 3, stride=2)
         self.blocks = nn.ModuleList()
-        before = STEM
-        for kernel, stride, expansion, width, repeats in STAGES:
+        before = STEM_CHANNELS
+        for kernel, stride, expansion, width, repeats in BLOCK_GROUPS:
             for repeat in range(repeats):
                 self.blocks.append(Block(before, width, kernel, stride if repeat == 0 else 1, expansion))
                 before = width
-        self.head = Convolution(before, HEAD, 1)
-        self.classifier = nn.Linear(HEAD, CLASSES)
+        self.head = Convolution(before, HEAD_CHANNELS, 1)
+        self.classifier = nn.Linear(HEAD_CHANNELS, CLASSES)
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "EfficientNetLite0":

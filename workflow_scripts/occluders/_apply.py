@@ -11,12 +11,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, canvas_for
+from workflow_scripts.occluders._canvas import Canvas, DrawnOccluder, Wear, canvas_for
 from workflow_scripts.occluders._config import occluder_kinds
-from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._fit import fit_reason
 from workflow_scripts.occluders._light import Light, measure_light
 from workflow_scripts.occluders._placement import FACE, Pose, project, solve_pose, unproject
+from workflow_scripts.occluders._wearer import Wearer
 
 __all__ = ["Occluded", "apply_occluder", "fit_reason", "load_kind"]
 
@@ -85,8 +85,8 @@ def apply_occluder(
         return _bare(image)
     canvas = canvas_for((_DETAIL if max(image.shape[:2]) <= _LARGE else _LESS_DETAIL) * pose.unit)
     light = measure_light(image, whole)
-    face = Face(image, np.asarray(landmarks, np.float64), pose, light, pictures)
-    drawing = module.draw(canvas, style, face, rng)
+    wearer = Wearer(image, np.asarray(landmarks, np.float64), pose, light, pictures)
+    drawing = module.draw(canvas, style, wearer, rng)
     to_canvas = _to_canvas(drawing.canvas, drawing.wear)
     window = _window(image.shape, pose, drawing.alpha, to_canvas)
     if window is None:
@@ -133,7 +133,7 @@ def _window(shape: tuple[int, ...], pose: Pose, alpha: np.ndarray, to_canvas: np
     return (left, top, right, bottom) if right - left >= 4 and bottom - top >= 4 else None
 
 
-def _lit(drawing: Drawing, light: Light, rng: np.random.Generator) -> np.ndarray:
+def _lit(drawing: DrawnOccluder, light: Light, rng: np.random.Generator) -> np.ndarray:
     """Return the drawing under the face's light, premultiplied RGBA float32 (h, w, 4) in 0..255.
 
     Lambert's law on the relief's normals, with the light from above and from the side that the face's skin shows, and

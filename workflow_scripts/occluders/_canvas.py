@@ -113,7 +113,7 @@ class Wear:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DrawnOccluder:
     """An occluder on the mean face, before light.
 
     Attributes:

@@ -6,7 +6,7 @@ import numpy as np
 
 from workflow_scripts.core.cli import UserError
 
-SUFFIXES = (".png", ".webp", ".tif", ".tiff")
+TRANSPARENT_SUFFIXES = (".png", ".webp", ".tif", ".tiff")
 SIDES = (32, 4096)  # pixels: the least width of what shows, the most of the picture
 VISIBLE = 26  # of 255: less is taken for transparent when a picture is cut
 
@@ -17,10 +17,11 @@ def list_pictures(folder: Path) -> list[Path]:
     Raises:
         UserError: no such folder, or none in it.
     """
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in TRANSPARENT_SUFFIXES)
     if not paths:
         raise UserError(
-            f"{folder}: no picture with transparency ({', '.join(SUFFIXES)}) here; put some or drop the kind"
+            f"{folder}: no picture with transparency ({', '.join(TRANSPARENT_SUFFIXES)}) here; "
+            "put some or drop the kind"
         )
     return paths
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from workflow_scripts.faces import landmark_groups as groups
+
 # The left and middle landmarks of the mean frontal face: bridge (28) at (0, 0), chin (8) at (0, 1), x to the right.
 # Mean of 201 frontal dlib fits to aligned CelebA, made symmetric.
 _HALF_FACE = {
@@ -18,10 +20,9 @@ _HALF_FACE = {
     48: (-0.280, 0.517), 49: (-0.177, 0.480), 50: (-0.075, 0.463), 51: (0.0, 0.479),
     57: (0.0, 0.677), 58: (-0.082, 0.668), 59: (-0.184, 0.622),
 }  # fmt: skip
-_MIRROR = {**{i: 16 - i for i in range(9)}, 31: 35, 32: 34, 48: 54, 49: 53, 50: 52, 58: 56, 59: 55}
 # A turned face shows more cheek between occluder and ear on the near side and none on the far side.
 _TURN_WIDENING = 0.37
-_FRONT = [30, *range(48, 60)]
+_FRONT = [groups.NOSE_TIP, *groups.numbers(groups.OUTER_LIPS)]  # what stands out before the cheeks in profile
 _FRONT_MARGIN = 1.15
 FAR = -1e4  # for `cv2.remap`: outside of any picture
 
@@ -41,7 +42,8 @@ class Placement:
     wraps: bool = True
 
 
-FACE = Placement(seam=(28, 8), anchors=(1, 2, 3, 4, 5, 6, 7))  # jaw and bridge: the whole face
+# The whole face, by its jaw without the ears.
+FACE = Placement(seam=(28, groups.CHIN), anchors=tuple(groups.numbers(groups.RIGHT_JAW)[1:]))
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def _anchors(placement: Placement) -> _Anchors:
             equations[side, :, axis, 3 * side + axis] = x
     scale = 1 / (end - start)
     to_seam = np.array([[1, 0, 0], [0, scale, -start * scale], [0, 0, 1]])
-    return _Anchors(np.array([left, [_MIRROR[i] for i in left]]), x, (y - start) * scale, equations, to_seam)
+    return _Anchors(np.array([left, [groups.MIRRORED[i] for i in left]]), x, (y - start) * scale, equations, to_seam)
 
 
 def project(pose: Pose, points: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TextIO
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources._archives.zips import open_archive
-from workflow_scripts.sources._listing import SUFFIXES
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES
 
 STEMS = (
     "list_eval_partition",
@@ -19,10 +19,10 @@ STEMS = (
     "identity_CelebA",
 )
 # What is said in pixels holds for the aligned pictures or for those in the wild, which lie in another folder.
-IN_THE_WILD = ("list_landmarks_celeba", "list_bbox_celeba")
-ALIGNED = ("list_landmarks_align_celeba",)
-NAMES = frozenset(f"{stem}{suffix}" for stem in STEMS for suffix in (".txt", ".csv"))
-SPLITS = {"0": "train", "1": "val", "2": "test"}
+OF_WILD_PICTURES = ("list_landmarks_celeba", "list_bbox_celeba")
+OF_ALIGNED_PICTURES = ("list_landmarks_align_celeba",)
+FILE_NAMES = frozenset(f"{stem}{suffix}" for stem in STEMS for suffix in (".txt", ".csv"))
+SPLIT_NAMES = {"0": "train", "1": "val", "2": "test"}
 PRESENT = {"1": True, "-1": False, "0": False}
 COORDINATES = 10  # x, y of both eyes, the nose and both corners of the mouth
 
@@ -50,7 +50,7 @@ def find(places: Iterable[Path]) -> list[Text]:
     """Return the text files in folders, of each kind the first found; the authors' .txt goes before Kaggle's .csv."""
     found: dict[str, Text] = {}
     for place in places:
-        for name in sorted(NAMES, reverse=True):
+        for name in sorted(FILE_NAMES, reverse=True):
             if (place / name).is_file():
                 found.setdefault(PurePosixPath(name).stem, Text(place / name))
     return [found[stem] for stem in STEMS if stem in found]
@@ -59,7 +59,7 @@ def find(places: Iterable[Path]) -> list[Text]:
 def find_members(archive: Path) -> list[Text]:
     """Return the text files in an archive, as Kaggle's has them."""
     with open_archive(archive) as members:
-        return [Text(archive, name) for name in members.namelist() if PurePosixPath(name).name in NAMES]
+        return [Text(archive, name) for name in members.namelist() if PurePosixPath(name).name in FILE_NAMES]
 
 
 def read(texts: Iterable[Text], names: set[str]) -> dict[str, dict]:
@@ -94,7 +94,7 @@ def _read_rows(text: Text, names: set[str]) -> dict[str, tuple[int, list[str], l
     with text.open() as lines:
         for number, fields in _fields(lines):
             name = fields[0]
-            if not name.lower().endswith(SUFFIXES):
+            if not name.lower().endswith(PICTURE_SUFFIXES):
                 if count or header:
                     raise _malformed(text, number, " ".join(fields))
                 if len(fields) == 1 and name.isdigit():
@@ -132,7 +132,7 @@ def _malformed(text: Text, number: int, line: str) -> UserError:
 
 def _split(fields: list[str], header: list[str]) -> str:
     (number,) = fields
-    return SPLITS[number]
+    return SPLIT_NAMES[number]
 
 
 def _points(fields: list[str], header: list[str]) -> list[float]:

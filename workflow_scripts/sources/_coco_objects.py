@@ -29,7 +29,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
-class Picture(_Entry):
+class PictureEntry(_Entry):
     """An entry of `images`."""
 
     id: Id
@@ -38,7 +38,7 @@ class Picture(_Entry):
     height: Side
 
 
-class Caption(_Entry):
+class CaptionEntry(_Entry):
     """An entry of `annotations` in a file of captions."""
 
     id: Id
@@ -46,7 +46,7 @@ class Caption(_Entry):
     caption: str
 
 
-class Object(_Entry):
+class ObjectEntry(_Entry):
     """An entry of `annotations` in a file of instances or person keypoints. The polygon's `area` is not used."""
 
     id: Id
@@ -75,7 +75,7 @@ def parse_entry(model: type[_Entry], text: str) -> Any:
     return _validated(lambda: model.model_validate(json.loads(text)))
 
 
-def object_row(entry: Object, categories: dict[str, dict], height: int, width: int) -> dict:
+def object_row(entry: ObjectEntry, categories: dict[str, dict], height: int, width: int) -> dict:
     """Return a row of the `objects` table without `item`.
 
     Args:

@@ -20,7 +20,7 @@ SAFETY = {"format_whitelist": "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf", "proto
 STRICT = {"err_detect": "explode"}  # else FFmpeg fills what it cannot decode with grey or with older pictures
 SLACK = 0.5  # seconds by which the last frame may end before the length that the file states
 MAX_FRAMES = 1_000_000  # an item's name gives the frame's number six digits, which also keeps items in order
-MAGIC = {0: (b"\x1aE\xdf\xa3", b"RIFF"), 4: (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")}  # by offset
+VIDEO_MAGIC = {0: (b"\x1aE\xdf\xa3", b"RIFF"), 4: (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")}  # by offset
 THUMBNAIL = 32  # pixels; side of the picture that shots are told by
 CUT_CHANGE, CUT_RATIO, CUT_MEMORY = 20, 2, 5
 
@@ -157,7 +157,7 @@ class VideoReader:
             head = file.read(16)
         if not head:
             return BadPicture("empty file", "it has 0 bytes; copy or download it again")
-        if not any(head.startswith(magic, place) for place, magic in MAGIC.items()):
+        if not any(head.startswith(magic, place) for place, magic in VIDEO_MAGIC.items()):
             return BadPicture("not a video", "it is in no known video format; replace it or remove it")
         return BadPicture("damaged video", f"decoding failed ({what}); copy or download it again")
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from workflow_scripts.core.cli import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave behind; ignored, like hidden files
 
 
@@ -19,7 +19,7 @@ class Kind(NamedTuple):
     suffixes: tuple[str, ...]
 
 
-PICTURES = Kind("picture", SUFFIXES)
+PICTURES = Kind("picture", PICTURE_SUFFIXES)
 VIDEOS = Kind("video", (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"))
 
 
@@ -94,7 +94,7 @@ def name_problem(path: str, kind: Kind = PICTURES) -> Problem | None:
     return None
 
 
-def stamp(path: str | Path, name: str) -> File:
+def file_entry(path: str | Path, name: str) -> File:
     """Return the entry of one file outside the listing, as of a text file that belongs to a data set."""
     info = os.stat(path)
     return File(name, info.st_size, info.st_mtime_ns, name, os.fspath(path))

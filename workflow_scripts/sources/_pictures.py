@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from workflow_scripts.core.cli import BadItem
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # not EPS, for one: Pillow would start Ghostscript
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"P5", b"P6", b"P2", b"P3")
+PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"P5", b"P6", b"P2", b"P3")
 MIN_SIDE = 16  # pixels; smaller pictures hold no face that could be found
 ORIENTATION = 0x0112
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"  # markers of JPEG
@@ -98,7 +98,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged data
-        if data.startswith(MAGIC) and isinstance(error, UnidentifiedImageError):
+        if data.startswith(PICTURE_MAGIC) and isinstance(error, UnidentifiedImageError):
             raise BadPicture("damaged picture", "its header cannot be read; copy or download it again") from error
         if isinstance(error, UnidentifiedImageError):
             raise BadPicture("not a picture", f"it {_looks_like(data)}; replace or remove it") from error

@@ -10,7 +10,7 @@ import numpy as np
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.sources import adapter
 from workflow_scripts.sources._pictures import BadPicture, decode_picture, picture_size
-from workflow_scripts.sources._stores import MARGIN
+from workflow_scripts.sources._stores import BYTES_BESIDE_PIXELS
 
 BYTES_PER_PIXEL = 8  # of an uncompressed picture with four channels of 16 bits, the largest that is supported
 
@@ -64,7 +64,7 @@ class PictureReader:
         self._video = None
 
     def _bytes(self, file: str) -> bytes:
-        return self._store.read(file, self._max_pixels * BYTES_PER_PIXEL + MARGIN)
+        return self._store.read(file, self._max_pixels * BYTES_PER_PIXEL + BYTES_BESIDE_PIXELS)
 
     def _open_video(self, file: str):
         from workflow_scripts.sources._decoding import VideoReader

@@ -7,7 +7,7 @@ from typing import Protocol
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources._pictures import BadPicture
 
-MARGIN = 16_000_000  # bytes of a file that are not pixels: thumbnails, profiles, comments
+BYTES_BESIDE_PIXELS = 16_000_000  # bytes of a file that are not pixels: thumbnails, profiles, comments
 
 
 class Store(Protocol):

@@ -16,7 +16,7 @@ from workflow_scripts.config.sources import CelebaSource
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources import _celeba_texts as celeba_texts
 from workflow_scripts.sources._archives.zips import ZipStore, list_members, survey_archive
-from workflow_scripts.sources._listing import SUFFIXES, File, Listing, Problem, stamp, walk
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES, File, Listing, Problem, file_entry, walk
 
 FOLDERS = (
     "img_align_celeba/img_align_celeba",
@@ -25,7 +25,7 @@ FOLDERS = (
     "celeba/img_align_celeba",
     ".",
 )
-IN_THE_WILD = "img_celeba"
+WILD_FOLDER = "img_celeba"
 ARCHIVES = ("img_align_celeba.zip", "Img/img_align_celeba.zip", "celeba/img_align_celeba.zip")
 
 
@@ -69,7 +69,7 @@ def find_layout(path: str) -> Layout:
     for name in ARCHIVES:
         if (root / name).is_file():
             return _layout(root, root / name, archive=True)
-    for name in (IN_THE_WILD, f"Img/{IN_THE_WILD}"):
+    for name in (WILD_FOLDER, f"Img/{WILD_FOLDER}"):
         if _has_picture(root / name):
             return _layout(root, root / name, archive=False)
     expected = "img_align_celeba/, Img/img_align_celeba/ or img_align_celeba.zip"
@@ -83,11 +83,11 @@ def list_files(source: CelebaSource) -> Listing:
         listing = list_members(layout.archive)
         _set_repeated_items_aside(layout, listing)
         if not listing.files:
-            raise UserError(f"path: no picture in {layout.archive}; pictures end in {' '.join(SUFFIXES)}")
+            raise UserError(f"path: no picture in {layout.archive}; pictures end in {' '.join(PICTURE_SUFFIXES)}")
     else:
         listing = walk(layout.pictures, "path", layout.prefix)
-    listing.problems = [p for p in listing.problems if PurePosixPath(p.path).name not in celeba_texts.NAMES]
-    listing.shared = [stamp(text.path, text.path.name) for text in layout.texts]
+    listing.problems = [p for p in listing.problems if PurePosixPath(p.path).name not in celeba_texts.FILE_NAMES]
+    listing.shared = [file_entry(text.path, text.path.name) for text in layout.texts]
     return listing
 
 
@@ -97,7 +97,7 @@ def survey(source: CelebaSource) -> Listing:
     if not layout.archive:
         return list_files(source)
     count, archive = survey_archive(layout.archive)
-    return Listing(shared=[archive, *(stamp(text.path, text.path.name) for text in layout.texts)], more=count)
+    return Listing(shared=[archive, *(file_entry(text.path, text.path.name) for text in layout.texts)], more=count)
 
 
 def describe(source: CelebaSource, files: Sequence[File]) -> list[dict]:
@@ -109,7 +109,7 @@ def describe(source: CelebaSource, files: Sequence[File]) -> list[dict]:
     layout = find_layout(source.path)
     names = {file.path: PurePosixPath(file.path).stem for file in files}
     members = celeba_texts.find_members(layout.archive) if layout.archive else []
-    inside = [text for text in members if text.stem not in celeba_texts.IN_THE_WILD]
+    inside = [text for text in members if text.stem not in celeba_texts.OF_WILD_PICTURES]
     said = celeba_texts.read([*inside, *layout.texts], set(names.values()))
     return [{"item": layout.item(file.path), "file": file.path, **said[names[file.path]]} for file in files]
 
@@ -131,7 +131,7 @@ def _layout(root: Path, pictures: Path, *, archive: bool) -> Layout:
     bases = [folder for folder in (pictures, *pictures.parents[:2]) if own or folder.is_relative_to(root)]
     places = [base / name for base in bases for name in (".", "Anno", "Eval")]
     prefix = "" if own or archive else f"{pictures.relative_to(root).as_posix()}/"
-    other = celeba_texts.ALIGNED if pictures.name == IN_THE_WILD else celeba_texts.IN_THE_WILD
+    other = celeba_texts.OF_ALIGNED_PICTURES if pictures.name == WILD_FOLDER else celeba_texts.OF_WILD_PICTURES
     texts = [text for text in celeba_texts.find(places) if text.stem not in other]
     return Layout(pictures, prefix, pictures if archive else None, texts)
 
@@ -140,7 +140,7 @@ def _has_picture(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     with os.scandir(folder) as entries:
-        return any(entry.name.lower().endswith(SUFFIXES) for entry in entries)
+        return any(entry.name.lower().endswith(PICTURE_SUFFIXES) for entry in entries)
 
 
 def _set_repeated_items_aside(layout: Layout, listing: Listing) -> None:

@@ -9,7 +9,7 @@ from workflow_scripts.config.sources import FolderSource
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources._archives import tars
 from workflow_scripts.sources._archives import zips as archives
-from workflow_scripts.sources._listing import SUFFIXES, File, Listing, walk
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES, File, Listing, walk
 
 
 def list_files(source: FolderSource) -> Listing:
@@ -19,7 +19,7 @@ def list_files(source: FolderSource) -> Listing:
         return walk(source.path, "path")
     listing = archive.list_members(source.path)
     if not listing.files:
-        raise UserError(f"path: no picture in {source.path}; pictures end in {' '.join(SUFFIXES)}")
+        raise UserError(f"path: no picture in {source.path}; pictures end in {' '.join(PICTURE_SUFFIXES)}")
     return listing
 
 
@@ -58,4 +58,4 @@ def _archive_module(path: str) -> ModuleType | None:
     if not os.path.isfile(path):
         return None
     name = path.lower()
-    return archives if name.endswith(".zip") else tars if name.endswith(tars.SUFFIXES) else None
+    return archives if name.endswith(".zip") else tars if name.endswith(tars.TAR_SUFFIXES) else None

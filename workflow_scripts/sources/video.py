@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workflow_scripts.config.sources import ClipSource, Split, VideoSource
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.sources._listing import VIDEOS, File, Listing, Problem, name_problem, stamp, walk
+from workflow_scripts.sources._listing import VIDEOS, File, Listing, Problem, file_entry, name_problem, walk
 from workflow_scripts.sources.folder import find_person
 
 GAP = 1.0  # seconds after a border within a shot that are left unused
@@ -28,7 +28,7 @@ def list_files(source: VideoSource) -> Listing:
         name = os.path.basename(source.path)
         if problem := name_problem(name, VIDEOS):
             raise UserError(f"path: {problem.detail}")
-        listing = Listing([stamp(source.path, name)])
+        listing = Listing([file_entry(source.path, name)])
     else:
         listing = walk(source.path, "path", kind=VIDEOS)
     per_second = FRAMES_PER_SECOND / source.every if source.every else source.per_second

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-LEVELS, TREES, SPLITS, LANDMARKS = 15, 500, 15, 68
-LEAVES, VALUES = SPLITS + 1, 2 * LANDMARKS
+LEVELS, TREES, TREE_SPLITS, POINTS = 15, 500, 15, 68
+LEAVES, VALUES = TREE_SPLITS + 1, 2 * POINTS
 SHAPE = bytes([0x81, VALUES, 0x81, 1])  # in front of every leaf: its rows and its one column, both written negative
 TAIL = LEVELS * TREES * 5 + 2 * (LEVELS + 1)  # numbers behind the trees: an anchor and two reals a feature, and counts
 
@@ -53,8 +53,11 @@ def _read_splits(words: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.
     for levels in ([0], range(0, LEVELS * TREES, TREES)):  # the number of levels, and of the trees of each
         places[levels] = _wholes(words, places[levels])[1]
     _, places = _wholes(words, places)  # the number of splits
-    pixels, thresholds = np.empty((LEVELS, 2, SPLITS, TREES), np.int64), np.empty((LEVELS, SPLITS, TREES), np.float32)
-    for split in range(SPLITS):
+    pixels, thresholds = (
+        np.empty((LEVELS, 2, TREE_SPLITS, TREES), np.int64),
+        np.empty((LEVELS, TREE_SPLITS, TREES), np.float32),
+    )
+    for split in range(TREE_SPLITS):
         for side in range(2):
             value, places = _wholes(words, places)
             pixels[:, side, split] = value.reshape(LEVELS, TREES)

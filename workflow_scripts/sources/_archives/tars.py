@@ -19,9 +19,9 @@ from typing import BinaryIO
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources._archives.zips import leads_out, linked, repeated, unsafe_name
-from workflow_scripts.sources._listing import File, Listing, Problem, is_clutter, name_problem, stamp
+from workflow_scripts.sources._listing import File, Listing, Problem, file_entry, is_clutter, name_problem
 
-SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # by the first two bytes
 CHUNK = 1 << 20  # bytes
 MAX_RATIO, FREE_BYTES = 100, 100_000_000  # pictures do not shrink so much; a decompression bomb does
@@ -57,7 +57,7 @@ def survey_archive(path: str | Path) -> tuple[int, File]:
     Raises:
         UserError: the beginning is not that of a tar archive.
     """
-    return count_members(path), stamp(path, Path(path).name)
+    return count_members(path), file_entry(path, Path(path).name)
 
 
 def count_members(path: str | Path) -> int:

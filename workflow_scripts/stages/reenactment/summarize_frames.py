@@ -21,7 +21,7 @@ from workflow_scripts.core.files import write_json
 from workflow_scripts.core.tables import read_tables, write_table
 from workflow_scripts.metrics.summary import (
     EXPERIMENT_QUARANTINE,
-    count_items,
+    count_paired_and_scored,
     count_reasons,
     merge_quarantine,
     summarize_scores,
@@ -53,7 +53,7 @@ def summarize_frames(
             "scores": summarize_scores(rows, FRAME_SCORES, ("test", "train", "apply")),
             "gaps": training_gaps(rows[rows["split"] != "apply"], FRAME_SCORES),
             "published": [],
-            "items": count_items(rows, drawings),
+            "items": count_paired_and_scored(rows, drawings),
             "quarantined": count_reasons(lost),
         },
     )

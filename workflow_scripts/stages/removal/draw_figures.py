@@ -27,7 +27,7 @@ from workflow_scripts.core.shards import ShardedTensors
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.reporting.charts import draw_curves
 from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_gallery
-from workflow_scripts.systems._removal.charts import draw_presence, draw_scores
+from workflow_scripts.systems._removal.charts import draw_presence, draw_score_boxes
 
 GALLERY = {
     "occluded": ("pairs", "input"),
@@ -79,7 +79,7 @@ def _draw_all(
         draw_test_gallery(of_source, pictures, count, folder / f"gallery_{source}.png")
     for source, of_source in rows[rows["split"] == "apply"].groupby("source"):
         draw_applied_gallery(of_source, pictures, count, folder / f"applied_{source}.png")
-    draw_scores(test, folder / "scores.svg")
+    draw_score_boxes(test, folder / "scores.svg")
     for path in curves:
         draw_curves(read_table(path), path.stem, folder / f"curves_{path.stem}.svg")
     presence = getattr(experiment, "presence", None)

@@ -30,11 +30,11 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.files import write_json
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables, write_table
-from workflow_scripts.metrics.detection import roc_area
 from workflow_scripts.metrics.frechet import frechet_distance, picture_features
+from workflow_scripts.metrics.roc import roc_area
 from workflow_scripts.metrics.summary import (
     EXPERIMENT_QUARANTINE,
-    count_items,
+    count_paired_and_scored,
     count_reasons,
     merge_quarantine,
     summarize_scores,
@@ -81,7 +81,7 @@ def summarize_metrics(
             "frechet": measure_frechet(experiment.evaluation, metrics, pairs, outputs, weights),
             "presence": measure_presence(rows, getattr(experiment, "presence", None)),
             "published": [row._asdict() for row in PUBLISHED.get(experiment.system, ())],
-            "items": count_items(rows, pairs),
+            "items": count_paired_and_scored(rows, pairs),
             "quarantined": count_reasons(lost),
         },
     )
