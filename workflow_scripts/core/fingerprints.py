@@ -19,7 +19,7 @@ COEFFICIENTS = 16
 
 
 def _pack(bits: np.ndarray) -> np.ndarray:
-    """Return bool (16, 16) as uint64 (4,): the lowest 8 x 8 coefficients first."""
+    """Return bool (16, 16) as uint64 (4,); the first number holds the lowest 8 x 8 coefficients."""
     blocks = bits.reshape(2, 8, 2, 8).swapaxes(1, 2).reshape(4, 64)
     return np.packbits(blocks, axis=1).view(">u8").astype(np.uint64)[:, 0]
 
@@ -45,8 +45,9 @@ def find_near(prints: np.ndarray, others: np.ndarray, clips: np.ndarray, other_c
     Args:
         prints: uint64 (n, 4).
         others: uint64 (m, 4).
-        clips: int (n,), the video that a picture is from, -1 for none. Frames of one video are not compared.
-        other_clips: int (m,).
+        clips: int (n,), the number of the video that a picture is from, -1 for none. Frames of one video are not
+            compared.
+        other_clips: int (m,), the same for `others`.
 
     Returns:
         int64 (n,): the position in `others` of the first such picture, -1 where there is none.

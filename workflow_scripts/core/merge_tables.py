@@ -1,4 +1,4 @@
-"""Stages `merge_index` and `collect_quarantine`: stack tables of one schema and sort them by item."""
+"""Stages `merge_index` and `collect_quarantine`: stack tables of one schema, sorted by item."""
 
 import argparse
 from pathlib import Path

@@ -1,11 +1,12 @@
 """Which way heads are turned, estimated from 68 landmarks, for many faces at once.
 
-**Roll** is the angle of the line between the eyes: measured in the picture, no model is needed.
+**Roll** is the angle of the line between the eyes. It is measured in the picture and needs no model.
 
-**Yaw** is an estimate: 14 of the landmarks are taken for the scaled orthographic view of one generic head and its
-pose is solved in closed form (POS: DeMenthon & Davis, "Model-Based Object Pose in 25 Lines of Code", IJCV 15, 1995).
-People's faces differ from the generic one, a camera at half a metre makes it a tenth too large, and landmarks of far
-turned heads slip towards the front: it shows how a set of faces is spread, and measures no single head.
+**Yaw** is an estimate: 14 of the landmarks are taken for the scaled orthographic view of one generic head, whose pose
+is solved in closed form (POS: DeMenthon & Davis, "Model-Based Object Pose in 25 Lines of Code", IJCV 15, 1995).
+People's faces differ from the generic one, a camera at half a metre makes the angle a tenth too large, and the
+landmarks of far turned heads slip towards the front. So the yaw shows how a set of faces is spread, and not how a
+single head is turned.
 """
 
 import numpy as np
@@ -49,8 +50,8 @@ def head_roll(points: np.ndarray) -> np.ndarray:
 def head_yaw(points: np.ndarray) -> np.ndarray:
     """Return an estimate of how far heads are turned to the side, in degrees.
 
-    The landmarks are turned upright by `head_roll`; the least-squares affine view of the generic head is replaced by
-    the nearest scaled orthographic one (by singular value decomposition); yaw is the direction in which it looks.
+    The landmarks are turned upright by `head_roll`. The least-squares affine view of the generic head is replaced by
+    the nearest scaled orthographic one (by singular value decomposition), and yaw is the direction in which it looks.
 
     Args:
         points: landmarks in iBUG order, (n, 68, 2): x to the right, y down.

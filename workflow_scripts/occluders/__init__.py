@@ -1,6 +1,6 @@
 """Occluders: one file per kind, found by its name; what all kinds share lies in the modules with `_` in front.
 
-A kind is a module that has these three names: `PLACEMENT`, a `Placement` that says which landmarks carry it; `COVERS`, a
+A kind is a module that has three names: `PLACEMENT`, a `Placement` that says which landmarks carry it; `COVERS`, a
 `Covers` that says how much of mouth, eyes and nostrils it covers when it sits right; and `draw(canvas, style, wearer,
 rng)`, which returns a `DrawnOccluder`: the occluder on the mean frontal face, before light.
 

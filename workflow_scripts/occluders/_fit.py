@@ -1,4 +1,4 @@
-"""Which placements to refuse: what goes wrong on real pictures, each under a short fixed reason."""
+"""Which placements of an occluder are refused, each under a short fixed reason: what goes wrong on real pictures."""
 
 from dataclasses import dataclass
 
@@ -25,18 +25,18 @@ _MISFITS = {
     ("nostrils", "max"): "nostrils covered",
 }
 _PART_WORDS = {"area": "crop", "mouth": "mouth", "eyes": "eyes", "nostrils": "nose's underside"}
-_INNER = 0.75  # of the nose's underside: hair may touch its edge
+_INNER = 0.75  # share of the nose's underside that is looked at, because hair may touch its edge
 
 
 @dataclass(frozen=True)
 class Covers:
-    """What a well placed occluder of a kind covers: the smallest and the largest share of each.
+    """What a well placed occluder of a kind covers: a smallest and a largest share of each part, in 0..1.
 
     Attributes:
-        area: of the crop.
-        mouth: of the mouth's outline.
-        eyes: of the eyes.
-        nostrils: of the nose's underside.
+        area: share of the crop.
+        mouth: share of the mouth inside its outline.
+        eyes: share of the eyes.
+        nostrils: share of the nose's underside.
     """
 
     area: tuple[float, float]
@@ -49,13 +49,13 @@ def fit_reason(coverage: np.ndarray, landmarks: np.ndarray, fit: Fit, covers: Co
     """Say why an occluder counts as badly placed.
 
     Args:
-        coverage: uint8 (h, w), the occluder's alpha.
-        landmarks: (68, 2) x, y in pixels.
+        coverage: the occluder's alpha, uint8 (h, w).
+        landmarks: (68, 2), x and y in pixels.
         fit: the user's limits.
         covers: the kind's own limits, which hold where `fit` has none.
 
     Returns:
-        A short fixed reason and one line of detail, or None when the occluder sits well.
+        A short fixed reason and one line of detail, or None when the occluder is well placed.
     """
     points = np.asarray(landmarks, np.float64)
     return _bad_landmarks(points, coverage.shape, fit) or _bad_coverage(coverage, points, fit, covers)
@@ -136,7 +136,7 @@ def _crosses_itself(polygon: np.ndarray) -> bool:
     """Tell whether two sides of a closed polygon (n, 2) that are not neighbours cross."""
     x, y = np.concatenate([polygon, polygon[:1]]).T
     along_x, along_y = np.diff(x)[:, None], np.diff(y)[:, None]
-    # Of point j seen from side i: positive on one side of the line through it, negative on the other.
+    # Where point j lies as seen from side i: positive on one side of the line through i, negative on the other.
     turn = np.sign(along_x * (y - y[:-1, None]) - along_y * (x - x[:-1, None]))
     parted = turn[:, :-1] * turn[:, 1:] < 0  # side j's ends are on different sides of the line through side i
     return bool((parted & parted.T).any())

@@ -21,7 +21,7 @@ VARIED_FABRICS = (
     (0.5, (0.90, 0.70, 0.74)),
     (0.7, (0.82, 0.77, 0.68)),
 )
-_BAND_WIDTH, _LOOP_WIDTH = 0.022, 0.02
+_BAND_WIDTH, _LOOP_WIDTH = 0.022, 0.02  # units; of a cup and of a folded mask
 _YELLOW_BANDS = np.array([0.92, 0.83, 0.40], np.float32)
 
 
@@ -105,7 +105,14 @@ def _folded(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator
 def _lettering(
     canvas: Canvas, rng: np.random.Generator, middle: tuple[float, float], reach: tuple[float, float]
 ) -> np.ndarray:
-    """Return small print that nobody can read: rows of speckle in an oval, float32 (h, w) in 0..1."""
+    """Return rows of speckle in an oval, which look like print too small to read: float32 (h, w) in 0..1.
+
+    Args:
+        canvas: the mean face.
+        rng: the item's generator.
+        middle: x and y of the oval's middle, in units.
+        reach: half the oval's width and height, in units.
+    """
     inside = ((canvas.x - middle[0]) / reach[0]) ** 2 + ((canvas.y - middle[1]) / reach[1]) ** 2 < 1
     rows = np.sin(2 * np.pi * (canvas.y - middle[1]) / 0.045) > -0.2
     return np.clip(canvas.noise(rng, 0.015), 0, 1) * inside * rows

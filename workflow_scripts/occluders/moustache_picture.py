@@ -9,8 +9,8 @@ from workflow_scripts.occluders._moustache import PLACEMENT as PLACEMENT
 from workflow_scripts.occluders._moustache import to_canvas
 from workflow_scripts.occluders._wearer import Wearer
 
-_WIDTH = 2.1  # of the half mouth
-_BRIGHTNESS = 1.1  # the picture's own light, taken off again by the face's
+_WIDTH = 2.1  # of half the mouth's width
+_BRIGHTNESS = 1.1  # the user's picture is brightened by this, because it has been lit once already
 
 
 def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -> DrawnOccluder:
@@ -36,7 +36,7 @@ def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -
     matrix = cv2.getAffineTransform(np.float32([(0, 0), (columns - 1, 0), (0, rows - 1)]), target)
     premultiplied = np.dstack([picture[..., :3] * picture[..., 3:], picture[..., 3]])
     shrink = min(1.0, 2 * scale * canvas.scale)
-    if shrink < 1:  # averaged first: warping alone would skip pixels
+    if shrink < 1:  # the picture is averaged first, because warping alone would skip pixels
         small = (max(1, round(columns * shrink)), max(1, round(rows * shrink)))
         premultiplied = cv2.resize(premultiplied, small, interpolation=cv2.INTER_AREA)
         matrix[:, 0] *= columns / small[0]

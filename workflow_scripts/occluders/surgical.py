@@ -25,9 +25,9 @@ VARIED_FABRICS = (
     (0.7, (0.90, 0.82, 0.66)),
     (0.7, (0.30, 0.33, 0.40)),
 )
-_PLEATS = (0.36, 0.53, 0.70)  # heights on the mean face
-_STRAP_WIDTH = 0.018
-_WIDEST = 1.7  # (x / 0.5)^2 beyond the mask's sides
+_PLEATS = (0.36, 0.53, 0.70)  # units; heights on the mean face
+_STRAP_WIDTH = 0.018  # units
+_WIDEST = 1.7  # largest (x / 0.5)^2, which lies beyond the mask's sides
 
 
 def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -> DrawnOccluder:
@@ -59,7 +59,7 @@ def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -
 
 @lru_cache
 def _vault(scale: int) -> np.ndarray:
-    """Return the relief that all surgical masks share, on the whole face: bent over it, with a wire over the nose."""
+    """Return the relief that all surgical masks have, on the whole face: bent over it, with a wire over the nose."""
     canvas = canvas_for(scale)
     wire = np.exp(-np.square((canvas.y - 0.105 - 0.9 * canvas.x**2) / 0.018) - np.square(np.square(canvas.x / 0.22)))
     return 0.006 * wire - (0.45 * canvas.x**2 + 0.15 * np.square(canvas.y - 0.4))

@@ -1,10 +1,12 @@
 """Source `celeba`: CelebA's aligned pictures, unpacked or in the official zip, with the text files beside them.
 
-Layouts, tried in this order below `path`: Kaggle (`img_align_celeba/img_align_celeba/`), flat (`img_align_celeba/`),
-official (`Img/img_align_celeba/`, text files in `Anno/` and `Eval/`), torchvision (`celeba/img_align_celeba/`), the
-pictures' folder itself, the same with `img_align_celeba.zip`, and last the pictures in the wild, `img_celeba/`, which
-have other points, and boxes. The item is the picture's path below its folder, as `000001.jpg`; in an archive it is the
-name alone, because the folders differ between copies.
+These layouts are tried below `path`, in this order: Kaggle's (`img_align_celeba/img_align_celeba/`), a flat one
+(`img_align_celeba/`), the official one (`Img/img_align_celeba/`, with text files in `Anno/` and `Eval/`), that of
+torchvision (`celeba/img_align_celeba/`), the pictures' folder itself, the same with `img_align_celeba.zip`, and last
+the pictures in the wild, `img_celeba/`, which have other points, and boxes.
+
+The item is the picture's path below its folder, as `000001.jpg`. In an archive it is the name alone, because folders
+differ between copies of the archive.
 """
 
 import os
@@ -31,13 +33,13 @@ ARCHIVES = ("img_align_celeba.zip", "Img/img_align_celeba.zip", "celeba/img_alig
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the pictures are, and their text files.
+    """Where the pictures and their text files are.
 
     Attributes:
         pictures: the pictures' folder, or the archive.
-        prefix: what stands before an item in its path below the source's root; empty in an archive.
-        archive: the archive, or None.
-        texts: the text files found beside the pictures or the archive.
+        prefix: the text in front of an item in its path below the source's root; empty for an archive.
+        archive: the archive, or None for a folder.
+        texts: the text files beside the pictures or the archive.
     """
 
     pictures: Path
@@ -77,7 +79,7 @@ def find_layout(path: str) -> Layout:
 
 
 def list_files(source: CelebaSource) -> Listing:
-    """List the pictures, and the text files as shared by all."""
+    """List the pictures, and the text files as files on which all items depend."""
     layout = find_layout(source.path)
     if layout.archive:
         listing = list_members(layout.archive)
@@ -92,7 +94,7 @@ def list_files(source: CelebaSource) -> Listing:
 
 
 def survey(source: CelebaSource) -> Listing:
-    """Return what tells whether the source changed, without reading the directory of an archive."""
+    """Return a listing that changes whenever the source does, without reading the directory of an archive."""
     layout = find_layout(source.path)
     if not layout.archive:
         return list_files(source)
@@ -101,7 +103,7 @@ def survey(source: CelebaSource) -> Listing:
 
 
 def describe(source: CelebaSource, files: Sequence[File]) -> list[dict]:
-    """Return a row for each file, with what CelebA's text files say about it; what they do not say is null.
+    """Return a row for each file, with what CelebA's text files say about it; what they do not say is absent.
 
     Raises:
         UserError: a text file is malformed.
@@ -115,7 +117,7 @@ def describe(source: CelebaSource, files: Sequence[File]) -> list[dict]:
 
 
 def open_store(source: CelebaSource):
-    """Return what reads the pictures, from the folder or in the archive."""
+    """Return the store that reads the pictures from the folder or the archive."""
     from workflow_scripts.sources._stores import FolderStore
 
     layout = find_layout(source.path)
@@ -125,7 +127,7 @@ def open_store(source: CelebaSource):
 def _layout(root: Path, pictures: Path, *, archive: bool) -> Layout:
     """Return the layout with the text files that lie in or beside the pictures' folder, in `Anno/` or in `Eval/`.
 
-    Nothing above the source's root is looked at, but when the pictures' folder or the archive itself is the root.
+    Nothing above the source's root is looked at, unless the root is the pictures' folder or the archive itself.
     """
     own = root == pictures
     bases = [folder for folder in (pictures, *pictures.parents[:2]) if own or folder.is_relative_to(root)]
@@ -144,7 +146,7 @@ def _has_picture(folder: Path) -> bool:
 
 
 def _set_repeated_items_aside(layout: Layout, listing: Listing) -> None:
-    """Keep the first by path of several files that would be the same item; the others become problems."""
+    """Keep the first of several files that would be the same item; the others become problems."""
     first: dict[str, str] = {}
     for file in listing.files:
         kept = first.setdefault(layout.item(file.path), file.path)
