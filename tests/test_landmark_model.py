@@ -11,7 +11,7 @@ from weights import landmark_model, landmark_weights
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.faces.detection import WHOLE_PICTURE
-from workflow_scripts.faces.dlib68.shape_predictor import BLOCK, ShapePredictor
+from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES, ShapePredictor
 from workflow_scripts.faces.face import Face, Picture, square_face
 from workflow_scripts.faces.landmarks import MIDDLE, PATCH_SIDE, LandmarkModel, face_patch
 
@@ -33,7 +33,7 @@ def patches(astronaut) -> list[np.ndarray]:
     """More faces than a block: one face, moved, turned, scaled, lit and mirrored, most of it farther than boxes are."""
     rng = np.random.default_rng(0)
     made = []
-    for number in range(BLOCK + 20):
+    for number in range(BLOCK_FACES + 20):
         x, y, side = np.array(HOG_BOX) * (1, 1, rng.uniform(0.7, 1.4)) + (*rng.normal(0, 8, 2), 0)
         turn = cv2.getRotationMatrix2D((x, y), rng.uniform(-30, 30), 1)
         picture = cv2.warpAffine(astronaut, turn, (512, 512))

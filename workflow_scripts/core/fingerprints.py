@@ -14,7 +14,7 @@ import numpy as np
 
 MAX_BITS_APART = 48  # of 256; pictures that differ in no more bits are nearly the same
 MAX_LOW_BITS_APART = 12  # of the 64 bits of the lowest frequencies; this check passes over nearly all pairs
-SIDE = 64  # pixels of the transformed picture
+HASHED_SIDE = 64  # pixels of the transformed picture
 COEFFICIENTS = 16
 
 
@@ -33,7 +33,7 @@ def fingerprint(picture: np.ndarray) -> np.ndarray:
     import cv2  # here, because the search does without it
 
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(grey, (HASHED_SIDE, HASHED_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     bits = cv2.dct(small)[:COEFFICIENTS, :COEFFICIENTS] > 0
     bits[0, 0] = False  # the mean brightness does not describe the content
     return _pack(bits)

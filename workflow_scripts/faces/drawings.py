@@ -19,7 +19,7 @@ from workflow_scripts.faces import landmark_groups as groups
 
 MIRRORED_CHANNELS = [1, 0, 2]  # red and green change places
 FRACTION_BITS = 6  # of the coordinates given to OpenCV, which are fixed-point numbers
-LINE = 1 / 128  # of the drawing's size; width of the line that keeps a closed eye or mouth visible
+LINE_WIDTH = 1 / 128  # of the drawing's size; width of the line that keeps a closed eye or mouth visible
 GAZE_RANGE = (10, 90)  # percentiles of an eye's grey levels that stand for pupil and white
 MIN_CONTRAST = 12  # grey levels between pupil and white; with less, the eye is closed, blurred or in the dark
 MIN_EYE_PIXELS = 6  # a smaller eye has no gaze cue
@@ -68,7 +68,7 @@ def draw_face(landmarks: np.ndarray, size: int, gaze: dict[str, np.ndarray] | No
             0..1. None draws no gaze cue.
     """
     drawing = np.zeros((size, size, 3), np.uint8)
-    width = max(1, round(LINE * size))
+    width = max(1, round(LINE_WIDTH * size))
     for name, part in DRAWN_PARTS.items():
         outline = _fixed_point(landmarks[part.points])
         outline = cv2.convexHull(outline) if part.hull else outline

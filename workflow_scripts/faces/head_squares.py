@@ -14,7 +14,7 @@ from workflow_scripts.faces.smoothing import gaussian_mean, running_median
 
 GROWN_ASIDE, GROWN_UP, GROWN_DOWN = 0.5, 0.2, 0.1  # growth of a box, as fractions of its width and height
 MEDIAN_REACH = 0.2  # seconds before and after a frame
-DEVIATION = 0.3  # seconds; standard deviation of the Gaussian weights
+SQUARE_DEVIATION = 0.3  # seconds; standard deviation of the Gaussian weights
 
 
 def grown_squares(boxes: np.ndarray) -> np.ndarray:
@@ -44,7 +44,7 @@ def calm_squares(squares: np.ndarray, times: np.ndarray) -> np.ndarray:
     Returns:
         float64 (n, 3).
     """
-    return gaussian_mean(running_median(squares, times, MEDIAN_REACH), times, DEVIATION)
+    return gaussian_mean(running_median(squares, times, MEDIAN_REACH), times, SQUARE_DEVIATION)
 
 
 def square_matrix(square: np.ndarray, size: int) -> np.ndarray:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from workflow_scripts.models.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
 
 BATCH = 32  # pictures per forward pass; fixed, so that results do not depend on a setting
-SIDE = 224  # pixels; the side of the pictures that the network was trained on
+NETWORK_SIDE = 224  # pixels; the side of the pictures that the network was trained on
 
 
 def picture_features(pictures: Iterable[np.ndarray], weights: Path) -> np.ndarray:
@@ -38,7 +38,8 @@ def picture_features(pictures: Iterable[np.ndarray], weights: Path) -> np.ndarra
     with torch.inference_mode():
         while batch := list(islice(pictures, BATCH)):
             inputs = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255
-            parts.append(network.features(F.interpolate(inputs, size=(SIDE, SIDE), mode="bilinear")).numpy())
+            resized = F.interpolate(inputs, size=(NETWORK_SIDE, NETWORK_SIDE), mode="bilinear")
+            parts.append(network.features(resized).numpy())
     return np.concatenate(parts)
 
 

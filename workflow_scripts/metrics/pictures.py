@@ -10,8 +10,8 @@ from skimage.metrics import structural_similarity
 
 DATA_RANGE = 255
 PSNR_CEILING = 100.0  # dB; equal pictures have an infinite ratio, which no mean, chart or JSON file can hold
-SIGMA = 1.5  # pixels; standard deviation of SSIM's Gaussian window (Wang et al. 2004)
-BORDER = 5  # pixels at every side, where the window of 11 x 11 pixels is not whole
+WINDOW_SIGMA = 1.5  # pixels; standard deviation of SSIM's Gaussian window (Wang et al. 2004)
+WINDOW_BORDER = 5  # pixels at every side, where the window of 11 x 11 pixels is not whole
 
 
 class Likeness(NamedTuple):
@@ -37,7 +37,7 @@ def compare_pictures(picture: np.ndarray, truth: np.ndarray, hole: np.ndarray) -
     """
     error = (picture.astype(np.float64) - truth.astype(np.float64)) ** 2
     similarity = local_ssim(picture, truth)
-    inner = hole[BORDER:-BORDER, BORDER:-BORDER]
+    inner = hole[WINDOW_BORDER:-WINDOW_BORDER, WINDOW_BORDER:-WINDOW_BORDER]
     return Likeness(
         psnr_whole=psnr_of_error(error.mean()),
         ssim_whole=float(similarity.mean()),
@@ -76,10 +76,10 @@ def local_ssim(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
         picture,
         truth,
         gaussian_weights=True,
-        sigma=SIGMA,
+        sigma=WINDOW_SIGMA,
         use_sample_covariance=False,
         data_range=DATA_RANGE,
         channel_axis=2,
         full=True,
     )
-    return full[BORDER:-BORDER, BORDER:-BORDER]
+    return full[WINDOW_BORDER:-WINDOW_BORDER, WINDOW_BORDER:-WINDOW_BORDER]

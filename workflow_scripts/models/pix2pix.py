@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-DEVIATION = 0.02
+WEIGHT_DEVIATION = 0.02
 DROPPED = 3  # number of the deepest decoder blocks, which have dropout
 
 
@@ -75,7 +75,7 @@ VARIANTS = {
         slope=0.2,
         own_statistics=True,
         epsilon=1e-5,
-        scale_deviation=DEVIATION,
+        scale_deviation=WEIGHT_DEVIATION,
         plain_innermost=True,
         bias=True,
         active_skips=True,
@@ -202,6 +202,6 @@ def _enlarging(inputs: int, outputs: int, kind: str, bias: bool) -> list[nn.Modu
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(module.weight, 0, DEVIATION)
+        nn.init.normal_(module.weight, 0, WEIGHT_DEVIATION)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -13,7 +13,7 @@ from workflow_scripts.models.config import UNetConfig
 
 ATROUS_RATES = (2, 4, 8, 16)
 REDUCTION = 16  # channels over hidden channels of squeeze-and-excitation
-GROUPS = 8  # largest number of groups of group normalisation
+NORM_GROUPS = 8  # largest number of groups of group normalisation
 
 
 class UNet(nn.Module):
@@ -140,5 +140,5 @@ def _convolution(inputs: int, outputs: int, norm: str, rate: int = 1) -> list[nn
     if norm == "none":
         return [convolution]
     if norm == "group":
-        return [convolution, nn.GroupNorm(math.gcd(GROUPS, outputs), outputs)]
+        return [convolution, nn.GroupNorm(math.gcd(NORM_GROUPS, outputs), outputs)]
     return [convolution, (nn.BatchNorm2d if norm == "batch" else nn.InstanceNorm2d)(outputs)]

@@ -12,7 +12,7 @@ from workflow_scripts.core.cli import UserError
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 # After the ReLU of block3_conv4, block4_conv4, block5_conv4: indices of torchvision's `features`.
 TAPS = (17, 26, 35)
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PIXEL_MEAN, PIXEL_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class VGG19(nn.Module):
@@ -28,8 +28,8 @@ class VGG19(nn.Module):
                 before = width
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers[: TAPS[-1] + 1])
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(PIXEL_DEVIATION).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)
 
     def taps(self, pictures: Tensor) -> list[Tensor]:

@@ -19,8 +19,8 @@ class Kind(NamedTuple):
     suffixes: tuple[str, ...]
 
 
-PICTURES = Kind("picture", PICTURE_SUFFIXES)
-VIDEOS = Kind("video", (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"))
+PICTURE_FILES = Kind("picture", PICTURE_SUFFIXES)
+VIDEO_FILES = Kind("video", (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"))
 
 
 class File(NamedTuple):
@@ -85,7 +85,7 @@ def is_clutter(name: str) -> bool:
     return name.startswith(".") or name.lower() in CLUTTER
 
 
-def name_problem(path: str, kind: Kind = PICTURES) -> Problem | None:
+def name_problem(path: str, kind: Kind = PICTURE_FILES) -> Problem | None:
     """Return why a file cannot be a picture or video, judged by its path alone, or None if it can be one."""
     try:
         path.encode()
@@ -113,7 +113,7 @@ def file_entry(path: str | Path, name: str) -> File:
     return File(name, info.st_size, info.st_mtime_ns, name, os.fspath(path))
 
 
-def walk(root: str | Path, key: str, prefix: str = "", kind: Kind = PICTURES) -> Listing:
+def walk(root: str | Path, key: str, prefix: str = "", kind: Kind = PICTURE_FILES) -> Listing:
     """List the pictures or videos in a folder and in all folders below it, each folder once, however links are laid.
 
     Links are followed, also to places outside the folder, which is the user's own. Real folders come first, so that a

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from workflow_scripts.config.sources import ClipSource, Split, VideoSource
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.sources._listing import VIDEOS, File, Listing, Problem, file_entry, name_problem, walk
+from workflow_scripts.sources._listing import VIDEO_FILES, File, Listing, Problem, file_entry, name_problem, walk
 from workflow_scripts.sources.folder import find_person
 
-GAP = 1.0  # seconds that are left unused after a block's border within a shot
+UNUSED_SECONDS = 1.0  # seconds that are left unused after a block's border within a shot
 # Used to estimate the number of frames from a file's size, on which only the number of shards depends: opening each
 # video at every start would take too long.
 BYTES_PER_SECOND, FRAMES_PER_SECOND = 250_000, 25
@@ -27,11 +27,11 @@ def list_files(source: VideoSource) -> Listing:
     """List the videos: a single file, or those in a folder and the folders below it."""
     if os.path.isfile(source.path):
         name = os.path.basename(source.path)
-        if problem := name_problem(name, VIDEOS):
+        if problem := name_problem(name, VIDEO_FILES):
             raise UserError(f"path: {problem.detail}")
         listing = Listing([file_entry(source.path, name)])
     else:
-        listing = walk(source.path, "path", kind=VIDEOS)
+        listing = walk(source.path, "path", kind=VIDEO_FILES)
     per_second = FRAMES_PER_SECOND / source.every if source.every else source.per_second
     listing.more = int(sum(file.size for file in listing.files) / BYTES_PER_SECOND * per_second)
     return listing
@@ -80,7 +80,7 @@ class Blocks:
             self._first = self._block is None
             self._block, self._shot_before = block, self._shot
         self._shot = shot
-        alike = not self._first and shot == self._shot_before and time - block * self._length < GAP - 1e-6
+        alike = not self._first and shot == self._shot_before and time - block * self._length < UNUSED_SECONDS - 1e-6
         return block, alike
 
 
@@ -105,7 +105,7 @@ def divide_by_time(split: Split, times: Sequence[float], shots: Sequence[int]) -
         if block != last:
             last, shot_before = block, shots[number - 1]
         begin = times[0] + span * (ends[block - 1] if block else 0.0)
-        gap = min(GAP, getattr(split, names[block]) * span / 2)
+        gap = min(UNUSED_SECONDS, getattr(split, names[block]) * span / 2)
         yield names[block], block > 0 and shot == shot_before and time - begin < gap - 1e-6
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 LEVELS, TREES, TREE_SPLITS, POINTS = 15, 500, 15, 68
 LEAVES, VALUES = TREE_SPLITS + 1, 2 * POINTS
-SHAPE = bytes([0x81, VALUES, 0x81, 1])  # in front of every leaf: the numbers of its rows and columns, written negative
+# The bytes in front of every leaf: the numbers of its rows and columns, written negative.
+LEAF_HEADER = bytes([0x81, VALUES, 0x81, 1])
 # Numbers behind the trees: counts, and for each feature pixel its anchor and two reals, of two numbers each.
 TAIL = LEVELS * TREES * 5 + 2 * (LEVELS + 1)
 
@@ -34,7 +35,7 @@ def read_shape_predictor(path: Path) -> dict[str, np.ndarray]:
     """
     data = path.read_bytes()
     words = np.ndarray(len(data), "<i8", data + bytes(8), strides=(1,))  # the eight bytes that begin at each position
-    starts = np.array([match.end() for match in re.finditer(re.escape(SHAPE), data)])
+    starts = np.array([match.end() for match in re.finditer(re.escape(LEAF_HEADER), data)])
     shapes, ends = _reals(words, starts, VALUES)
     pixels, thresholds = _read_splits(words, ends[:-1:LEAVES])
     tail, _ = _wholes(words, _walk(data, int(ends[-1]), TAIL))

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-BLOCK = 256  # largest number of faces that are predicted together
-MANY = 48  # faces; for so many it is faster to add leaves tree by tree than face by face
-BORDER = 1  # pixels of value 0 around a patch, which stand for all that lies beyond it
+BLOCK_FACES = 256  # largest number of faces that are predicted together
+MANY_FACES = 48  # faces; for so many it is faster to add leaves tree by tree than face by face
+PATCH_BORDER = 1  # pixels of value 0 around a patch, which stand for all that lies beyond it
 
 
 class ShapePredictor:
@@ -42,14 +42,14 @@ class ShapePredictor:
         Args:
             patches: the faces' surroundings, grey uint8 (side, side) each.
         """
-        blocks = [self._predict(patches[first : first + BLOCK]) for first in range(0, len(patches), BLOCK)]
+        blocks = [self._predict(patches[first : first + BLOCK_FACES]) for first in range(0, len(patches), BLOCK_FACES)]
         return np.concatenate([np.empty((0, 68, 2)), *blocks])
 
     def _predict(self, patches: list[np.ndarray]) -> np.ndarray:
-        side = self._side + 2 * BORDER
+        side = self._side + 2 * PATCH_BORDER
         framed = np.zeros((len(patches), side, side), np.uint8)
         for image, patch in zip(framed, patches, strict=True):
-            image[BORDER:-BORDER, BORDER:-BORDER] = patch
+            image[PATCH_BORDER:-PATCH_BORDER, PATCH_BORDER:-PATCH_BORDER] = patch
         shapes = np.repeat(self._start[None], len(patches), axis=0)
         for level, leaves in enumerate(self._leaves):
             chosen = self._choose_leaves(level, self._read_pixels(level, framed, shapes))
@@ -67,7 +67,7 @@ class ShapePredictor:
         x += cosine * across - sine * down
         y += sine * across + cosine * down
         # This rounds, because all positions within the border are positive.
-        column, row = ((axis * self._width + (self._left + BORDER + 0.5)).astype(np.int32) for axis in (x, y))
+        column, row = ((axis * self._width + (self._left + PATCH_BORDER + 0.5)).astype(np.int32) for axis in (x, y))
         place = row.clip(0, side - 1) * side + column.clip(0, side - 1)
         place += np.arange(0, framed.size, side * side, dtype=np.int32)
         return framed.ravel().take(place).astype(np.int16)
@@ -100,7 +100,7 @@ def _add_leaves(leaves: np.ndarray, chosen: np.ndarray, shapes: np.ndarray) -> N
         chosen: uint8 (trees, n), the number of the leaf of each tree and face.
         shapes: float32 (n, 136), changed in place.
     """
-    if len(shapes) >= MANY:
+    if len(shapes) >= MANY_FACES:
         for own, each in zip(leaves, chosen, strict=True):
             shapes += own.take(each, axis=0)
         return
