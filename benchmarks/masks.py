@@ -21,7 +21,7 @@ from benchmarks.our_stages import OCCLUDERS, source_of
 from benchmarks.timing import ENVIRONMENT, interleaved, print_table, run_command
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import landmark_points, read_table
-from workflow_scripts.faces.alignment import five_points
+from workflow_scripts.faces.landmark_groups import five_points
 from workflow_scripts.stages.faces.find_landmarks import find_landmarks
 from workflow_scripts.stages.sources.fetch_weights import fetch_weights
 from workflow_scripts.stages.sources.index_source import index_source

@@ -16,7 +16,7 @@ from benchmarks.our_stages import source_of
 from benchmarks.timing import interleaved, print_table
 from workflow_scripts.core.shards import write_shard
 from workflow_scripts.core.tables import read_table
-from workflow_scripts.faces.dlib68.shape_predictor import BLOCK
+from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES
 from workflow_scripts.faces.face import Picture
 from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
 from workflow_scripts.faces.priors import prior_face
@@ -45,9 +45,9 @@ def landmarks(folder: Path, rounds: int) -> None:
 
     def ours() -> None:
         with PictureReader(source) as reader:
-            for start in range(0, len(rows), BLOCK):
+            for start in range(0, len(rows), BLOCK_FACES):
                 faces, patches = [], []
-                for row in rows[start : start + BLOCK]:
+                for row in rows[start : start + BLOCK_FACES]:
                     faces.append(prior_face("points", row.points, None))
                     patches.append(face_patch(Picture(reader.read(row.file)), faces[-1]))
                 model.predict(faces, patches)

@@ -12,7 +12,8 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import FACE_SHAPE, INDEX, read_table, write_table
 from workflow_scripts.faces.alignment import fit_similarity, tilt_of, transform_points
-from workflow_scripts.faces.drawings import EYES, PARTS, check_drawing, draw_face, find_gaze, move_gaze
+from workflow_scripts.faces.drawings import DRAWN_EYES, DRAWN_PARTS, check_drawing, draw_face, find_gaze, move_gaze
+from workflow_scripts.faces.landmark_groups import MIRRORED
 from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
 from workflow_scripts.faces.shape_transfer import MIN_FRAMES, STABLE, neutral_shape, transfer_shape
 from workflow_scripts.stages.reenactment import draw_landmarks, measure_face_shape
@@ -20,14 +21,6 @@ from workflow_scripts.systems.reenact.config import Drawing, RenderNetwork
 from workflow_scripts.systems.reenact.training import RenderTraining
 
 SIZE = 256
-# iBUG's order of the mirrored face: outline, brows, nose, eyes, lips.
-# fmt: off
-MIRROR = [
-    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
-    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
-    *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65,
-]
-# fmt: on
 FACE = (CELEBA_LANDMARKS - CELEBA_LANDMARKS.mean(axis=0)) * 1.2 + SIZE / 2
 LOWER_LIP, CHIN, LOWER_LIDS = [*range(55, 60), 65, 66, 67], [*range(5, 12)], [40, 41, 46, 47]
 
@@ -80,22 +73,24 @@ def close(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def test_every_part_has_a_colour_of_its_own_which_tells_left_from_right():
-    colors = [part.color for part in PARTS.values()] + [PARTS[name].light for name in EYES] + [(0, 0, 0)]
+    colors = (
+        [part.color for part in DRAWN_PARTS.values()] + [DRAWN_PARTS[name].light for name in DRAWN_EYES] + [(0, 0, 0)]
+    )
     distances = [np.abs(np.subtract(one, other)).max() for i, one in enumerate(colors) for other in colors[:i]]
     assert min(distances) >= 48
-    for name, part in PARTS.items():
-        other = PARTS[name.replace("left", "RIGHT").replace("right", "left").replace("RIGHT", "right")]
+    for name, part in DRAWN_PARTS.items():
+        other = DRAWN_PARTS[name.replace("left", "RIGHT").replace("right", "left").replace("RIGHT", "right")]
         assert part.color == tuple(np.array(other.color)[[1, 0, 2]])
         drawn = draw_face(FACE, SIZE)
         middle = FACE[part.points].mean(axis=0).round().astype(int)
         if name not in ("outline", "outer mouth", "inner mouth"):
             assert tuple(drawn[middle[1], middle[0]]) == part.color
-    assert tuple(draw_face(with_lips(FACE, 20), SIZE)[int(FACE[66, 1]) + 8, 128]) == PARTS["inner mouth"].color
+    assert tuple(draw_face(with_lips(FACE, 20), SIZE)[int(FACE[66, 1]) + 8, 128]) == DRAWN_PARTS["inner mouth"].color
 
 
 def test_a_mirrored_drawing_is_the_drawing_of_the_mirrored_face(face):
     image, points = face
-    mirrored_points = (np.array([SIZE - 1, 0]) - points * (1, -1))[MIRROR]
+    mirrored_points = (np.array([SIZE - 1, 0]) - points * (1, -1))[MIRRORED]
     assert np.abs(mirrored_points[30] - (SIZE - 1 - points[30, 0], points[30, 1])).max() < 1e-3
     mirrored_image = np.ascontiguousarray(image[:, ::-1])
     drawing = draw_face(points, SIZE, find_gaze(image, points))
@@ -115,8 +110,8 @@ def test_a_fraction_of_a_pixel_changes_the_drawing_by_as_much():
 def eyes_that_look(direction: int) -> np.ndarray:
     """A grey face whose irises lie on one side of white eyes."""
     image = np.full((SIZE, SIZE, 3), 120, np.uint8)
-    for name in EYES:
-        eye = FACE[PARTS[name].points]
+    for name in DRAWN_EYES:
+        eye = FACE[DRAWN_PARTS[name].points]
         cv2.fillPoly(image, [eye.round().astype(np.int32)], (230, 225, 220))
         middle = eye.mean(axis=0) + np.array([direction * np.ptp(eye[:, 0]) / 4, 0])
         cv2.circle(image, tuple(middle.round().astype(int).tolist()), 3, (30, 20, 20), -1)
@@ -130,10 +125,10 @@ def test_the_gaze_cue_is_the_white_of_the_eye_in_any_light(direction, light):
     gaze = find_gaze(image, FACE)
     drawing = draw_face(FACE, SIZE, gaze)
     columns = np.arange(SIZE)
-    for name in EYES:
-        eye = FACE[PARTS[name].points]
+    for name in DRAWN_EYES:
+        eye = FACE[DRAWN_PARTS[name].points]
         assert gaze[name].min() == 0 and gaze[name].max() == 1
-        bright = (drawing == PARTS[name].light).all(axis=2)
+        bright = (drawing == DRAWN_PARTS[name].light).all(axis=2)
         assert bright.any()
         offset = (bright.sum(axis=0) @ columns) / bright.sum() - eye[:, 0].mean()
         assert np.sign(offset) == -direction and abs(offset) > 1
@@ -145,8 +140,10 @@ def test_a_closed_or_flat_eye_has_no_cue_but_is_drawn():
         closed[[upper, lower], 1] = closed[[upper, lower], 1].mean()
     assert not any(cue.any() for cue in find_gaze(np.full((SIZE, SIZE, 3), 99, np.uint8), FACE).values())
     drawing = draw_face(closed, SIZE, find_gaze(eyes_that_look(0), closed))
-    for name in EYES:
-        assert (drawing == PARTS[name].color).all(axis=2).sum() >= np.ptp(FACE[PARTS[name].points][:, 0]) / 2
+    for name in DRAWN_EYES:
+        assert (drawing == DRAWN_PARTS[name].color).all(axis=2).sum() >= np.ptp(
+            FACE[DRAWN_PARTS[name].points][:, 0]
+        ) / 2
 
 
 def test_the_gaze_cue_moves_with_its_eye():
@@ -154,7 +151,7 @@ def test_the_gaze_cue_moves_with_its_eye():
     moved_face = posed(FACE, 20, 1.1, (12, -7))
     moved = move_gaze(gaze, FACE, moved_face)
     rows, columns = np.mgrid[:SIZE, :SIZE]
-    for name in EYES:
+    for name in DRAWN_EYES:
         before, after = (
             np.array([(cue * columns).sum(), (cue * rows).sum()]) / cue.sum() for cue in (gaze[name], moved[name])
         )

@@ -11,7 +11,7 @@ import pytest
 from skimage import data
 from weights import landmark_model, landmark_weights
 
-from workflow_scripts.config.sources import CelebaSource, Crop, Faces, FolderSource, PairsSource, Weights
+from workflow_scripts.config.sources import CelebaSource, Crop, FaceSearch, FolderSource, PairsSource, Weights
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import INDEX, read_table, write_table
@@ -21,30 +21,31 @@ from workflow_scripts.faces.alignment import (
     crop_matrix,
     crop_picture,
     fit_similarity,
-    five_points,
     stretch,
     transform_points,
 )
 from workflow_scripts.faces.detection import detect_faces
 from workflow_scripts.faces.face import Face, Picture
+from workflow_scripts.faces.landmark_groups import five_points
 from workflow_scripts.faces.landmarks import face_patch
 from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
 from workflow_scripts.faces.plausibility import BadFace, check_face
 from workflow_scripts.faces.priors import face_from_points, prior_face
+from workflow_scripts.metrics.landmarks import normalised_mean_error
 from workflow_scripts.stages.faces.check_landmarks import check_landmarks
 from workflow_scripts.stages.faces.crop_faces import crop_faces
 from workflow_scripts.stages.faces.find_landmarks import find_landmarks
 from workflow_scripts.stages.sources.index_source import index_source
 
 EYES = np.array([[203.0, 101.0], [246.0, 103.5]])  # of the astronaut, marked by hand
-HOG = Faces(detector="dlib_hog")
+HOG = FaceSearch(detector="dlib_hog")
 
 
-def found(picture: np.ndarray, config: Faces) -> list[Face]:
+def found(picture: np.ndarray, config: FaceSearch) -> list[Face]:
     return detect_faces(Picture(picture), config)
 
 
-def landmarks_of(picture: np.ndarray, config: Faces = HOG) -> np.ndarray:
+def landmarks_of(picture: np.ndarray, config: FaceSearch = HOG) -> np.ndarray:
     return landmarks_in(picture, found(picture, config)[0])
 
 
@@ -69,7 +70,7 @@ def two_sizes(astronaut) -> np.ndarray:
 
 
 def test_a_face_is_found_in_its_place(astronaut):
-    (face,) = found(astronaut, Faces())
+    (face,) = found(astronaut, FaceSearch())
     assert (face.detector, face.score > 1) == ("dlib_hog", True)
     assert face.left < EYES[0, 0] < EYES[1, 0] < face.right
     assert np.abs(five_points(landmarks_of(astronaut))[:2] - EYES).max() < 2
@@ -85,7 +86,7 @@ def test_landmarks_are_in_pixels_of_the_picture_at_every_size(astronaut, scale):
 
 
 def test_the_largest_the_central_or_the_surest_face_comes_first(two_sizes):
-    by_rule = {rule: found(two_sizes, Faces(choose=rule)) for rule in ("largest", "central", "score")}
+    by_rule = {rule: found(two_sizes, FaceSearch(choose=rule)) for rule in ("largest", "central", "score")}
     assert len(by_rule["central"]) == len(by_rule["score"]) == 2
     widths = [face.width for face in by_rule["central"]]
     assert by_rule["largest"][0].center[0] < 512 and widths[0] < 0.7 * widths[1]
@@ -104,14 +105,14 @@ def test_of_two_equal_faces_the_left_one_comes_first(astronaut):
 
 
 def test_a_face_smaller_than_the_limit_is_no_face(two_sizes):
-    widths = sorted(face.width for face in found(two_sizes, Faces(choose="score")))
+    widths = sorted(face.width for face in found(two_sizes, FaceSearch(choose="score")))
     limit = int(np.mean(widths))
-    assert [face.width for face in found(two_sizes, Faces(choose="score", min_size=limit))] == widths[1:]
+    assert [face.width for face in found(two_sizes, FaceSearch(choose="score", min_size=limit))] == widths[1:]
 
 
 def test_a_tight_crop_is_found_by_padding(astronaut):
     tight = astronaut[94:176, 184:262]
-    assert found(tight, Faces(detector="dlib_hog", pad_retry=0)) == []
+    assert found(tight, FaceSearch(detector="dlib_hog", pad_retry=0)) == []
     (face,) = found(tight, HOG)
     assert face.detector == "dlib_hog_padded"
     assert np.abs(five_points(landmarks_of(tight))[:2] + np.array([184, 94]) - EYES).max() < 2
@@ -120,20 +121,20 @@ def test_a_tight_crop_is_found_by_padding(astronaut):
 def test_a_face_that_only_the_network_finds(astronaut):
     tilted, matrix = turned(astronaut, 60, 1.0)
     assert found(tilted, HOG) == []
-    (face,) = found(tilted, Faces())
+    (face,) = found(tilted, FaceSearch())
     assert face.detector == "dlib_cnn"
-    eyes = five_points(landmarks_of(tilted, Faces()))[:2]
+    eyes = five_points(landmarks_of(tilted, FaceSearch()))[:2]
     assert np.abs(eyes - transform_points(matrix, EYES)).max() < 2
 
 
 @pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket"])
 def test_nothing_is_found_where_no_face_is(name):
-    assert found(cv2.resize(getattr(data, name)(), (300, 220), interpolation=cv2.INTER_AREA), Faces()) == []
+    assert found(cv2.resize(getattr(data, name)(), (300, 220), interpolation=cv2.INTER_AREA), FaceSearch()) == []
 
 
 def test_the_whole_picture_is_the_last_resort_and_gets_the_mean_face():
     grey = np.full((200, 160, 3), 128, np.uint8)
-    config = Faces(detector="dlib_hog", on_no_face="whole")
+    config = FaceSearch(detector="dlib_hog", on_no_face="whole")
     (face,) = found(grey, config)
     assert (face.detector, face.score) == ("whole_picture", None)
     landmarks = landmarks_of(grey, config)
@@ -145,8 +146,8 @@ def test_the_whole_picture_is_the_last_resort_and_gets_the_mean_face():
 def test_pictures_of_any_shape_are_searched():
     for height, width in ((16, 16), (20, 3000), (40000, 30)):
         picture = np.full((height, width, 3), 90, np.uint8)
-        assert found(picture, Faces()) == []
-        landmarks = landmarks_of(picture, Faces(detector="dlib_hog", on_no_face="whole"))
+        assert found(picture, FaceSearch()) == []
+        landmarks = landmarks_of(picture, FaceSearch(detector="dlib_hog", on_no_face="whole"))
         matrix = crop_matrix(landmarks, (width, height), Crop())
         assert (crop_picture(picture, matrix, Crop()) == 90).all()
 
@@ -318,25 +319,20 @@ def five_of(picture: np.ndarray) -> np.ndarray:
     return np.round(five_points(landmarks_of(picture)))
 
 
-def nme(found: np.ndarray, expected: np.ndarray) -> float:
-    eyes = np.linalg.norm(expected[36] - expected[45])
-    return float(np.linalg.norm(found - expected, axis=1).mean() / eyes)
-
-
 @pytest.mark.parametrize("degrees", [0, 25, -40])
 def test_five_points_replace_the_detector_whatever_the_tilt(astronaut, degrees):
     picture, matrix = turned(astronaut, degrees, 1.0)
     upright = landmarks_of(astronaut)
     face = face_from_points(np.round(transform_points(matrix, five_points(upright))))
     assert (face.detector, face.score) == ("given_points", None)
-    assert nme(landmarks_in(picture, face), transform_points(matrix, upright)) < 0.03
+    assert normalised_mean_error(landmarks_in(picture, face), transform_points(matrix, upright)) < 0.03
 
 
 def test_a_box_replaces_the_detector(astronaut):
     face = detect_faces(Picture(astronaut), HOG)[0]
     wide = prior_face("boxes", None, [face.left - 4, face.top - 6, face.width * 1.1, face.width * 1.2])
     assert wide.detector == "given_box"
-    assert nme(landmarks_in(astronaut, wide), landmarks_of(astronaut)) < 0.03
+    assert normalised_mean_error(landmarks_in(astronaut, wide), landmarks_of(astronaut)) < 0.03
 
 
 def test_what_cannot_be_a_face_is_no_prior():
@@ -347,9 +343,9 @@ def test_what_cannot_be_a_face_is_no_prior():
 
 
 def test_the_network_alone_finds_what_it_finds_as_a_last_step(astronaut):
-    (face,) = found(astronaut, Faces(detector="dlib_mmod"))
+    (face,) = found(astronaut, FaceSearch(detector="dlib_mmod"))
     assert face.detector == "dlib_cnn"
-    assert nme(landmarks_in(astronaut, face), landmarks_of(astronaut)) < 0.03
+    assert normalised_mean_error(landmarks_in(astronaut, face), landmarks_of(astronaut)) < 0.03
 
 
 @pytest.mark.parametrize("detector", ["yunet", "ssd"])
@@ -358,7 +354,7 @@ def test_files_that_are_no_weights_are_refused(astronaut, tmp_path, detector):
     path.write_text("not a network")
     weights = Weights(**dict.fromkeys(Weights().of_detector(detector), str(path)))
     with pytest.raises(UserError, match=r"weights\..*; download"):
-        detect_faces(Picture(astronaut), Faces(detector=detector), weights)
+        detect_faces(Picture(astronaut), FaceSearch(detector=detector), weights)
 
 
 @pytest.fixture(scope="module")
@@ -371,7 +367,7 @@ def celeba(astronaut, tmp_path_factory) -> CelebaSource:
     points = " ".join(str(int(value)) for value in five_of(astronaut[:300, 70:370]).ravel())
     rows = [f"000001.jpg {points}", f"000003.jpg {' '.join(['0'] * 10)}"]
     (root / "list_landmarks_align_celeba.txt").write_text("\n".join(["2", "lefteye_x", *rows]) + "\n")
-    return CelebaSource(type="celeba", path=str(root), faces=Faces(prior="points"))
+    return CelebaSource(type="celeba", path=str(root), faces=FaceSearch(prior="points"))
 
 
 def test_a_picture_without_points_goes_to_the_detector_and_the_check_says_how_near_all_are(celeba, tmp_path):
@@ -402,7 +398,7 @@ def test_pictures_in_the_wild_have_their_own_boxes_and_points(astronaut, tmp_pat
     for name, values in texts.items():
         row = " ".join(["000001.jpg", *map(str, values)])
         (tmp_path / f"Anno/list_{name}.txt").write_text(f"1\nimage_id x\n{row}\n")
-    source = CelebaSource(type="celeba", path=str(tmp_path), faces=Faces(prior="boxes"))
+    source = CelebaSource(type="celeba", path=str(tmp_path), faces=FaceSearch(prior="boxes"))
     index, output, quarantine = (tmp_path / name for name in ("i.parquet", "l.parquet", "q.parquet"))
     index_source(source, 0, 0, 1, index, quarantine)
     assert read_table(index)["box"][0].tolist() == box

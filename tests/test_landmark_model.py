@@ -10,9 +10,9 @@ import pytest
 from weights import landmark_model, landmark_weights
 
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.faces.detection import WHOLE
-from workflow_scripts.faces.dlib68.shape_predictor import BLOCK, ShapePredictor
-from workflow_scripts.faces.face import Face, Picture, square
+from workflow_scripts.faces.detection import WHOLE_PICTURE
+from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES, ShapePredictor
+from workflow_scripts.faces.face import Face, Picture, square_face
 from workflow_scripts.faces.landmarks import MIDDLE, PATCH_SIDE, LandmarkModel, face_patch
 
 HOG_BOX = (224.5, 119.5, 103.0)  # of the astronaut: x, y of the centre and side
@@ -33,12 +33,12 @@ def patches(astronaut) -> list[np.ndarray]:
     """More faces than a block: one face, moved, turned, scaled, lit and mirrored, most of it farther than boxes are."""
     rng = np.random.default_rng(0)
     made = []
-    for number in range(BLOCK + 20):
+    for number in range(BLOCK_FACES + 20):
         x, y, side = np.array(HOG_BOX) * (1, 1, rng.uniform(0.7, 1.4)) + (*rng.normal(0, 8, 2), 0)
         turn = cv2.getRotationMatrix2D((x, y), rng.uniform(-30, 30), 1)
         picture = cv2.warpAffine(astronaut, turn, (512, 512))
         picture = np.clip(picture * rng.uniform(0.3, 1.5), 0, 255).astype(np.uint8)
-        patch = face_patch(Picture(picture), square(x, y, side, None, "")).image
+        patch = face_patch(Picture(picture), square_face(x, y, side, None, "")).image
         made.append(np.ascontiguousarray(patch[:, ::-1]) if number % 2 else patch)
     return made
 
@@ -70,7 +70,7 @@ def test_a_face_has_the_same_landmarks_alone_and_among_others(astronaut):
         Face(173, 68, 276, 171, 1.0, "dlib_hog"),
         Face(160, 50, 290, 180, None, "given_box"),
         Face(180, 80, 270, 170, None, "given_points", tilt=12.0),
-        Face(0, 0, 512, 512, None, WHOLE),
+        Face(0, 0, 512, 512, None, WHOLE_PICTURE),
     ]
     patches = [face_patch(Picture(astronaut), face) for face in boxes]
     together = landmark_model().predict(boxes, patches)

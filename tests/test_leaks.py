@@ -25,7 +25,7 @@ from workflow_scripts.config.sources import (
     Split,
     VideoSource,
 )
-from workflow_scripts.core.fingerprints import LIMIT, MIRROR, find_near, fingerprint
+from workflow_scripts.core.fingerprints import MAX_BITS_APART, MIRRORED_BITS, find_near, fingerprint
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import LANDMARKS, merge_tables, read_table, write_table
 from workflow_scripts.sources._reader import PictureReader
@@ -206,8 +206,8 @@ def assert_no_near_pictures(placed: pd.DataFrame, crops: list[Path]) -> None:
     rows = list(placed.itertuples())
     stacked = np.stack([prints[row.source, row.item] for row in rows])
     for position, row in enumerate(rows):
-        for turned in (stacked[position], stacked[position] ^ MIRROR):
-            for near in np.flatnonzero(np.bitwise_count(stacked ^ turned).sum(axis=1) <= LIMIT):
+        for turned in (stacked[position], stacked[position] ^ MIRRORED_BITS):
+            for near in np.flatnonzero(np.bitwise_count(stacked ^ turned).sum(axis=1) <= MAX_BITS_APART):
                 other = rows[near]
                 one_clip = (row.source, row.file) == (other.source, other.file) and not np.isnan(row.frame)
                 assert row.split == other.split or one_clip, f"{row.item} ({row.split}), {other.item} ({other.split})"

@@ -10,11 +10,11 @@ from skimage.filters import gaussian
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.metrics.detection import roc_area, roc_curve
 from workflow_scripts.metrics.frechet import frechet_distance, picture_features
-from workflow_scripts.metrics.identity import cosine, describe_faces
-from workflow_scripts.metrics.maps import area, dice, iou
+from workflow_scripts.metrics.identity import cosine, face_descriptors
+from workflow_scripts.metrics.overlap import area, dice, iou
 from workflow_scripts.metrics.pictures import PSNR_CEILING, compare_pictures
+from workflow_scripts.metrics.roc import roc_area, roc_curve
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_identity_falls_when_the_face_is_hidden(face):
     hidden = face.copy()
     hidden[int(points[30, 1]) : int(points[8, 1]), int(points[2, 0]) : int(points[14, 0])] = (90, 150, 200)
     softened = (gaussian(face, 1, channel_axis=2) * 255).astype(np.uint8)
-    truth, same, soft, masked = describe_faces([face, face, softened, hidden], points)
+    truth, same, soft, masked = face_descriptors([face, face, softened, hidden], points)
     assert cosine(truth, same) == pytest.approx(1, abs=1e-6)
     assert cosine(truth, same) > cosine(truth, soft) > cosine(truth, masked)
 

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from test_occluders import MIRROR, SIZE, inside, iou, moved, rolled, yawed
+from test_occluders import SIZE, inside, iou, moved, rolled, yawed
 
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import INDEX, SPLITS, read_table, write_table
+from workflow_scripts.faces.landmark_groups import MIRRORED
 from workflow_scripts.models.pix2pix import ConditionalDiscriminator, Pix2PixGenerator
 from workflow_scripts.occluders._apply import apply_occluder, fit_reason
 from workflow_scripts.occluders._config import Fit, Occluders
@@ -94,7 +95,7 @@ def test_follows_a_rolled_face(face, kind, degrees):
 @pytest.mark.parametrize("kind", STYLES)
 def test_a_mirrored_face_gets_a_mirrored_moustache(face, kind):
     image, landmarks = face
-    mirrored = (np.float32([SIZE - 1, 0]) + landmarks * np.float32([-1, 1]))[MIRROR]
+    mirrored = (np.float32([SIZE - 1, 0]) + landmarks * np.float32([-1, 1]))[MIRRORED]
     here = mean_coverage(image, landmarks, kind, 12)
     there = mean_coverage(np.ascontiguousarray(image[:, ::-1]), mirrored, kind, 12)[:, ::-1]
     assert iou(here > 110, there > 110) > 0.8
@@ -303,7 +304,6 @@ def test_a_tiny_training_from_pairs_to_outputs(project):
             *("--splits", str(project / "splits.parquet"), "--code", "code:c,lock:l", "--shards", str(pairs)),
             *([str(project / "maps/faces/00000.arrow")] if network == "edit" else []),
             *("--output", str(project / f"checkpoints/{network}.safetensors")),
-            *("--sidecar", str(project / f"checkpoints/{network}.json")),
             *("--sidecar", str(project / f"checkpoints/{network}.json")),
             *("--curves", str(project / f"{network}.parquet"), "--previews", str(project / f"previews/{network}")),
             *("--resume", str(project / f"resume/{network}")),

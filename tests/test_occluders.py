@@ -4,17 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
+from workflow_scripts.faces.landmark_groups import MIRRORED
 from workflow_scripts.occluders._apply import apply_occluder, fit_reason
 from workflow_scripts.occluders._config import Fit, occluder_kinds
 from workflow_scripts.occluders.surgical import COVERS
 
 KINDS = ("surgical", "cloth", "kn95")
 SIZE = 256
-MIRROR = [
-    *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31,
-    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51,
-    50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
-]  # fmt: skip
 
 
 def moved(points, matrix):
@@ -88,7 +84,7 @@ def test_leaves_the_input_alone(face):
 def test_mirrored_face_gets_mirrored_mask(face, kind):
     image, landmarks = face
     flipped = np.ascontiguousarray(image[:, ::-1])
-    mirrored = (np.float32([SIZE - 1, 0]) + landmarks * np.float32([-1, 1]))[MIRROR]
+    mirrored = (np.float32([SIZE - 1, 0]) + landmarks * np.float32([-1, 1]))[MIRRORED]
     here = np.mean([draw(image, landmarks, kind, seed).coverage for seed in range(20)], 0)
     there = np.mean([draw(flipped, mirrored, kind, seed).coverage for seed in range(20)], 0)[:, ::-1]
     assert iou(here > 127, there > 127) > 0.95

@@ -92,7 +92,6 @@ def train(shards: Path, out: Path, *options: str, loop=LOOP, **keys) -> Path:
         *("--splits", str(shards / "training.parquet"), "--code", "code:c,lock:l"),
         *("--shards", str(shards / "drawings/target/00000.arrow"), "--output", str(out / "render.safetensors")),
         *("--sidecar", str(out / "render.json")),
-        *("--sidecar", str(out / "render.json")),
         *("--curves", str(out / "curves.parquet"), "--previews", str(out / "previews")),
         *("--resume", str(out / "resume"), "--live", str(out / "live")),
         *options,

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import pytest
 from projects import Project, edit_code, edit_config
-
 from workflow_scripts.provenance.reuse_results import put, result_key, take
 
 LANDMARKS = "results/photos/landmarks/00000.parquet"

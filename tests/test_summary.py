@@ -16,7 +16,8 @@ from weights import landmark_weights
 
 from workflow_scripts.config.sources import FolderSource
 from workflow_scripts.core.tables import INDEX, LANDMARKS, Quarantine, merge_tables, read_table, write_table
-from workflow_scripts.faces.pose import HEAD, head_roll, head_yaw
+from workflow_scripts.faces.landmark_groups import MIRRORED
+from workflow_scripts.faces.pose import GENERIC_HEAD, head_roll, head_yaw
 from workflow_scripts.reporting.style import shorten, text_font
 from workflow_scripts.stages.faces.crop_faces import crop_faces
 from workflow_scripts.stages.faces.find_landmarks import find_landmarks
@@ -130,9 +131,9 @@ def seen_head(yaw: float, pitch: float, roll: float) -> np.ndarray:
     turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     nod = np.array([[1, 0, 0], [0, np.cos(p), np.sin(p)], [0, -np.sin(p), np.cos(p)]])
     tilt = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
-    head = np.array(list(HEAD.values())) @ (tilt @ turn @ nod).T
+    head = np.array(list(GENERIC_HEAD.values())) @ (tilt @ turn @ nod).T
     points = np.zeros((1, 68, 2))
-    points[0, list(HEAD)] = head[:, :2] * (1000 / (100 - head[:, 2:])) + 100
+    points[0, list(GENERIC_HEAD)] = head[:, :2] * (1000 / (100 - head[:, 2:])) + 100
     for inner, outer in ((36, 39), (42, 45)):
         points[0, inner : outer + 1] = np.linspace(points[0, inner], points[0, outer], 4)
         points[0, outer + 1 : outer + 3] = points[0, [inner, outer]].mean(axis=0)
@@ -148,9 +149,7 @@ def test_yaw_of_the_generic_head_is_found_with_its_sign(yaw, pitch, roll):
 def test_yaw_of_a_mirrored_portrait_has_the_other_sign(made):
     table = pd.concat(map(read_table, sorted((made.home / "landmarks").iterdir()))).set_index("item")
     points = table.loc[["upright.png"], summarize_source.POINTS].to_numpy().reshape(1, 68, 2)
-    pairs = [range(16, -1, -1), range(26, 16, -1), range(27, 31), range(35, 30, -1), (45, 44, 43, 42, 47, 46)]
-    pairs += [(39, 38, 37, 36, 41, 40), range(54, 47, -1), range(59, 54, -1), range(64, 59, -1), range(67, 64, -1)]
-    mirrored = (points * [-1, 1])[:, [place for part in pairs for place in part]]
+    mirrored = (points * [-1, 1])[:, MIRRORED]
     assert head_yaw(mirrored)[0] == pytest.approx(-head_yaw(points)[0], abs=0.01)
     assert abs(head_yaw(points)[0]) < 25
 

@@ -92,7 +92,6 @@ def arguments(shards: Path, out: Path, network: str, config: dict) -> list[str]:
         *("--shards", *map(str, sorted(shards.glob("*/*/*.arrow")))),
         *("--output", str(out / "checkpoints" / f"{network}.safetensors")),
         *("--sidecar", str(out / "checkpoints" / f"{network}.json")),
-        *("--sidecar", str(out / "checkpoints" / f"{network}.json")),
         *(
             "--curves",
             str(out / "curves.parquet"),

@@ -18,7 +18,7 @@ from workflow_scripts.sources._contents import listing_digest
 from workflow_scripts.sources._decoding import VideoReader
 from workflow_scripts.sources._pictures import BadPicture
 from workflow_scripts.sources._reader import PictureReader
-from workflow_scripts.sources.video import GAP, Blocks, divide_by_time
+from workflow_scripts.sources.video import UNUSED_SECONDS, Blocks, divide_by_time
 from workflow_scripts.stages.sources.index_source import index_source
 
 WIDTH, HEIGHT = 64, 48
@@ -159,8 +159,8 @@ def test_by_time_a_clip_is_trained_on_first_and_tested_on_last(tmp_path):
     for name, clip in rows.groupby("file"):
         parts = clip.groupby("split")["time"].agg(["min", "max", "size"])
         assert list(parts.loc["train"]) == pytest.approx([0, 15.9, 160])
-        assert list(parts.loc["val"]) == pytest.approx([16 + GAP, 17.9, 10])
-        assert list(parts.loc["test"]) == pytest.approx([18 + GAP, 19.9, 10])
+        assert list(parts.loc["val"]) == pytest.approx([16 + UNUSED_SECONDS, 17.9, 10])
+        assert list(parts.loc["test"]) == pytest.approx([18 + UNUSED_SECONDS, 19.9, 10])
         assert parts.loc["unused", "size"] == 20
         assert set(clip["group"]) == {f"{name}#{split}" for split in ("train", "val", "test")}
 

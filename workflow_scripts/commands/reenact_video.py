@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from workflow_scripts.config.sources import Crop, Faces, VideoSource
+from workflow_scripts.config.sources import Crop, FaceSearch, VideoSource
 from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
@@ -57,7 +57,9 @@ def reenact_video(
     """
     size = _check_files(checkpoint, driver, output)
     shape = _find_shape(checkpoint, shape) if drawing.normalize != "none" else None
-    source = VideoSource(type="video", path=str(driver), every=1, crop=Crop(size=size, frame="head"), faces=Faces())
+    source = VideoSource(
+        type="video", path=str(driver), every=1, crop=Crop(size=size, frame="head"), faces=FaceSearch()
+    )
     with tempfile.TemporaryDirectory(prefix="reenact_video.") as folder:
         home = Path(folder)
         names = ("landmarks.safetensors", "index.parquet", "landmarks.parquet", "crops.arrow")

@@ -33,7 +33,7 @@ class Split(Model):
         return self
 
 
-class Faces(Model):
+class FaceSearch(Model):
     """How faces are found."""
 
     detector: Literal["dlib_hog", "dlib_hog_cnn", "dlib_mmod", "yunet", "ssd"] = Field(
@@ -114,7 +114,7 @@ class BaseSource(Model):
         "none uses `[objects, captions]` for `coco`, and `[crops]` for the others",
     )
     split: Split = Split()
-    faces: Faces = Faces()
+    faces: FaceSearch = FaceSearch()
     crop: Crop = Crop()
     max_pixels: int = Field(100_000_000, ge=1, description="a larger picture is refused before it is decoded")
 
@@ -272,5 +272,5 @@ class Weights(Model):
     )
 
     def of_detector(self, detector: str) -> dict[str, str | None]:
-        """Return the paths, by their keys, of the weights that a detector of `Faces.detector` needs."""
+        """Return the paths, by their keys, of the weights that a detector of `FaceSearch.detector` needs."""
         return {key: getattr(self, key) for key in DETECTOR_WEIGHTS.get(detector, ())}

@@ -1,4 +1,4 @@
-"""What every stage's command line shares: one clear line instead of a traceback for what the user can mend."""
+"""What all command lines have in common: an error that the user can mend ends in one clear line, not in a traceback."""
 
 import errno
 import gc
@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-RUN_PROCESS = "FACE_WORKFLOW_PROCESS"  # environment variable: the process that runs the workflow
+RUN_PROCESS = "FACE_WORKFLOW_PROCESS"  # environment variable with the number of the process that runs the workflow
 
 OUT_OF_MEMORY = "error: out of memory; lower batch_size or shard_size, or give the job more memory"
 NO_SPACE = {
@@ -20,15 +20,15 @@ NO_SPACE = {
 
 
 class UserError(Exception):
-    """Something the user can mend; the message is one line: what, where, remedy."""
+    """An error that the user can mend. Its message is one line that says what is wrong, where, and what to do."""
 
 
 class BadItem(Exception):
-    """One item of many cannot be used; it goes to quarantine.
+    """One item of many cannot be used, and goes to quarantine.
 
     Attributes:
         reason: a short fixed phrase to count by.
-        detail: one line: what is wrong, and the remedy.
+        detail: one line that says what is wrong and what to do.
     """
 
     def __init__(self, reason: str, detail: str):
@@ -38,9 +38,13 @@ class BadItem(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command line; what the user can mend (`UserError`, no file, a full disk) ends with one line and code 1."""
+    """Run a command line; an error that the user can mend (`UserError`, no file, a full disk) ends in one line, code 1.
+
+    Args:
+        main: the function that parses the arguments and does the work.
+    """
     _end_with_the_workflow()
-    gc.freeze()  # what is imported stays: going through it again and again, at the end too, takes 0.1 s and more
+    gc.freeze()  # imported modules are never collected, and looking through them would take 0.1 s and more
     try:
         main()
     except UserError as error:
@@ -51,8 +55,8 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: no permission: {error.filename or error}; change its owner or mode")
     except MemoryError:
         sys.exit(OUT_OF_MEMORY)
-    except RuntimeError as error:  # torch's; by name, since torch is not imported for this
-        if "can't allocate memory" in str(error):  # the CPU's allocator has no exception of its own
+    except RuntimeError as error:  # torch's errors are told by their names, because torch is not imported here
+        if "can't allocate memory" in str(error):  # torch's allocator for the CPU has no exception of its own
             sys.exit(OUT_OF_MEMORY)
         if type(error).__name__ != "OutOfMemoryError":
             raise
@@ -67,7 +71,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _end_with_the_workflow() -> None:
-    """Stop this job when the workflow that started it is killed: an orphan would write into the next run."""
+    """Stop this job when the workflow that started it is killed, because an orphan would write into the next run."""
     if RUN_PROCESS not in os.environ or not hasattr(os, "pidfd_open"):
         return
 
@@ -82,7 +86,7 @@ def _end_with_the_workflow() -> None:
         process = os.pidfd_open(int(os.environ[RUN_PROCESS]))
     except ProcessLookupError:
         stop()
-    except OSError:  # the system has no such call
+    except OSError:  # the operating system has no such call
         return
     else:
         threading.Thread(target=watch, args=[process], daemon=True).start()

@@ -1,4 +1,4 @@
-"""Atomic files: what a reader finds under its final name is always whole."""
+"""Files and folders that appear whole or not at all: a reader never finds half of one under its final name."""
 
 import glob
 import hashlib
@@ -13,15 +13,15 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success rename it to `path`, on failure remove it.
+    """Yield a temporary path beside `path`, which is renamed to `path` on success and removed on failure.
 
     Raises:
-        OSError: as the block or the rename raises it (a full disk, a read-only folder).
+        OSError: the disk is full, or the folder read-only.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # by a job that was killed
-        left.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # what a killed job has left behind
+        leftover.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -35,15 +35,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside `path`; on success it replaces `path`, on failure it is removed.
+    """Yield an empty temporary folder beside `path`, which replaces `path` on success and is removed on failure.
 
     Raises:
-        OSError: as the block or the rename raises it (a full disk, a read-only folder).
+        OSError: the disk is full, or the folder read-only.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # by a job that was killed
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # what a killed job has left behind
+        shutil.rmtree(leftover, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
         yield folder
@@ -61,7 +61,11 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Write JSON atomically, keys sorted, so that equal values give equal bytes. NaN is refused: absent is null."""
+    """Write JSON atomically, with sorted keys, so that equal values give equal bytes.
+
+    Raises:
+        ValueError: a number is NaN or infinite; a value that is absent must be None.
+    """
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -79,5 +83,5 @@ def files_in(path: Path) -> list[Path]:
 
 
 def write_digests(folder: Path, path: Path) -> None:
-    """Write file name -> SHA-256 of the files in a folder: a folder has only a time to tell whether it changed."""
+    """Write file name -> SHA-256 of the files in a folder, because a folder's own time does not tell what changed."""
     write_json(path, {file.name: sha256_of(file) for file in sorted(folder.iterdir())})

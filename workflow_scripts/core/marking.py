@@ -1,8 +1,8 @@
-"""Every picture and video in which a network painted a face says so in its file.
+"""The mark in the file of every picture and video in which a network painted a face.
 
-IPTC's digital source type, in XMP, as PNG, GIF and MP4 hold it (XMP Specification, part 3: PNG's `iTXt` chunk, GIF's
-application extension, MP4's top-level `uuid` box); a video's plain `comment` says it too. It cannot be switched off.
-A label that can be seen is `write_videos.draw_label`.
+It is IPTC's digital source type in XMP, where PNG, GIF and MP4 hold it (XMP Specification, part 3: PNG's `iTXt` chunk,
+GIF's application extension, MP4's top-level `uuid` box). A video has it in its plain `comment` too. It cannot be
+switched off. `write_videos.draw_label` draws a label that can be seen.
 """
 
 import struct
@@ -26,8 +26,8 @@ XMP = (
 )
 XMP_BOX = uuid.UUID("BE7ACFCB-97A9-42E8-9C71-999491E3AFAC").bytes  # of MP4's box that holds XMP
 GIF_HEADER, GIF_TABLE_FLAG = 13, 0x80
-# A GIF reader that does not know XMP walks the packet as sub-blocks, each length being a letter of it; from wherever it
-# lands in these bytes it steps to their end.
+# A GIF reader that does not know XMP takes the packet for sub-blocks, and its letters for their lengths. Wherever such
+# a reader lands in these bytes, they lead it to their end.
 GIF_TRAILER = bytes([1, *range(255, -1, -1), 0])
 
 
@@ -39,7 +39,7 @@ def save_png(image: Image.Image, path: Path) -> None:
 
 
 def mark_gif(data: bytes) -> bytes:
-    """Return the bytes of a GIF with its mark."""
+    """Return the bytes of a GIF with the mark in them."""
     flags = data[10]
     table = 3 * 2 ** ((flags & 7) + 1) if flags & GIF_TABLE_FLAG else 0
     place = GIF_HEADER + table
@@ -48,7 +48,7 @@ def mark_gif(data: bytes) -> bytes:
 
 
 def mark_mp4(path: Path) -> None:
-    """Append the box that holds the mark to an MP4 file; players pass over boxes that they do not know."""
+    """Append the box that holds the mark to an MP4 file; players skip boxes that they do not know."""
     content = XMP_BOX + XMP.encode()
     with open(path, "ab") as file:
         file.write(struct.pack(">I4s", 8 + len(content), b"uuid") + content)

@@ -1,4 +1,4 @@
-"""Item-keyed randomness: the same item draws the same numbers in any order, shard or process."""
+"""Randomness that depends on the item: the same item draws the same numbers in any order, shard or process."""
 
 import hashlib
 from bisect import bisect
@@ -23,6 +23,6 @@ def item_rng(seed: int, item: str, purpose: str) -> np.random.Generator:
 
 
 def draw_weighted(rng: np.random.Generator, choices: Sequence[tuple[float, T]]) -> T:
-    """Draw one of (weight, value) pairs; `Generator.choice` draws the same, in ten times the time."""
+    """Draw a value from (weight, value) pairs. `Generator.choice` draws the same, and takes ten times as long."""
     bounds = list(accumulate(weight for weight, _ in choices))
     return choices[bisect(bounds, rng.random() * bounds[-1], hi=len(bounds) - 1)][1]

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from workflow_scripts.core.files import atomic_path
 
-BATCH_ROWS = 64  # rows per record batch: bounds the writer's memory
+BATCH_ROWS = 64  # rows of a record batch, which the writer holds in memory
 
 
 def write_shard(path: str | Path, rows, columns: dict[str, pa.DataType | tuple[np.dtype, tuple[int, ...]]]) -> int:
@@ -17,13 +17,13 @@ def write_shard(path: str | Path, rows, columns: dict[str, pa.DataType | tuple[n
     Args:
         path: the file.
         rows: an iterable of dictionaries with exactly the keys of `columns`.
-        columns: name -> Arrow type for a scalar column, or (dtype, shape) for a tensor column.
+        columns: name -> Arrow type of a scalar column, or (dtype, shape) of a tensor column.
 
     Returns:
         The number of rows written.
 
     Raises:
-        ValueError: a tensor has not the declared dtype or shape.
+        ValueError: a tensor does not have the declared dtype or shape.
     """
     schema = pa.schema([(name, _arrow_type(kind)) for name, kind in columns.items()])
     batch = _Batch(columns, schema)
@@ -44,7 +44,7 @@ def write_shard(path: str | Path, rows, columns: dict[str, pa.DataType | tuple[n
 
 
 class Shard:
-    """A shard opened by memory map.
+    """A shard that is opened by memory map.
 
     Attributes:
         columns: the column names.
@@ -68,7 +68,7 @@ class Shard:
         return [value for batch in self._batches for value in batch.column(name).to_pylist()]
 
     def row_numbers(self) -> dict[tuple, int]:
-        """Return (item, variant), or (item,) where there are no variants, -> row, in the order of the rows."""
+        """Return (item, variant), or (item,) where there are no variants, -> number of the row, in rising order."""
         keys = [self.items, self.scalars("variant")] if "variant" in self.columns else [self.items]
         return {key: row for row, key in enumerate(zip(*keys, strict=True))}
 
@@ -96,7 +96,7 @@ def paths_by_kind(paths: Iterable[Path]) -> dict[str, list[Path]]:
 
 
 class ShardedTensors:
-    """Tensors of the items of several sources, wherever their shard is.
+    """Tensors of the items of several sources, in whichever shard they are.
 
     Args:
         shards: kind (`pairs`, `maps`, …) -> paths `…/{source}/{shard}.arrow`.
@@ -112,7 +112,7 @@ class ShardedTensors:
         }
 
     def get(self, kind: str, column: str, source: str, *key) -> np.ndarray:
-        """Return one row of a tensor column as a read-only view; `key` as in `Shard.row_numbers`."""
+        """Return one row of a tensor column as a read-only view; `key` is one of `Shard.row_numbers`."""
         shard, row = self._places[kind, source, *key]
         return shard.tensor(column, row)
 
@@ -125,7 +125,7 @@ def _arrow_type(kind) -> pa.DataType:
 
 
 class _Batch:
-    """Collects rows in arrays that all batches of a shard share: fresh memory for each would cost more than the copy.
+    """Collects rows in arrays that all batches of a shard share, because fresh memory would cost more than the copy.
 
     Attributes:
         length: the number of rows collected.
@@ -153,7 +153,7 @@ class _Batch:
         self.length += 1
 
     def take(self) -> pa.RecordBatch:
-        """Return the rows, valid until the next is added, and start anew."""
+        """Return the collected rows, which are valid until the next row is added, and begin anew."""
         arrays = [
             pa.array(self._scalars[field.name], field.type)
             if field.name in self._scalars

@@ -111,12 +111,12 @@ FACE_SHAPE = pa.schema([("point", pa.int32()), ("x", pa.float32()), ("y", pa.flo
 
 
 def write_table(path: str | Path, rows: pd.DataFrame | Sequence[dict], schema: pa.Schema | None = None) -> None:
-    """Write rows as Parquet, atomically and with identical bytes for identical rows.
+    """Write rows as Parquet, atomically; equal rows give equal bytes.
 
     Args:
         path: the file.
-        rows: a data frame, or dictionaries; a key that is absent becomes null. The caller sorts them.
-        schema: column names and types; without it they are those of the data frame.
+        rows: a data frame, or dictionaries, of which an absent key becomes null. The caller sorts them.
+        schema: column names and types; None takes those of the data frame.
     """
     if isinstance(rows, pd.DataFrame):
         table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
@@ -135,7 +135,7 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
 
 
 def landmark_points(faces: pd.DataFrame) -> np.ndarray:
-    """Return the points of rows of `landmarks`, float32 (n, 68, 2)."""
+    """Return the points of rows of a `landmarks` table, float32 (n, 68, 2), x and y in pixels."""
     return faces[_POINTS].to_numpy(np.float32).reshape(-1, 2, 68).transpose(0, 2, 1)
 
 
@@ -156,7 +156,7 @@ def merge_tables(paths: Iterable[str | Path], output: str | Path) -> None:
 class Quarantine:
     """The inputs that one job of a stage could not use, each with its reason.
 
-    Usage: `add` a row for each, `write` the table at the end, also when it is empty.
+    Call `add` for each of them, and `write` at the end, also when there are none.
     """
 
     def __init__(self, stage: str):
@@ -164,7 +164,13 @@ class Quarantine:
         self.rows: list[dict] = []
 
     def add(self, item: str, reason: str, detail: str) -> None:
-        """Record an item: `reason` is a short fixed phrase to count by, `detail` one line: what, where, remedy."""
+        """Record an item.
+
+        Args:
+            item: its name.
+            reason: a short fixed phrase to count by.
+            detail: one line that says what is wrong, where, and what to do.
+        """
         self.rows.append({"item": item, "stage": self.stage, "reason": reason, "detail": " ".join(detail.split())})
 
     def write(self, path: str | Path) -> None:

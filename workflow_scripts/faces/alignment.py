@@ -9,34 +9,26 @@ import cv2
 import numpy as np
 
 from workflow_scripts.config.sources import Crop
+from workflow_scripts.faces.landmark_groups import LEFT_EYE, RIGHT_EYE, five_points
 from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
 
-ENLARGING = 0.7  # source pixels per pixel of the result; below, cubic samples are smoother than linear ones
-# Linear interpolation blurs by a variance of up to 1/4 pixel^2, 1/6 on average; this takes the average back. Twice two
-# such samples are nearly as close to eightfold sampling of aligned CelebA at 128 pixels as cubic ones (51 and 52 dB),
-# with detail 1 % instead of 5 % too strong, in a quarter of the time.
+# Pixels of the picture per pixel of the result. Where there are fewer, cubic samples are smoother than linear ones.
+ENLARGING = 0.7
+# Linear interpolation blurs by a variance of up to 1/4 pixel^2, 1/6 on average, and this filter removes the average.
+# Four such samples per pixel are nearly as close to 64 samples of aligned CelebA at 128 pixels as cubic ones are (51
+# and 52 dB), make details too strong by 1 % instead of 5 %, and take a quarter of the time.
 DEBLUR = np.array([-1, 14, -1]) / 12
-CLOSE_SIDE, CLOSE_CORNER = 128, (25, 70)  # of aligned CelebA's 178 x 218: from above the brows to below the chin
+# Side and left upper corner of a square in aligned CelebA's 178 x 218: from above the brows to below the chin.
+CLOSE_SIDE, CLOSE_CORNER = 128, (25, 70)
 OUTSIDE_FADE = 0.1  # of the crop's size; distance from the picture at which its continuation is fully blurred
 OUTSIDE_BLUR = 0.08  # of the crop's size; standard deviation of the blur
 
-LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
-NOSE_TIP, LEFT_MOUTH, RIGHT_MOUTH = 30, 48, 54
-_FIVE = (LEFT_EYE, RIGHT_EYE, [NOSE_TIP], [LEFT_MOUTH], [RIGHT_MOUTH])
-_FIVE_MEANS = np.stack([np.eye(68)[members].mean(axis=0) for members in _FIVE])  # (5, 68), weights of the landmarks
-
-
-def five_points(landmarks: np.ndarray) -> np.ndarray:
-    """Return eye centres, nose tip and mouth corners of 68 landmarks (68, 2), float64 (5, 2), left ones first."""
-    return _FIVE_MEANS @ np.asarray(landmarks, np.float64)
-
-
-CELEBA_POINTS = five_points(CELEBA_LANDMARKS)
+CELEBA_POINTS = five_points(CELEBA_LANDMARKS)  # where the five points lie in an aligned CelebA picture
 
 
 def tilt_of(landmarks: np.ndarray) -> float:
-    """Return the angle of the line between the eyes of 68 landmarks (68, 2) in degrees, clockwise as seen."""
-    across = landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)
+    """Return the angle of the line between the eyes of landmarks (68, 2), in degrees, clockwise as seen."""
+    across = landmarks[LEFT_EYE].mean(axis=0) - landmarks[RIGHT_EYE].mean(axis=0)
     return float(np.degrees(np.arctan2(across[1], across[0])))
 
 
@@ -61,7 +53,7 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
         target: (n, 2).
 
     Returns:
-        float64 (2, 3), the matrix for `cv2.warpAffine` without WARP_INVERSE_MAP; NaN where all of `source` are equal.
+        float64 (2, 3), the matrix for `cv2.warpAffine` without WARP_INVERSE_MAP; NaN if all of `source` are equal.
     """
     source, target = ([complex(x, y) for x, y in points.tolist()] for points in (source, target))
     source_middle, target_middle = (sum(points) / len(points) for points in (source, target))
@@ -93,9 +85,17 @@ def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 def crop_matrix(landmarks: np.ndarray, picture_size: tuple[int, int], crop: Crop) -> np.ndarray:
     """Return the matrix (2, 3) from pixels of the picture to pixels of the crop.
 
-    `celeba`: the five points are taken nearest to their places in aligned CelebA's 178 x 218, which is then stretched
-    to the square as whole CelebA pictures are. `face`: of the same, the square of 128 x 128 around the face, which is
-    not stretched. `whole`: the picture is stretched to the square.
+    - `celeba`: a similarity takes the five points nearest to their places in aligned CelebA's 178 x 218, which is then
+      stretched to the square, as whole CelebA pictures are.
+    - `face`: the same similarity, and then the square of 128 x 128 around the face, which is not stretched.
+    - `whole`: the picture is stretched to the square.
+
+    The frame `head` has matrices of its own, see `head_squares.square_matrix`.
+
+    Args:
+        landmarks: (68, 2), x and y in pixels of the picture.
+        picture_size: width and height of the picture.
+        crop: the frame, and the size of the square in pixels.
     """
     square = (crop.size, crop.size)
     if crop.frame == "whole":
@@ -108,15 +108,18 @@ def crop_matrix(landmarks: np.ndarray, picture_size: tuple[int, int], crop: Crop
 
 
 def warp(picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a picture moved by an affine matrix, without aliasing; outside, the picture's border is repeated.
+    """Return a picture moved by an affine matrix, without aliasing; outside the picture its border is repeated.
 
-    What shrinks is first averaged over whole multiples of pixels, then sampled linearly, twice as densely as the
-    result, and averaged again, so memory is bounded by the part of the picture that is seen.
+    A picture that shrinks is first averaged over whole multiples of pixels, then sampled linearly, twice as densely as
+    the result, and averaged again. Memory is bounded by the part of the picture that is seen.
 
     Args:
         picture: uint8 (H, W) or (H, W, 3).
         matrix: (2, 3), from pixels of the picture to pixels of the result.
         size: width and height of the result.
+
+    Returns:
+        uint8 (height, width) or (height, width, 3).
     """
     shrinks = 1 / _least_stretch(matrix)
     (left, right), (top, bottom) = _visible_part(picture.shape[1::-1], matrix, size, margin=4 * max(1, round(shrinks)))
@@ -144,7 +147,10 @@ def _least_stretch(matrix: np.ndarray) -> float:
 def _visible_part(
     picture_size: tuple[int, int], matrix: np.ndarray, size: tuple[int, int], margin: int
 ) -> list[tuple[int, int]]:
-    """Return from where to where, across and down, the picture is seen in the result; at least one pixel each."""
+    """Return the columns and the rows of the picture that are seen in the result, each as (first, end).
+
+    `margin` pixels around them are added as far as the picture has them, and at least one of each is returned.
+    """
     spans = []
     for (a, b, c), side in zip(cv2.invertAffineTransform(matrix).tolist(), picture_size, strict=True):
         across, down = a * (size[0] - 1), b * (size[1] - 1)
@@ -155,10 +161,15 @@ def _visible_part(
 
 
 def crop_picture(picture: np.ndarray, matrix: np.ndarray, crop: Crop) -> np.ndarray:
-    """Return the crop uint8 (size, size, 3) of a picture; a whole frame is plain area resizing.
+    """Return the crop of a picture, uint8 (size, size, 3); the frame `whole` is plain area resizing.
 
-    Where an aligned crop reaches beyond the picture, its border is continued and grows blurred, as a background out of
-    focus: a mirrored border would show second faces, a sharp one stripes.
+    Where an aligned crop reaches beyond the picture, the picture's border is continued and grows blurred, as a
+    background out of focus: a mirrored border would show second faces, and a sharp one stripes.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        matrix: (2, 3), from pixels of the picture to pixels of the crop.
+        crop: the frame, and the size of the square in pixels.
     """
     size = (crop.size, crop.size)
     if crop.frame == "whole":

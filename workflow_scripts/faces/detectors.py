@@ -1,8 +1,8 @@
-"""Single detectors: each looks at one copy of a picture and returns the faces it finds there.
+"""Single detectors: each looks at one copy of a picture and returns the faces that it finds there.
 
-The boxes of all are brought to HOG's, which the landmark model was trained on. HOG: Dalal & Triggs, CVPR 2005. MMOD:
-King, "Max-Margin Object Detection", arXiv:1502.00046. YuNet: Wu et al., Machine Intelligence Research 20, 2023. SSD:
-Liu et al., ECCV 2016, with OpenCV's ResNet-10.
+The boxes of all detectors are converted to those of HOG, on which the landmark model was trained. HOG: Dalal & Triggs,
+CVPR 2005. MMOD: King, "Max-Margin Object Detection", arXiv:1502.00046. YuNet: Wu et al., Machine Intelligence Research
+20, 2023. SSD: Liu et al., ECCV 2016, with OpenCV's ResNet-10.
 """
 
 from functools import cache
@@ -14,13 +14,13 @@ import numpy as np
 
 from workflow_scripts.config.sources import Weights
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.faces.face import Face, Picture, square
+from workflow_scripts.faces.face import Face, Picture, square_face
 from workflow_scripts.faces.priors import face_from_points
 
-MIN_COPY = 16  # pixels; a copy that is narrower, of a very long picture, is not searched
-# A network's boxes against those of HOG: width, and shift of the centre as fractions of the width. Where both find a
-# face, the widths' median ratio is 1.07 in CelebA and 0.92 in tighter crops for MMOD, 0.90 and 0.96 for SSD; the shifts
-# agree.
+MIN_COPY = 16  # pixels; a narrower copy, which very long pictures have, is not searched
+# HOG's box over that of a network: its width, and the shift of its centre to the right and down over its width. Where
+# both find a face, the median ratio of the widths is 1.07 in CelebA and 0.92 in tighter crops for MMOD, and 0.90 and
+# 0.96 for SSD; the shifts agree.
 MMOD_TO_HOG = (1.0, 0.05, 0.085)
 SSD_TO_HOG = (0.93, 0.0, 0.125)
 SSD_SIDE = 300  # pixels of the network's square input
@@ -32,9 +32,9 @@ def hog(picture: Picture, scale: float, padding: float, name: str) -> list[Face]
 
     Args:
         picture: the picture.
-        scale: of the copy's size over the picture's.
+        scale: size of the copy over that of the picture.
         padding: fraction of the copy's longer side by which its border is repeated outwards.
-        name: recorded as the faces' detector.
+        name: what is recorded as the faces' detector.
     """
     image = resized(picture.grey, scale)
     if min(image.shape) < MIN_COPY:
@@ -55,7 +55,10 @@ def mmod(picture: Picture, scale: float, name: str) -> list[Face]:
 
 
 def yunet(picture: Picture, scale: float, min_score: float, weights: Weights) -> list[Face]:
-    """Return what YuNet finds in a copy: its five points, not its boxes, place the faces."""
+    """Return what YuNet finds in a copy; the faces are placed by its five points and not by its boxes.
+
+    Its points come from the person's right eye to the left corner of the mouth, which is CelebA's order too.
+    """
     image = cv2.cvtColor(resized(picture.rgb, scale), cv2.COLOR_RGB2BGR)
     if min(image.shape[:2]) < MIN_COPY:
         return []
@@ -102,7 +105,7 @@ def _dlib_face(box, pad: int, scale: float, score: float, name: str, to_hog=(1.0
 
 def _as_hog(x: float, y: float, side: float, score: float, name: str, to_hog: tuple[float, float, float]) -> Face:
     width = side * to_hog[0]
-    return square(x + to_hog[1] * width, y + to_hog[2] * width, width, score, name)
+    return square_face(x + to_hog[1] * width, y + to_hog[2] * width, width, score, name)
 
 
 @cache

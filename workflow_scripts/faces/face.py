@@ -19,12 +19,12 @@ class Picture:
 
     @cached_property
     def grey(self) -> np.ndarray:
-        """Its luma, uint8 (H, W), converted once for all who need it."""
+        """The picture's luma, uint8 (H, W), converted once and then kept."""
         return cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height."""
+        """Width and height in pixels."""
         return self.rgb.shape[1], self.rgb.shape[0]
 
 
@@ -33,10 +33,10 @@ class Face:
     """A square face box in pixels of the picture, as dlib's HOG detector draws it: from the brows to the chin.
 
     Attributes:
-        left, top, right, bottom: edges; a box may reach beyond the picture.
-        score: the detector's confidence, comparable within one detector; None where nothing was detected.
-        detector: the step that found it.
-        tilt: degrees of the line between the eyes, clockwise as seen, where that is known from the start.
+        left, top, right, bottom: the edges; a box may reach beyond the picture.
+        score: the detector's confidence, which compares only with that of the same detector; None without a detector.
+        detector: the step that found the face.
+        tilt: degrees of the line between the eyes, clockwise as seen; 0 where it is not known beforehand.
     """
 
     left: float
@@ -49,15 +49,15 @@ class Face:
 
     @property
     def width(self) -> float:
-        """Side of the square."""
+        """The side of the square."""
         return self.right - self.left
 
     @property
     def center(self) -> tuple[float, float]:
-        """Its x and y."""
+        """The x and y of its centre."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 
-def square(x: float, y: float, side: float, score: float | None, detector: str, tilt: float = 0.0) -> Face:
+def square_face(x: float, y: float, side: float, score: float | None, detector: str, tilt: float = 0.0) -> Face:
     """Return the face whose box has its centre at x, y."""
     return Face(x - side / 2, y - side / 2, x + side / 2, y + side / 2, score, detector, tilt)

@@ -1,20 +1,20 @@
 """The square around a head in every frame of a video, calm enough that a crop of it does not tremble.
 
 A detector looks for faces on a grid of places and sizes (dlib's boxes jump by an eighth of their width and by a fifth
-in size), and now and then it takes something else for the face, for one frame. So the squares of a shot are first
-replaced by their running median, which knows no single jump, and then averaged with Gaussian weights over presentation
+in size), and now and then it takes something else for the face in a single frame. So the squares of a shot are first
+replaced by their running median, which removes single jumps, and then averaged with Gaussian weights over presentation
 time. Both look as far ahead as back, so a square does not lag behind its head. On four clips of talking heads (512 x
-512, 25 to 30 frames a second) a square moved from frame to frame by 5 to 11 pixels that its neighbours do not explain,
-and now by less than 0.13.
+512, 25 to 30 frames a second), the squares as detected moved from frame to frame by 5 to 11 pixels that their
+neighbours do not explain; the calmed squares move by less than 0.13.
 """
 
 import numpy as np
 
 from workflow_scripts.faces.smoothing import gaussian_mean, running_median
 
-GROWN_ASIDE, GROWN_UP, GROWN_DOWN = 0.5, 0.2, 0.1  # fractions of the box's width and height; what the box grows by
+GROWN_ASIDE, GROWN_UP, GROWN_DOWN = 0.5, 0.2, 0.1  # growth of a box, as fractions of its width and height
 MEDIAN_REACH = 0.2  # seconds before and after a frame
-DEVIATION = 0.3  # seconds; standard deviation of the Gaussian weights
+SQUARE_DEVIATION = 0.3  # seconds; standard deviation of the Gaussian weights
 
 
 def grown_squares(boxes: np.ndarray) -> np.ndarray:
@@ -38,13 +38,13 @@ def calm_squares(squares: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Return the squares of one shot without jumps and trembling.
 
     Args:
-        squares: (n, 3), x, y, side.
+        squares: (n, 3), x and y of the centre, and side, in pixels.
         times: (n,), presentation times in seconds, not falling; the rate may vary and frames may be absent.
 
     Returns:
         float64 (n, 3).
     """
-    return gaussian_mean(running_median(squares, times, MEDIAN_REACH), times, DEVIATION)
+    return gaussian_mean(running_median(squares, times, MEDIAN_REACH), times, SQUARE_DEVIATION)
 
 
 def square_matrix(square: np.ndarray, size: int) -> np.ndarray:

@@ -13,22 +13,25 @@ from safetensors import SafetensorError
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.faces.alignment import compose, spread_of, stretch, tilt_of, transform_points
-from workflow_scripts.faces.detection import WHOLE
+from workflow_scripts.faces.detection import WHOLE_PICTURE
 from workflow_scripts.faces.dlib68.shape_predictor import ShapePredictor
 from workflow_scripts.faces.face import Face, Picture
 from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
-from workflow_scripts.faces.priors import POINTS
+from workflow_scripts.faces.priors import GIVEN_POINTS
 
-FACE_WIDTH = 224  # pixels of the face box in the patch: the model looks at whole pixels, so a small box would be coarse
-PATCH_SIDE = 336  # pixels; the model looks little beyond the box, and a patch turned by 45 degrees still holds it
+# Pixels; side of the face box in a patch. The model looks at whole pixels, so a smaller box would be coarse.
+FACE_WIDTH = 224
+# Pixels; side of a patch. The model looks little beyond the box, and a patch turned by 45 degrees still holds the box.
+PATCH_SIDE = 336
 MIDDLE = (PATCH_SIDE - FACE_WIDTH) // 2, (PATCH_SIDE + FACE_WIDTH) // 2 - 1  # the box's first and last column and row
-# The HOG box around 68 landmarks: side over the landmarks' spread, and fraction of the side that its centre lies lower.
+# The HOG box around landmarks: its side over their spread, and how much lower its centre lies, over its side.
 LANDMARK_BOX = (2.7, -0.02)
-MAX_TILT = 6  # degrees; the model is trusted at once below
-START_TURNS = (0, 25, -25, 50, -50)  # degrees, upright first
-# Mean change from one prediction to the next as a fraction of the landmarks' spread. Chosen on the 34 most tilted of
-# 1,576 photographs: most right landmarks change by 0.008 to 0.018, wrongly turned ones by 0.020 and more. It errs on
-# the side of upright: one face tilted by 68 degrees changed by 0.023 and is lost.
+MAX_TILT = 6  # degrees; landmarks that are tilted by less are trusted at once
+START_TURNS = (0, 25, -25, 50, -50)  # degrees by which a patch is turned, in this order
+# The largest mean change from one prediction to the next, as a fraction of the landmarks' spread, of landmarks that
+# count as settled. It was chosen on the 34 most tilted of 1,576 photographs: most right landmarks change by 0.008 to
+# 0.018, wrongly turned ones by 0.020 and more. In doubt the upright start is taken: one face tilted by 68 degrees
+# changed by 0.023 and is lost.
 SETTLED = 0.018
 
 
@@ -36,7 +39,7 @@ SETTLED = 0.018
 class Patch:
     """The surroundings of a face, on which landmarks are predicted.
 
-    A small copy rather than the picture, so that a block of them can wait for the landmark model.
+    It is a small copy and not the picture, so that a block of them can wait for the landmark model.
 
     Attributes:
         image: grey uint8 (PATCH_SIDE, PATCH_SIDE), the face box near its middle.
@@ -65,15 +68,15 @@ def face_patch(picture: Picture, face: Face) -> Patch:
 
 
 class LandmarkModel:
-    """The landmark model, and when to trust it.
+    """The landmark model, and the rules by which its landmarks are trusted.
 
-    It expects upright faces in HOG's box. Where a face is tilted or its box has another origin, it is applied again, to
-    the patch turned and framed as the last prediction implies, from several turns until one settles: right landmarks
-    reproduce themselves, wrong ones wander. Where five points are given they tell the turn, and one prediction is
-    enough. A whole picture gets the mean face.
+    The model expects upright faces in HOG's box. Where a face is tilted, or its box comes from another detector, the
+    model is applied again to the patch, turned and framed as the last prediction implies. Several turns are tried
+    until one settles: right landmarks reproduce themselves, and wrong ones wander. Where five points are given, they
+    tell the turn, and one prediction is enough. A face that is a whole picture gets the landmarks of the mean face.
 
     Args:
-        path: results/weights/landmarks.safetensors, of `fetch_weights`.
+        path: `results/weights/landmarks.safetensors`, which the stage `fetch_weights` writes.
 
     Raises:
         UserError: the file is damaged.
@@ -91,19 +94,19 @@ class LandmarkModel:
         Many faces at once are several times faster than one after the other.
 
         Args:
-            faces: of any pictures.
-            patches: their `face_patch`.
+            faces: faces of any pictures.
+            patches: the `face_patch` of each of them.
         """
         images = [patch.image for patch in patches]
         points = self._framed(images, [_turning(face.tilt) if abs(face.tilt) > MAX_TILT else None for face in faces])
         doubtful = [number for number, face in enumerate(faces) if _is_doubtful(face, points[number])]
         points[doubtful] = self._settled([images[number] for number in doubtful])
-        points[[face.detector == WHOLE for face in faces]] = MEAN_FACE
+        points[[face.detector == WHOLE_PICTURE for face in faces]] = MEAN_FACE
         to_picture = [cv2.invertAffineTransform(patch.matrix) for patch in patches]
         return np.array(list(map(transform_points, to_picture, points)), np.float32).reshape(-1, 68, 2)
 
     def _settled(self, images: list[np.ndarray]) -> np.ndarray:
-        """Return the landmarks (n, 68, 2) of the first start that settles; where none does, of the upright start."""
+        """Return the landmarks (n, 68, 2) of the first turn that settles, or else those of the upright start."""
         result = np.empty((len(images), 68, 2))
         waiting = np.arange(len(images))
         for turn in START_TURNS:
@@ -119,7 +122,12 @@ class LandmarkModel:
         return result
 
     def _framed(self, images: list[np.ndarray], framings: list[np.ndarray | None]) -> np.ndarray:
-        """Return the landmarks (n, 68, 2), in pixels of the patches, found after moves by matrices (2, 3), if any."""
+        """Return landmarks (n, 68, 2), in pixels of the patches.
+
+        Args:
+            images: the patches.
+            framings: for each the matrix (2, 3) by which it is moved before the model sees it, or None.
+        """
         found = self._predictor(list(map(_moved, images, framings)))
         for number, framing in enumerate(framings):
             if framing is not None:
@@ -129,7 +137,7 @@ class LandmarkModel:
 
 def _is_doubtful(face: Face, points: np.ndarray) -> bool:
     """Tell whether landmarks (68, 2) found in the face's own box may be wrong."""
-    if face.detector in (WHOLE, POINTS):
+    if face.detector in (WHOLE_PICTURE, GIVEN_POINTS):
         return False
     return abs(tilt_of(points)) > MAX_TILT or not face.detector.startswith("dlib_hog")
 

@@ -1,9 +1,10 @@
-"""The mean face in aligned CelebA pictures."""
+"""The mean face in aligned CelebA pictures, made symmetric."""
 
 import numpy as np
 
 CELEBA_FRAME = (178, 218)  # width and height of an aligned CelebA picture
-# Its 68 landmarks: medians of those found on 690 pictures, made symmetric. x, y in pixels, integers being centres.
+# The medians of the 68 landmarks that were found on 690 pictures, made symmetric. x and y are in pixels, and integers
+# are the centres of pixels.
 # fmt: off
 CELEBA_LANDMARKS = np.array([
     # outline, right ear to left ear

@@ -1,42 +1,46 @@
-"""Faces from what a data set says of them, so that no detector has to look."""
+"""Faces from the points or boxes that a data set gives, so that no detector has to look for them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from workflow_scripts.faces.alignment import CELEBA_POINTS, fit_similarity, transform_points
-from workflow_scripts.faces.face import Face, square
+from workflow_scripts.faces.face import Face, square_face
 
-# The HOG box in aligned CelebA: x, y of its centre, and its side, in pixels. Medians of the detected boxes of every
-# second one of 690 pictures; on the others, landmarks from their points (eye centres, nose tip and mouth corners of
-# detected landmarks, rounded to pixels) differ from those of the detected box by .0063 of the distance of the outer eye
-# corners (median; .022 in nine of ten). Regression on where the points lie did no better.
+# The HOG box in aligned CelebA: x and y of its centre, and its side, in pixels. These are the medians of the boxes that
+# were detected on every second one of 690 pictures. On the others, landmarks by way of five points (those of the
+# detected landmarks, rounded to pixels) differ from the landmarks in the detected box by .0063 of the distance of the
+# outer eye corners at the median, and by less than .022 in nine of ten. A regression on the points was no better.
 CELEBA_BOX = (88.0, 135.0, 86.8)
-POINTS, BOXES = "given_points", "given_box"  # recorded as the faces' detector
+GIVEN_POINTS, GIVEN_BOX = "given_points", "given_box"  # recorded as the faces' detector
 
 
-def face_from_points(points: np.ndarray, score: float | None = None, detector: str = POINTS) -> Face:
+def face_from_points(points: np.ndarray, score: float | None = None, detector: str = GIVEN_POINTS) -> Face:
     """Return the HOG box of a face whose eyes, nose tip and mouth corners are known.
 
     Args:
-        points: (5, 2) x, y in pixels of the picture, in CelebA's order.
-        score: of the detector that found the points; None where they are given.
-        detector: its name.
+        points: (5, 2), x and y in pixels of the picture, in CelebA's order.
+        score: the score of the detector that found the points; None where the data set gives them.
+        detector: what is recorded as the face's detector.
     """
     to_picture = fit_similarity(CELEBA_POINTS, points)
     turn, zoom = np.arctan2(to_picture[1, 0], to_picture[0, 0]), np.hypot(to_picture[0, 0], to_picture[1, 0])
     x, y = transform_points(to_picture, np.array([CELEBA_BOX[:2]]))[0]
-    return square(x, y, zoom * CELEBA_BOX[2], score, detector, float(np.degrees(turn)))
+    return square_face(x, y, zoom * CELEBA_BOX[2], score, detector, float(np.degrees(turn)))
 
 
 def face_from_box(box: np.ndarray) -> Face:
-    """Return the HOG box of a face whose CelebA box (4,), left, top, width and height in pixels, is known."""
+    """Return the HOG box of a face whose box in CelebA is known.
+
+    Args:
+        box: (4,), left, top, width and height in pixels.
+    """
     left, top, width, height = box
-    return square(left + width / 2, top + height / 2, float(np.sqrt(width * height)), None, BOXES)
+    return square_face(left + width / 2, top + height / 2, float(np.sqrt(width * height)), None, GIVEN_BOX)
 
 
 def prior_face(prior: str, points: Sequence[float] | None, box: Sequence[float] | None) -> Face | None:
-    """Return the face that the index gives, None where it gives none that could be one.
+    """Return the face that the index gives, or None where it gives none, or points or a box without extent.
 
     Args:
         prior: `none`, `points` or `boxes`, as in the configuration.

@@ -1,58 +1,82 @@
-r"""One person's landmarks with another person's proportions, so that a driver does not lend the target his own face.
+r"""One person's landmarks with another person's proportions, so that a driver does not give the target his own face.
 
-The neutral shape. Of a clip, the half of the frames that look ahead most are turned, scaled and moved onto each other
-by their `STABLE` points (generalised Procrustes analysis: Gower, Psychometrika 40, 1975). The shape is the median of
-the half of these whose eyes are open most: who blinks, frowns or looks down narrows them. The eyes themselves are those
-of the tenth that is open most, since who squints in most of a clip can open his eyes. Mouth and outline are taken
-back to a closed mouth, by their linear regression on its opening, as the lips of some are never closed in a whole clip.
-The shape is turned upright and given the median place and size that the stable points have in all frames. So `N` (68,
-2) is a calm face where the head usually is.
+**The neutral shape** $N$ (68, 2) is a calm face where the head usually is. It is measured on one person's frames:
 
-`shape`. With driver's frame $X$ and the neutral shapes $N_d$, $N_t$ of driver and target:
+1. The half of the frames that look ahead most are turned, scaled and moved onto each other by their `STABLE` points
+   (generalised Procrustes analysis: Gower, Psychometrika 40, 1975).
+2. Mouth and outline are taken back to a closed mouth by their linear regression on its opening, since the lips of some
+   people are never closed in a whole clip.
+3. The shape is the median of the half of these frames whose eyes are open most, because eyes that blink, frown or look
+   down are narrower. The eyes themselves are the median of the tenth whose eyes are open most, because a person who
+   squints in most of a clip can still open his eyes.
+4. The shape is turned upright and given the median place and size of the stable points in all frames.
+
+**The method `shape`** takes a driver's frame $X$ and the neutral shapes $N_d$ and $N_t$ of driver and target:
 
 1. Head: the similarity $S(p) = s R (p - c_d) + c_d + m$ takes the stable points of $N_d$ nearest to those of $X$; $c_d$
    is the mean of the former.
-2. Expression, and what a similarity does not see of a head's turn: $E = S^{-1}(X) - N_d$.
-3. Each part $p$ moves as far as the target's part is larger: $E'_i = k_p E_i$, $k_p$ a diagonal matrix of two ratios of
-   lengths, target to driver (`_PARTS`). Eyes close wholly: theirs is the ratio of the openings.
-4. The target makes the same movement: $Y = s R (N_t + E' - c_t) + c_t + r m$, with $r$ the ratio of the sizes of the
-   stable points.
+2. Expression: $E = S^{-1}(X) - N_d$, which also holds the part of a head's turn that no similarity shows.
+3. Each part $p$ moves farther where the target's part is larger: $E'_i = k_p E_i$, where the diagonal matrix $k_p$ has
+   two ratios of lengths, target to driver (`_MEASURES`). For eyes they include the opening, so that eyes close wholly.
+4. The target makes the same movement: $Y = s R (N_t + E' - c_t) + c_t + r m$, where $r$ is the ratio of the sizes of
+   the stable points.
 
-A person who drives himself gets his own landmarks back: then $k = r = 1$ and $Y = X$. Two lips, or lids, that would
-cross meet in their middle.
+A person who drives himself gets his own landmarks back: then $k = r = 1$ and $Y = X$. Lips or lids that would cross
+each other meet in their middle.
 
-`similarity`. $Y = A(X)$, one similarity, which takes the stable points of $N_d$ nearest to those of $N_t$.
+**The method `similarity`** is $Y = A(X)$, where the similarity $A$ takes the stable points of $N_d$ nearest to those of
+$N_t$.
 """
 
 from typing import Literal
 
 import numpy as np
 
+from workflow_scripts.faces import landmark_groups as groups
 from workflow_scripts.faces.alignment import fit_similarity, tilt_of, transform_points
 from workflow_scripts.faces.pose import head_yaw
 
-STABLE = [*range(27, 36), 36, 39, 42, 45]  # bridge and base of the nose, corners of the eyes: no expression moves them
-MIN_FRAMES = 10  # of a clip for a neutral shape; fewer cannot tell a face from its expression
-AHEAD = 0.5  # fraction of the frames that look ahead most
-AWAKE, WIDE = 0.5, 0.1  # fractions of these whose eyes are open most: for the shape, and for the eyes
-EYES = slice(36, 48)
-JAW = [*range(17), *range(48, 68)]  # what moves when the mouth opens
-RIDGE = 0.01  # of the size of the stable points; an opening that varies less than this tells nothing
-ROUNDS = 5  # of the Procrustes analysis
-RATIO_LIMITS = (0.5, 2.0)  # faces of two people differ less
-_LIPS = [(61, 67), (62, 66), (63, 65)]  # upper and lower points
-_RIGHT_LIDS, _LEFT_LIDS = [(37, 41), (38, 40)], [(43, 47), (44, 46)]
-_MEETING = np.array([*_LIPS, *_RIGHT_LIDS, *_LEFT_LIDS])  # (7, 2)
-# Of each part its points, and the pairs of points whose distances, across and along the face, it is measured by: brows
-# move as far as they lie above the eyes, mouths as there is room between nose and chin, lids as far as they open.
-_PARTS = {
-    "outline": (slice(0, 17), [(0, 16)], [(27, 8)]),
-    "right brow": (slice(17, 22), [(17, 21)], [(19, 36)]),
-    "left brow": (slice(22, 27), [(22, 26)], [(24, 45)]),
-    "nose": (slice(27, 36), [(31, 35)], [(27, 33)]),
-    "right eye": (slice(36, 42), [(36, 39)], _RIGHT_LIDS),
-    "left eye": (slice(42, 48), [(42, 45)], _LEFT_LIDS),
-    "mouth": (slice(48, 68), [(48, 54)], [(33, 8)]),
+STABLE = [*groups.numbers(groups.NOSE), *groups.EYE_CORNERS]  # the points that no expression moves
+MIN_FRAMES = 10  # of a clip for a neutral shape; in fewer a face cannot be told from its expression
+AHEAD = 0.5  # share of the frames, those that look ahead most, that the neutral shape is measured on
+AWAKE, WIDE = 0.5, 0.1  # shares of these, those whose eyes are open most, for the shape and for its eyes
+MOVED_BY_MOUTH = groups.numbers(groups.JAW, groups.MOUTH)  # what moves when the mouth opens
+RIDGE = 0.01  # of the size of the stable points; a mouth's opening that varies by less has little effect
+ROUNDS = 5  # rounds of the Procrustes analysis
+RATIO_LIMITS = (0.5, 2.0)  # limits of the ratio of two people's parts, which differ less
+_LID_PAIRS = groups.RIGHT_LID_PAIRS + groups.LEFT_LID_PAIRS
+_MEETING = np.array(groups.LIP_PAIRS + _LID_PAIRS)  # (7, 2), the upper and the lower point of each pair
+# For each part its points, and the pairs of points whose distances measure it across and along the face. Along the
+# face, brows are measured by their height above the eyes, mouths by the room between nose and chin, and eyes by how far
+# they open.
+_MEASURES = {
+    "outline": (groups.JAW, [(groups.RIGHT_EAR, groups.LEFT_EAR)], [(groups.NOSE_TOP, groups.CHIN)]),
+    "right brow": (
+        groups.RIGHT_BROW,
+        [(groups.RIGHT_BROW_OUTER, groups.RIGHT_BROW_INNER)],
+        [(groups.RIGHT_BROW_MIDDLE, groups.RIGHT_EYE_OUTER)],
+    ),
+    "left brow": (
+        groups.LEFT_BROW,
+        [(groups.LEFT_BROW_INNER, groups.LEFT_BROW_OUTER)],
+        [(groups.LEFT_BROW_MIDDLE, groups.LEFT_EYE_OUTER)],
+    ),
+    "nose": (
+        groups.NOSE,
+        [(groups.RIGHT_NOSTRIL, groups.LEFT_NOSTRIL)],
+        [(groups.NOSE_TOP, groups.NOSE_BASE_MIDDLE)],
+    ),
+    "right eye": (
+        groups.RIGHT_EYE,
+        [(groups.RIGHT_EYE_OUTER, groups.RIGHT_EYE_INNER)],
+        groups.RIGHT_LID_PAIRS,
+    ),
+    "left eye": (groups.LEFT_EYE, [(groups.LEFT_EYE_INNER, groups.LEFT_EYE_OUTER)], groups.LEFT_LID_PAIRS),
+    "mouth": (
+        groups.MOUTH,
+        [(groups.RIGHT_MOUTH_CORNER, groups.LEFT_MOUTH_CORNER)],
+        [(groups.NOSE_BASE_MIDDLE, groups.CHIN)],
+    ),
 }
 
 
@@ -68,13 +92,15 @@ def neutral_shape(frames: np.ndarray) -> np.ndarray:
     for _ in range(ROUNDS):
         aligned = np.array([_moved(shape, shape[STABLE], mean[STABLE]) for shape in aligned])
         mean = np.median(aligned, axis=0)
-    opening = _distances(aligned, _LIPS)
+    opening = _distances(aligned, groups.LIP_PAIRS)
     varied = opening - opening.mean()
-    slope = np.tensordot(varied, aligned[:, JAW], 1) / (varied @ varied + len(varied) * (RIDGE * _size(mean)) ** 2)
-    aligned[:, JAW] -= opening[:, None, None] * slope
-    closing = -_distances(aligned, _RIGHT_LIDS + _LEFT_LIDS)
+    slope = np.tensordot(varied, aligned[:, MOVED_BY_MOUTH], 1) / (
+        varied @ varied + len(varied) * (RIDGE * _size(mean)) ** 2
+    )
+    aligned[:, MOVED_BY_MOUTH] -= opening[:, None, None] * slope
+    closing = -_distances(aligned, _LID_PAIRS)
     mean = np.median(aligned[_least(closing, AWAKE)], axis=0)
-    mean[EYES] = np.median(aligned[_least(closing, WIDE), EYES], axis=0)
+    mean[groups.EYES] = np.median(aligned[_least(closing, WIDE), groups.EYES], axis=0)
     center, size = _center(frames), _size(frames)
     angle = np.radians(tilt_of(mean))
     upright = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -88,9 +114,9 @@ def transfer_shape(
 
     Args:
         frames: (n, 68, 2), the driver's landmarks.
-        driver: (68, 2), his neutral shape, in the same pixels.
-        target: (68, 2), the target's, in those of the result.
-        how: see above.
+        driver: (68, 2), the driver's neutral shape, in the same pixels.
+        target: (68, 2), the target's neutral shape, in pixels of the result.
+        how: the method, see the head of this module.
     """
     frames = np.asarray(frames, np.float64)
     if how == "similarity":
@@ -110,7 +136,7 @@ def transfer_shape(
 
 
 def _least(values: np.ndarray, fraction: float) -> np.ndarray:
-    """Return in rising order the numbers of that fraction of the values which is least, at least one."""
+    """Return in rising order the positions of the smallest values: a fraction of all, and at least one."""
     return np.sort(np.argsort(values, kind="stable")[: max(1, round(fraction * len(values)))])
 
 
@@ -121,9 +147,9 @@ def _distances(faces: np.ndarray, pairs: list[tuple[int, int]]) -> np.ndarray:
 
 
 def _part_scales(driver: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return for each point how much farther it moves in the target's face, across and along it, (68, 2)."""
+    """Return for each point how many times as far it moves in the target's face, across and along it, (68, 2)."""
     scales = np.empty((68, 2))
-    for points, across, along in _PARTS.values():
+    for points, across, along in _MEASURES.values():
         for axis, pairs in enumerate((across, along)):
             of_driver, of_target = _distances(np.stack([driver, target]), pairs)
             scales[points, axis] = of_target / max(of_driver, 1e-6)

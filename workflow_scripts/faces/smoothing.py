@@ -1,14 +1,14 @@
-"""Averages over presentation time, which look as far ahead as back: what they calm does not lag behind."""
+"""Averages over presentation time that look as far ahead as back, so that their results do not lag behind."""
 
 import numpy as np
 
-REACH = 3  # standard deviations at which the weights end
+REACH = 3  # standard deviations; farther neighbours have no weight
 
 
 def gaussian_mean(values: np.ndarray, times: np.ndarray, deviation: float) -> np.ndarray:
     """Return the mean around each time with Gaussian weights, float64 (n, ...).
 
-    Near the ends it sees one side only.
+    Near the ends there are neighbours on one side only.
 
     Args:
         values: (n, ...).
@@ -32,7 +32,7 @@ def running_median(values: np.ndarray, times: np.ndarray, reach: float) -> np.nd
 
 
 def windows(times: np.ndarray, reach: float) -> list[slice]:
-    """Return for each time the rows at most `reach` seconds (and a rounding error) from it."""
+    """Return for each time the rows that are at most `reach` seconds (and a rounding error) away from it."""
     first = np.searchsorted(times, times - reach - 1e-6, "left")
     last = np.searchsorted(times, times + reach + 1e-6, "right")
     return [slice(*ends) for ends in zip(first, last, strict=True)]

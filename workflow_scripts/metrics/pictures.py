@@ -1,7 +1,6 @@
 """Likeness of two pictures: PSNR and SSIM, on the whole picture and inside a hole.
 
-Both are computed in float64 on 8-bit values, range 0..255, for one item; averages are taken over items,
-never over batches.
+Both are computed in float64 on 8-bit values, 0..255, for one item. Averages are taken over items, never over batches.
 """
 
 from typing import NamedTuple
@@ -11,12 +10,12 @@ from skimage.metrics import structural_similarity
 
 DATA_RANGE = 255
 PSNR_CEILING = 100.0  # dB; equal pictures have an infinite ratio, which no mean, chart or JSON file can hold
-SIGMA = 1.5  # of SSIM's Gaussian window (Wang et al. 2004)
-BORDER = 5  # pixels at every side, where the 11x11 window is not whole
+WINDOW_SIGMA = 1.5  # pixels; standard deviation of SSIM's Gaussian window (Wang et al. 2004)
+WINDOW_BORDER = 5  # pixels at every side, where the window of 11 x 11 pixels is not whole
 
 
 class Likeness(NamedTuple):
-    """PSNR in dB and SSIM; None where the hole holds no pixel that counts."""
+    """PSNR in dB and SSIM, of the whole picture and of a hole; None where the hole holds no pixel that counts."""
 
     psnr_whole: float
     ssim_whole: float
@@ -33,37 +32,38 @@ def compare_pictures(picture: np.ndarray, truth: np.ndarray, hole: np.ndarray) -
         hole: bool (H, W), the pixels of the hole.
 
     Returns:
-        `psnr_whole` and `ssim_whole` over the picture; `psnr_hole` from the mean squared error of the hole's pixels and
-        channels alone; `ssim_hole`, the mean of the SSIM map over the hole's pixels that are not in the cropped border.
+        `psnr_whole` and `ssim_whole` count the whole picture, `psnr_hole` the squared error of the hole's pixels alone,
+        and `ssim_hole` is the mean of `local_ssim` over those of the hole's pixels that it has.
     """
     error = (picture.astype(np.float64) - truth.astype(np.float64)) ** 2
-    similarity = ssim_map(picture, truth)
-    inner = hole[BORDER:-BORDER, BORDER:-BORDER]
+    similarity = local_ssim(picture, truth)
+    inner = hole[WINDOW_BORDER:-WINDOW_BORDER, WINDOW_BORDER:-WINDOW_BORDER]
     return Likeness(
-        psnr_whole=psnr(error.mean()),
+        psnr_whole=psnr_of_error(error.mean()),
         ssim_whole=float(similarity.mean()),
-        psnr_hole=psnr(error[hole].mean()) if hole.any() else None,
+        psnr_hole=psnr_of_error(error[hole].mean()) if hole.any() else None,
         ssim_hole=float(similarity[inner].mean()) if inner.any() else None,
     )
 
 
 def compare_whole(picture: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Return PSNR in dB and SSIM of a picture, uint8 (H, W, 3) as its truth."""
+    """Return PSNR in dB and SSIM of a picture against its truth, both uint8 (H, W, 3)."""
     error = (picture.astype(np.float64) - truth.astype(np.float64)) ** 2
-    return psnr(error.mean()), float(ssim_map(picture, truth).mean())
+    return psnr_of_error(error.mean()), float(local_ssim(picture, truth).mean())
 
 
-def psnr(squared_error: float) -> float:
-    """Return the peak signal-to-noise ratio in dB, at most `PSNR_CEILING`, for a mean squared error of 8-bit values."""
+def psnr_of_error(squared_error: float) -> float:
+    """Return the peak signal-to-noise ratio in dB of a mean squared error of 8-bit values, at most `PSNR_CEILING`."""
     if squared_error == 0:
         return PSNR_CEILING
     return min(PSNR_CEILING, float(10 * np.log10(DATA_RANGE**2 / squared_error)))
 
 
-def ssim_map(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def local_ssim(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return the structural similarity around each pixel and channel.
 
-    Scikit-image's definition with Wang's Gaussian window (sigma 1.5, 11x11, population covariance), its border cropped.
+    It is scikit-image's definition with the Gaussian window of Wang et al. (sigma 1.5, 11 x 11 pixels, population
+    covariance), without the border of 5 pixels where the window is not whole.
 
     Args:
         picture: uint8 (H, W, 3), H and W at least 11.
@@ -76,10 +76,10 @@ def ssim_map(picture: np.ndarray, truth: np.ndarray) -> np.ndarray:
         picture,
         truth,
         gaussian_weights=True,
-        sigma=SIGMA,
+        sigma=WINDOW_SIGMA,
         use_sample_covariance=False,
         data_range=DATA_RANGE,
         channel_axis=2,
         full=True,
     )
-    return full[BORDER:-BORDER, BORDER:-BORDER]
+    return full[WINDOW_BORDER:-WINDOW_BORDER, WINDOW_BORDER:-WINDOW_BORDER]

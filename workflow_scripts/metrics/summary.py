@@ -1,4 +1,4 @@
-"""What the summaries of all systems share: means over rows, gaps between training and test, lost items."""
+"""Numbers that the summaries of all systems have: means over rows, gaps between training and test, lost items."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,19 @@ EXPERIMENT_QUARANTINE = pa.schema([("source", pa.string()), *QUARANTINE])
 
 
 def merge_quarantine(paths: list[Path]) -> pd.DataFrame:
-    """Return the rows of all quarantine tables with their `source`, None where a stage works on all sources at once."""
+    """Return the rows of all quarantine tables with their `source`, which is None for stages that see all sources."""
     tables = [read_table(path).assign(source=_source_of(path)) for path in paths]
     rows = pd.concat(tables, ignore_index=True)[EXPERIMENT_QUARANTINE.names]
     return rows.sort_values(["source", "item", "stage"], ignore_index=True)
 
 
-def count_items(rows: pd.DataFrame, pairs: list[Path]) -> dict[str, dict[str, int]]:
-    """Return `paired` and `scored`, the number of items, for each source."""
+def count_paired_and_scored(rows: pd.DataFrame, pairs: list[Path]) -> dict[str, dict[str, int]]:
+    """Return for each source the numbers of items that are `paired` and `scored`.
+
+    Args:
+        rows: the metrics table, with `source` and `item`.
+        pairs: the shards `…/{source}/{shard}.arrow` of the items that could be scored.
+    """
     paired: dict[str, set[str]] = {}
     for path in pairs:
         paired.setdefault(path.parent.name, set()).update(Shard(path).items)
@@ -39,7 +44,16 @@ def count_reasons(lost: pd.DataFrame) -> list[dict]:
 
 
 def summarize_scores(rows: pd.DataFrame, scores: Sequence[str], splits: Sequence[str]) -> list[dict]:
-    """Return `summarize_group` for each split, source and, where rows have one, kind, and for all of them together."""
+    """Return the `summarize_group` of each split, source and kind, and of all sources and all kinds of each together.
+
+    Args:
+        rows: the metrics table, with `split`, `source` and perhaps `kind`.
+        scores: the columns to summarise.
+        splits: the splits to summarise, in this order.
+
+    Returns:
+        A dictionary for each group that has rows; its `source` or `kind` is None for all of them.
+    """
     summaries = []
     for split in splits:
         of_split = rows[rows["split"] == split]
@@ -55,7 +69,7 @@ def summarize_scores(rows: pd.DataFrame, scores: Sequence[str], splits: Sequence
 
 
 def summarize_group(rows: pd.DataFrame, scores: Sequence[str]) -> dict:
-    """Return `items`, and `mean`, `median` and `count` by column; a column without values has null means."""
+    """Return the number of `items`, and by column `mean`, `median` and `count`; without values the means are None."""
     values = rows[list(scores)]
     return {
         "items": len(rows),
@@ -66,7 +80,10 @@ def summarize_group(rows: pd.DataFrame, scores: Sequence[str]) -> dict:
 
 
 def training_gaps(rows: pd.DataFrame, scores: Sequence[str]) -> list[dict]:
-    """Return mean of training less mean of test items, for each source that has both and for all (source None)."""
+    """Return the mean of training items minus that of test items, for all sources (source None) and for each.
+
+    Sources that have only one of the two are left out.
+    """
     gaps = []
     for source in [None, *sorted(rows["source"].unique())]:
         of_source = rows if source is None else rows[rows["source"] == source]
@@ -77,7 +94,7 @@ def training_gaps(rows: pd.DataFrame, scores: Sequence[str]) -> list[dict]:
 
 
 def _source_of(path: Path) -> str | None:
-    """Return the source in `quarantine/{stage}/{source}/{shard}.parquet`, None for `quarantine/{stage}.parquet`."""
+    """Return the source of `quarantine/{stage}/{source}/{shard}.parquet`, None for `quarantine/{stage}.parquet`."""
     return path.parent.name if path.parents[2].name == "quarantine" else None
 
 

@@ -1,1 +1,1 @@
-"""Network architectures, nothing else."""
+"""Architectures of networks, which know nothing of their training, and the loading of pretrained ones."""

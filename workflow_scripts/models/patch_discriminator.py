@@ -1,4 +1,4 @@
-"""The patch discriminator of pix2pix (Isola et al. 2017): real or not, for every 70x70 patch of a picture."""
+"""The patch discriminator of pix2pix (Isola et al. 2017), which judges whether each 70x70 patch is real."""
 
 from torch import Tensor, nn
 
@@ -6,11 +6,11 @@ SLOPE = 0.2
 
 
 class PatchDiscriminator(nn.Module):
-    """Five 4x4 convolutions, strides 2, 2, 2, 1, 1, batch normalisation in the inner three.
+    """Five 4x4 convolutions with strides 2, 2, 2, 1, 1 and batch normalisation after the inner three.
 
     Args:
         inputs: channels of the input.
-        channels: of the first layer; 64 as published.
+        channels: channels of the first layer; 64 as published.
     """
 
     def __init__(self, inputs: int = 3, channels: int = 64):

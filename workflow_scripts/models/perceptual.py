@@ -12,13 +12,13 @@ LOADERS = {"efficientnet_lite0": load_efficientnet_lite0, "vgg19": load_vgg19}
 
 
 def load_perceptual(names: Sequence[str], weights: Mapping[str, Path]) -> nn.Module | None:
-    """Return the frozen network that a training compares features of; None where it names none.
+    """Return the frozen network whose features a training compares, or None where it compares none.
 
     Args:
-        names: `weights_of` a network: none or one.
-        weights: name -> file.
+        names: the result of an experiment's `weights_of`, none or one name.
+        weights: name -> file of the weights.
 
     Raises:
-        UserError: weights are absent or damaged.
+        UserError: the weights are absent or damaged.
     """
     return LOADERS[names[0]](weights[names[0]]) if names else None

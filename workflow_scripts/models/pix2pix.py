@@ -1,6 +1,6 @@
 """The networks of pix2pix (Isola et al. 2017), layer by layer, in two variants.
 
-All convolutions are 4x4, and weights start as N(0, .02). The variants differ in what `Variant` lists:
+All convolutions are 4x4, and weights start as N(0, .02). `Variant` lists what differs:
 
 |                 | `original`, the authors' Torch code            | `tensorflow`, TensorFlow's tutorial          |
 |-----------------|------------------------------------------------|----------------------------------------------|
@@ -12,8 +12,8 @@ All convolutions are 4x4, and weights start as N(0, .02). The variants differ in
 | bias            | where no norm follows                          | of each network's last convolution alone     |
 | decoder         | ReLU of what comes up and of the skip          | ReLU of what comes up alone                  |
 
-The original is batch normalisation with batches of one picture, in training and when applied, which is what "normalises
-each picture" says; so a picture's output depends on no other picture, whatever the batch.
+The original has batch normalisation with batches of one picture, in training and when applied. This is the same as
+normalising each picture by its own statistics, so that a picture's output depends on no other picture of a batch.
 """
 
 from dataclasses import dataclass
@@ -23,13 +23,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-DEVIATION = 0.02
-DROPPED = 3  # of the deepest decoder blocks have dropout
+WEIGHT_DEVIATION = 0.02
+DROPPED = 3  # number of the deepest decoder blocks, which have dropout
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What the two published implementations do differently; the table at the head of this module says it in words."""
+    """What differs between the two published implementations, as the table at the head of this module explains.
+
+    Attributes:
+        slope: slope of leaky ReLU for negative values.
+        own_statistics: whether each picture is normalised by its own statistics, and not by those of the batch.
+        epsilon: constant that is added to the variance.
+        scale_deviation: standard deviation of the normalisation's scale at the start.
+        plain_innermost: whether the innermost block has no normalisation.
+        bias: whether convolutions that no normalisation follows have a bias.
+        active_skips: whether skips pass through ReLU.
+    """
 
     slope: float
     own_statistics: bool
@@ -44,7 +54,7 @@ class Variant:
         if self.own_statistics:
             layer = nn.InstanceNorm2d(channels, eps=self.epsilon, affine=True)
         else:
-            layer = nn.BatchNorm2d(channels, eps=self.epsilon, momentum=0.01)  # what Keras' .99 leaves over
+            layer = nn.BatchNorm2d(channels, eps=self.epsilon, momentum=0.01)  # 1 - .99, as Keras counts the other way
         nn.init.normal_(layer.weight, 1, self.scale_deviation)
         return layer
 
@@ -65,7 +75,7 @@ VARIANTS = {
         slope=0.2,
         own_statistics=True,
         epsilon=1e-5,
-        scale_deviation=DEVIATION,
+        scale_deviation=WEIGHT_DEVIATION,
         plain_innermost=True,
         bias=True,
         active_skips=True,
@@ -83,18 +93,18 @@ VARIANTS = {
 
 
 class Pix2PixGenerator(nn.Module):
-    """U-Net of strided convolutions, skips between equals; at its deepest every picture is halved `halvings` times.
+    """U-Net of strided convolutions with skips between blocks of equal size.
 
-    A picture whose sides are no multiple of 2**halvings (224 with 8 halvings) is padded by reflection to the next one,
-    and the output is cropped: no pixel of the picture is lost or resampled.
+    A picture whose sides are no multiples of 2**halvings (224 with 8 halvings) is padded by reflection to the next
+    multiple, and the output is cropped, so that no pixel of the picture is lost or resampled.
 
     Args:
         inputs: channels of the input.
         outputs: channels of the output.
-        halvings: 8 as published, for 256x256.
-        channels: of the first block; doubled up to `max_channels`.
-        max_channels: 512 as published.
-        up: `transposed_conv` as published, or `nearest`: enlarged, then convolved, which leaves no checkerboard.
+        halvings: how often a picture is halved; 8 as published, for 256x256.
+        channels: channels of the first block, which are doubled from block to block.
+        max_channels: largest number of channels of a block; 512 as published.
+        up: `transposed_conv` as published, or `nearest`, which enlarges and then convolves and leaves no checkerboard.
         dropout: rate in the three deepest decoder blocks.
         variant: `original` or `tensorflow`.
     """
@@ -121,7 +131,7 @@ class Pix2PixGenerator(nn.Module):
             for level, (before, width) in enumerate(zip([inputs, *widths], widths, strict=False))
         )
         shallower = widths[-2::-1]
-        # What comes up from below is joined by the encoder's block of the same size.
+        # The output of the block below is joined by that of the encoder's block of the same size.
         belows = [widths[-1], *(2 * width for width in shallower)]
         self.ups = nn.ModuleList(
             chosen.up(below, width, up, dropout if level < DROPPED else 0.0)
@@ -143,14 +153,14 @@ class Pix2PixGenerator(nn.Module):
         x = skips.pop()
         for up in self.ups:
             x = torch.cat([up(x), skips.pop()], dim=1)
-        # bf16 has 8 bits of mantissa: too few for the grey levels of the last layer.
+        # The 8 bits of bf16's mantissa are too few for the grey levels of the last layer.
         with torch.autocast(x.device.type, enabled=False):
             painted = torch.tanh(self.head(x.float()))
         top, left = ((painted.shape[axis] - side) // 2 for axis, side in ((-2, height), (-1, width)))
         return painted[..., top : top + height, left : left + width]
 
     def _padded(self, x: Tensor) -> Tensor:
-        """Return the picture in the middle of one whose sides are multiples, filled by reflection."""
+        """Return pictures padded by reflection on all sides, so that the sides are multiples of 2**halvings."""
         lacking = [-side % self.multiple for side in x.shape[-2:]]
         if not any(lacking):
             return x
@@ -159,10 +169,10 @@ class Pix2PixGenerator(nn.Module):
 
 
 class ConditionalDiscriminator(nn.Module):
-    """Is this the target of that input? For every 70x70 patch: 30x30 answers for 256x256.
+    """Judges for every 70x70 patch whether a picture is the true target of an input: 30x30 answers for 256x256.
 
     Args:
-        channels: of the first layer; 64 as published.
+        channels: channels of the first layer; 64 as published.
         variant: `original` or `tensorflow`.
     """
 
@@ -192,6 +202,6 @@ def _enlarging(inputs: int, outputs: int, kind: str, bias: bool) -> list[nn.Modu
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(module.weight, 0, DEVIATION)
+        nn.init.normal_(module.weight, 0, WEIGHT_DEVIATION)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

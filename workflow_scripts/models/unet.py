@@ -1,7 +1,7 @@
-"""The U-Net of every system that turns a picture into a picture.
+"""The U-Net of the systems that turn a picture into a picture.
 
-Ronneberger et al. 2015, with the choices of Din et al. 2020 (IEEE Access 8:44276): leaky ReLU, squeeze-and-excitation
-after early encoder blocks, an atrous bottleneck.
+It follows Ronneberger et al. 2015, with the choices of Din et al. 2020 (IEEE Access 8:44276): leaky ReLU,
+squeeze-and-excitation after early encoder blocks, and an atrous bottleneck.
 """
 
 import math
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from workflow_scripts.models.config import UNetConfig
 
 ATROUS_RATES = (2, 4, 8, 16)
-REDUCTION = 16  # of squeeze-and-excitation
-GROUPS = 8  # of group normalisation
+REDUCTION = 16  # channels over hidden channels of squeeze-and-excitation
+NORM_GROUPS = 8  # largest number of groups of group normalisation
 
 
 class UNet(nn.Module):
-    """Encoder, bottleneck, decoder with skip connections, 1x1 convolution; the output is not squashed.
+    """Encoder, bottleneck, decoder with skip connections, and a 1x1 convolution.
 
-    Sigmoid or tanh belongs to the caller: cross entropy is computed from logits.
+    The output is not squashed. The caller applies sigmoid or tanh, because cross entropy is computed from logits.
 
     Args:
         config: the shape.
@@ -78,13 +78,13 @@ class UNet(nn.Module):
         x = self.bottleneck(x)
         for up, block in zip(self.ups, self.decoder, strict=True):
             x = block(torch.cat([up(x), skips.pop()], dim=1))
-        # bf16 has 8 bits of mantissa: too few for the grey levels of the last layer.
+        # The 8 bits of bf16's mantissa are too few for the grey levels of the last layer.
         with torch.autocast(x.device.type, enabled=False):
             return self.head(x.float())
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh channels by what the whole picture shows (Hu et al. 2017)."""
+    """Weighs channels by their means over the whole picture (Hu et al. 2017)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -103,7 +103,7 @@ class SqueezeExcitation(nn.Module):
 
 
 def convolution_block(inputs: int, outputs: int, config: UNetConfig, plain: bool = False) -> nn.Sequential:
-    """3x3 convolutions, each followed by normalisation and leaky ReLU; `plain`: by ReLU alone."""
+    """Return 3x3 convolutions, each followed by normalisation and leaky ReLU, or if `plain` by ReLU alone."""
     layers: list[nn.Module] = []
     for index in range(config.convolutions):
         layers += _convolution(inputs if index == 0 else outputs, outputs, "none" if plain else config.norm)
@@ -112,7 +112,7 @@ def convolution_block(inputs: int, outputs: int, config: UNetConfig, plain: bool
 
 
 def atrous_block(inputs: int, outputs: int, config: UNetConfig) -> nn.Sequential:
-    """Four dilated convolutions one after the other, so that the hole is filled from all of the face."""
+    """Return four dilated convolutions in a row, so that a hole is filled from all of the face."""
     layers: list[nn.Module] = []
     for index, rate in enumerate(ATROUS_RATES):
         layers += _convolution(inputs if index == 0 else outputs, outputs, config.norm, rate)
@@ -121,12 +121,12 @@ def atrous_block(inputs: int, outputs: int, config: UNetConfig) -> nn.Sequential
 
 
 def downsampling(channels: int, kind: str) -> nn.Module:
-    """Halve height and width."""
+    """Return a layer that halves height and width."""
     return nn.MaxPool2d(2) if kind == "max_pool" else nn.Conv2d(channels, channels, 4, stride=2, padding=1)
 
 
 def upsampling(inputs: int, outputs: int, kind: str) -> nn.Module:
-    """Double height and width.
+    """Return a layer that doubles height and width.
 
     A 1x1 convolution and an interpolation commute, so the convolution comes first, at a quarter of the cost.
     """
@@ -140,5 +140,5 @@ def _convolution(inputs: int, outputs: int, norm: str, rate: int = 1) -> list[nn
     if norm == "none":
         return [convolution]
     if norm == "group":
-        return [convolution, nn.GroupNorm(math.gcd(GROUPS, outputs), outputs)]
+        return [convolution, nn.GroupNorm(math.gcd(NORM_GROUPS, outputs), outputs)]
     return [convolution, (nn.BatchNorm2d if norm == "batch" else nn.InstanceNorm2d)(outputs)]

@@ -1,4 +1,4 @@
-"""VGG19 (Simonyan & Zisserman 2014) up to block 5, the published perceptual network."""
+"""VGG19 up to block 5 (Simonyan & Zisserman 2014), whose features the published systems compare."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 from workflow_scripts.core.cli import UserError
 
-# Convolutions of each block; max pooling between blocks. The fifth ends at its last tap.
+# Channels and convolutions of each block. Max pooling follows each block but the last.
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 # After the ReLU of block3_conv4, block4_conv4, block5_conv4: indices of torchvision's `features`.
 TAPS = (17, 26, 35)
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PIXEL_MEAN, PIXEL_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class VGG19(nn.Module):
-    """A frozen feature extractor; pictures are RGB in 0..1, (N, 3, H, W), sides at least 32."""
+    """A frozen feature extractor of pictures, RGB (N, 3, H, W) in 0..1, with sides of 32 and more."""
 
     def __init__(self):
         super().__init__()
@@ -28,8 +28,8 @@ class VGG19(nn.Module):
                 before = width
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers[: TAPS[-1] + 1])
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(PIXEL_DEVIATION).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)
 
     def taps(self, pictures: Tensor) -> list[Tensor]:
@@ -50,7 +50,7 @@ def load_vgg19(path: str | Path) -> VGG19:
         path: safetensors with the tensors of `vgg19-dcbb9e9d.pth` under their published names.
 
     Raises:
-        UserError: the file is absent or of another network.
+        UserError: the file is absent, or holds the weights of another network.
     """
     path = Path(path)
     if not path.is_file():

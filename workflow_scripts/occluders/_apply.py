@@ -1,4 +1,4 @@
-"""Put an occluder on a face: draw it on the mean face, fit it by the landmarks, light it, and blend it in."""
+"""Put an occluder on a face: draw it on the mean face, light it, fit it by the landmarks, and blend it in."""
 
 import importlib
 import math
@@ -11,21 +11,21 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, canvas_for
+from workflow_scripts.occluders._canvas import Canvas, DrawnOccluder, Wear, canvas_for
 from workflow_scripts.occluders._config import occluder_kinds
-from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._fit import fit_reason
 from workflow_scripts.occluders._light import Light, measure_light
 from workflow_scripts.occluders._placement import FACE, Pose, project, solve_pose, unproject
+from workflow_scripts.occluders._wearer import Wearer
 
 __all__ = ["Occluded", "apply_occluder", "fit_reason", "load_kind"]
 
 Style = Literal["plain", "varied"]
 Window = tuple[int, int, int, int]  # left, top, right, bottom in pixels
-_SHEEN = np.float32(0.035)
-_DETAIL, _LESS_DETAIL = 1.5, 0.75  # canvas pixels per pixel of the picture, and of one with a side above
+_SHEEN = np.float32(0.035)  # light that a surface reflects besides its own colour, 0..1
+_DETAIL, _LESS_DETAIL = 1.5, 0.75  # canvas pixels per pixel of the picture; less for a picture with a side above _LARGE
 _LARGE = 512  # pixels
-_PIXEL = 1 / 16  # variance of the box, of a pixel's area, by which fine canvases are averaged, beyond linear samples
+_PIXEL = 1 / 16  # of a pixel^2; variance of the average over a fine canvas, beyond that of linear sampling
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def apply_occluder(
         kind: a file of this package, as `surgical`.
         style: `plain`: few colours and shapes, flat light; `varied`: many, with folds, wear and the face's light.
         rng: the only source of randomness; the same state gives the same bytes.
-        pictures: uint8 (h, w, 4) RGBA each, what a kind that shows the user's pictures draws one of.
+        pictures: the user's own pictures, uint8 (h, w, 4) RGBA each, of which the kind `moustache_picture` draws one.
 
     Raises:
         ValueError: no such kind, or an array of another shape or type.
@@ -85,8 +85,8 @@ def apply_occluder(
         return _bare(image)
     canvas = canvas_for((_DETAIL if max(image.shape[:2]) <= _LARGE else _LESS_DETAIL) * pose.unit)
     light = measure_light(image, whole)
-    face = Face(image, np.asarray(landmarks, np.float64), pose, light, pictures)
-    drawing = module.draw(canvas, style, face, rng)
+    wearer = Wearer(image, np.asarray(landmarks, np.float64), pose, light, pictures)
+    drawing = module.draw(canvas, style, wearer, rng)
     to_canvas = _to_canvas(drawing.canvas, drawing.wear)
     window = _window(image.shape, pose, drawing.alpha, to_canvas)
     if window is None:
@@ -108,18 +108,18 @@ def _bare(image: np.ndarray) -> Occluded:
 
 
 def _reach(pose: Pose) -> float:
-    """Return how far the shadow on the skin reaches, in pixels."""
+    """Return how far the occluder's shadow on the skin reaches, in pixels."""
     return max(0.8, 0.025 * pose.unit)
 
 
 def _window(shape: tuple[int, ...], pose: Pose, alpha: np.ndarray, to_canvas: np.ndarray) -> Window | None:
-    """Return left, top, right, bottom of the part of the picture that an occluder and its shadow change, if any."""
+    """Return the part of the picture that an occluder and its shadow change; None where they change none."""
     left, top, width, height = cv2.boundingRect((alpha > 0).view(np.uint8))
     corners = [(x, y) for x in (left - 1, left + width) for y in (top - 1, top + height)]
     matrix = cv2.invertAffineTransform(to_canvas[:2])
     x, y = (matrix[:, :2] @ np.array(corners).T + matrix[:, 2:]).tolist()
     left, top, right, bottom = min(x), min(y), max(x), max(y)
-    # Both sides of the seam, where they meet, may stand out beyond the corners.
+    # Where both sides of the face meet, the outline may lie farther out than its corners.
     middle = min(max(left, 0), right)
     points = project(pose, np.array([(x, y) for x in (left, middle - 1e-9, middle, right) for y in (top, bottom)]))
     points = points[np.isfinite(points).all(1)]
@@ -133,11 +133,11 @@ def _window(shape: tuple[int, ...], pose: Pose, alpha: np.ndarray, to_canvas: np
     return (left, top, right, bottom) if right - left >= 4 and bottom - top >= 4 else None
 
 
-def _lit(drawing: Drawing, light: Light, rng: np.random.Generator) -> np.ndarray:
+def _lit(drawing: DrawnOccluder, light: Light, rng: np.random.Generator) -> np.ndarray:
     """Return the drawing under the face's light, premultiplied RGBA float32 (h, w, 4) in 0..255.
 
-    Lambert's law on the relief's normals, with the light from above and from the side that the face's skin shows, and
-    a little sheen, which is what shows the folds of black cloth.
+    The light follows Lambert's law on the relief's normals. It comes from above and from the side that the face's skin
+    shows to be lit. A little sheen is added, which makes the folds of black cloth visible.
     """
     canvas = drawing.canvas
     slope_x, slope_y = (
@@ -162,12 +162,12 @@ def _warp(layer: np.ndarray, detail: float, pose: Pose, window: Window, to_canva
     """Return the layer as it lies in the picture's window, float32 (bottom - top, right - left, 4).
 
     Args:
-        layer: on the canvas.
-        detail: canvas pixels per pixel of the picture. Where there are several, they are averaged before they are
+        layer: the occluder on the canvas, premultiplied RGBA float32 (h, w, 4).
+        detail: canvas pixels per pixel of the picture. If there are several, they are averaged before they are
             sampled, so that edges come out smooth.
-        pose: of the face.
-        window: of the picture.
-        to_canvas: matrix (3, 3) from the mean face.
+        pose: where the face is.
+        window: the part of the picture that the occluder changes.
+        to_canvas: matrix (3, 3) from the mean face to canvas pixels.
     """
     if detail > 1:
         spread = min(_PIXEL * detail * detail, 0.5) / 2
@@ -182,7 +182,7 @@ def _to_canvas(canvas: Canvas, wear: Wear) -> np.ndarray:
     """Return the matrix (3, 3) from points of the mean face to canvas pixels of an occluder worn out of place."""
     cosine, sine = math.cos(wear.turn), math.sin(wear.turn)
     scale, (left, top) = canvas.scale, canvas.origin
-    # Moved, turned about the canvas's middle (0, 0.5), and scaled.
+    # The point is moved, turned about the canvas's middle (0, 0.5), and scaled.
     x = cosine * -wear.right + sine * (-wear.down - 0.5)
     y = -sine * -wear.right + cosine * (-wear.down - 0.5) + 0.5
     return np.array(
@@ -195,16 +195,16 @@ def _to_canvas(canvas: Canvas, wear: Wear) -> np.ndarray:
 
 
 def _shadow(alpha: np.ndarray, light: Light, pose: Pose, depth: float) -> np.ndarray:
-    """Return what is left of the skin's light in the narrow, faint shadow that the occluder throws away from the light.
+    """Return by what the skin's light is multiplied in the narrow, faint shadow beside the occluder.
 
     Args:
-        alpha: float32 (h, w), 0..255.
-        light: of the face.
-        pose: of the face.
+        alpha: the occluder's alpha, float32 (h, w) in 0..255.
+        light: the light on the face.
+        pose: where the face is.
         depth: share of the light that is lost where the shadow is deepest.
 
     Returns:
-        float32 (h, w), factors.
+        float32 (h, w) in 0..1.
     """
     reach = _reach(pose)
     shift = np.array([[1, 0, -0.3 * reach * np.sign(light.slope[0])], [0, 1, 0.8 * reach]])
@@ -215,11 +215,11 @@ def _blend(image: np.ndarray, layer: np.ndarray, keep: np.ndarray, grain: np.nda
     """Lay an occluder over a picture.
 
     Args:
-        image: the picture.
-        layer: float32 (h, w, 4), the occluder in the picture's window, premultiplied RGBA in 0..255.
-        keep: float32 (h, w), what factor of the picture remains.
+        image: the picture, uint8 (H, W, 3).
+        layer: the occluder in the picture's window, premultiplied RGBA float32 (h, w, 4) in 0..255.
+        keep: float32 (h, w), the factor by which the picture is multiplied.
         grain: float32 (h, w), added to all channels.
-        window: where it lies.
+        window: the part of the picture that changes.
     """
     left, top, right, bottom = window
     result, coverage = image.copy(), np.zeros(image.shape[:2], np.uint8)

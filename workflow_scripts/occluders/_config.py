@@ -1,4 +1,4 @@
-"""Keys of `occluders`: what is put on faces, and when it sits right."""
+"""Keys of `occluders`: what is drawn on faces, and when it counts as well placed."""
 
 import pkgutil
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Colours, prints and weaves of cloth and paper."""
+"""The fabrics of masks: how a colour, a weave or a print of cloth and paper is drawn.
+
+Which colours a kind of mask has, and how often, its own file says: `PLAIN_FABRICS` and `VARIED_FABRICS`.
+"""
 
 from collections.abc import Sequence
 
@@ -11,7 +14,7 @@ Color = tuple[float, float, float]
 
 
 def pick_color(rng: np.random.Generator, colors: Sequence[tuple[float, Color]], spread: float) -> np.ndarray:
-    """Draw one of weighted colours, then shift it a little.
+    """Draw one of several weighted colours and shift it a little.
 
     Args:
         rng: the item's generator.
@@ -19,7 +22,7 @@ def pick_color(rng: np.random.Generator, colors: Sequence[tuple[float, Color]], 
         spread: standard deviation of the shift of all channels together; single channels shift by half of it.
 
     Returns:
-        float32 (3,), RGB in 0.02..0.98.
+        float32 (3,), RGB, each in 0.02..0.98.
     """
     color, shift, shifts = draw_weighted(rng, colors), rng.standard_normal(), rng.standard_normal(3).tolist()
     shifted = [level + spread * shift + 0.5 * spread * own for level, own in zip(color, shifts, strict=True)]
@@ -27,24 +30,30 @@ def pick_color(rng: np.random.Generator, colors: Sequence[tuple[float, Color]], 
 
 
 def any_color(rng: np.random.Generator) -> np.ndarray:
-    """Draw a colour of any hue, from pale to dark, float32 (3,)."""
+    """Draw a colour of any hue, from pale to dark, float32 (3,), RGB in 0..1."""
     hue, value, saturation = rng.uniform(0, 1), rng.uniform(0.12, 0.95), rng.beta(2, 2)
     ramp = np.clip(np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
     return (value * (1 - saturation + saturation * ramp)).astype(np.float32)
 
 
 def weave(canvas: Canvas, threads: float) -> np.ndarray:
-    """Return the light and dark of crossing threads, -1..1, `threads` per unit or as many as the canvas resolves."""
+    """Return the light and dark of crossing threads, float32 (h, w) in -1..1.
+
+    Args:
+        canvas: the mean face.
+        threads: threads per unit; the canvas shows no more of them than it resolves.
+    """
     frequency = 2 * np.pi * min(threads, canvas.scale / 3)
     return np.sin(frequency * canvas.x) * np.sin(frequency * canvas.y)
 
 
 def draw_print(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    """Draw stripes, dots, checks, blobs or scribble: the second colour's share, float32 (h, w), 0..1."""
-    return _PRINTS[rng.integers(len(_PRINTS))](canvas, rng)
+    """Draw one of `PRINTS`: the share of the print's second colour, float32 (h, w) in 0..1."""
+    return PRINTS[rng.integers(len(PRINTS))](canvas, rng)
 
 
 def _turned(canvas: Canvas, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coordinates of the canvas turned by an angle in radians, float32 (h, w) or broadcast to it."""
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     return canvas.x * cosine + canvas.y * sine, canvas.y * cosine - canvas.x * sine
 
@@ -83,4 +92,4 @@ def _scribble(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     return _edge(rng.uniform(0.12, 0.3) - np.abs(noise), 6)
 
 
-_PRINTS = (_stripes, _dots, _checks, _blobs, _scribble)
+PRINTS = (_stripes, _dots, _checks, _blobs, _scribble)

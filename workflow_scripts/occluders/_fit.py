@@ -1,17 +1,21 @@
-"""Which placements to refuse: what goes wrong on real pictures, each under a short fixed reason."""
+"""Which placements of an occluder are refused, each under a short fixed reason: what goes wrong on real pictures."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from workflow_scripts.faces import landmark_groups as groups
 from workflow_scripts.occluders._config import Fit
 
-_OUTLINE = np.r_[0:17, 26:16:-1]  # jaw from the left ear round the chin, then the brows back
-_JAWS = np.array([range(1, 6), range(11, 16)])  # left, right
-_MOUTH = slice(48, 60)
-_EYES = (slice(36, 42), slice(42, 48))
-_LOWER_FACE = np.r_[2:15, 28:36, 48:60]
+# The jaw from the right ear round the chin, then both brows back from the left.
+_OUTLINE = [*groups.numbers(groups.JAW), *reversed(groups.numbers(groups.RIGHT_BROW, groups.LEFT_BROW))]
+_JAW_SIDES = np.array([groups.numbers(groups.RIGHT_JAW)[1:6], groups.numbers(groups.LEFT_JAW)[2:7]])
+_LOWER_FACE = [
+    *groups.numbers(groups.JAW)[2:-2],
+    *groups.numbers(groups.NOSE)[1:],
+    *groups.numbers(groups.OUTER_LIPS),
+]
 _MISFITS = {
     ("area", "min"): "covers too little",
     ("area", "max"): "covers too much",
@@ -20,20 +24,19 @@ _MISFITS = {
     ("eyes", "max"): "eyes covered",
     ("nostrils", "max"): "nostrils covered",
 }
-_PARTS = {"area": "crop", "mouth": "mouth", "eyes": "eyes", "nostrils": "nose's underside"}
-_NOSTRILS = slice(30, 36)  # the underside of the nose
-_INNER = 0.75  # of it: hair may touch its edge
+_PART_WORDS = {"area": "crop", "mouth": "mouth", "eyes": "eyes", "nostrils": "nose's underside"}
+_INNER = 0.75  # share of the nose's underside that is looked at, because hair may touch its edge
 
 
 @dataclass(frozen=True)
 class Covers:
-    """What a well placed occluder of a kind covers: the smallest and the largest share of each.
+    """What a well placed occluder of a kind covers: a smallest and a largest share of each part, in 0..1.
 
     Attributes:
-        area: of the crop.
-        mouth: of the mouth's outline.
-        eyes: of the eyes.
-        nostrils: of the nose's underside.
+        area: share of the crop.
+        mouth: share of the mouth inside its outline.
+        eyes: share of the eyes.
+        nostrils: share of the nose's underside.
     """
 
     area: tuple[float, float]
@@ -46,13 +49,13 @@ def fit_reason(coverage: np.ndarray, landmarks: np.ndarray, fit: Fit, covers: Co
     """Say why an occluder counts as badly placed.
 
     Args:
-        coverage: uint8 (h, w), the occluder's alpha.
-        landmarks: (68, 2) x, y in pixels.
+        coverage: the occluder's alpha, uint8 (h, w).
+        landmarks: (68, 2), x and y in pixels.
         fit: the user's limits.
         covers: the kind's own limits, which hold where `fit` has none.
 
     Returns:
-        A short fixed reason and one line of detail, or None when the occluder sits well.
+        A short fixed reason and one line of detail, or None when the occluder is well placed.
     """
     points = np.asarray(landmarks, np.float64)
     return _bad_landmarks(points, coverage.shape, fit) or _bad_coverage(coverage, points, fit, covers)
@@ -81,9 +84,9 @@ def _bad_landmarks(points: np.ndarray, shape: tuple[int, int], fit: Fit) -> tupl
             f"{outside:.0%} of the lower face's landmarks lie outside, more than {fit.max_outside:.0%}; "
             "leave more margin or raise fit.max_outside",
         )
-    top, chin = points[27], points[8]
+    top, chin = points[groups.NOSE_TOP], points[groups.CHIN]
     across = np.array([chin[1] - top[1], top[0] - chin[0]])
-    left, right = (((points[_JAWS] - top) @ across).mean(1) / (across @ across + 1e-9)).tolist()
+    left, right = (((points[_JAW_SIDES] - top) @ across).mean(1) / (across @ across + 1e-9)).tolist()
     turn = (abs(left) - abs(right)) / (abs(left) + abs(right) + 1e-9)
     if left >= 0 or right <= 0 or abs(turn) > fit.max_turn:
         return (
@@ -101,11 +104,12 @@ def _bad_landmarks(points: np.ndarray, shape: tuple[int, int], fit: Fit) -> tupl
 
 def _bad_coverage(coverage: np.ndarray, points: np.ndarray, fit: Fit, covers: Covers) -> tuple[str, str] | None:
     covered = cv2.threshold(coverage, 127, 1, cv2.THRESH_BINARY)[1]
+    tip = points[groups.NOSE_TIP]
     shares = {
         "area": cv2.countNonZero(covered) / covered.size,
-        "mouth": _covered_share(covered, [points[_MOUTH]]),
-        "eyes": _covered_share(covered, [points[eye] for eye in _EYES]),
-        "nostrils": _covered_share(covered, [points[30] + _INNER * (points[_NOSTRILS] - points[30])]),
+        "mouth": _covered_share(covered, [points[groups.OUTER_LIPS]]),
+        "eyes": _covered_share(covered, [points[groups.RIGHT_EYE], points[groups.LEFT_EYE]]),
+        "nostrils": _covered_share(covered, [tip + _INNER * (points[groups.NOSE_UNDERSIDE] - tip)]),
     }
     for (part, side), reason in _MISFITS.items():
         own, chosen = getattr(covers, part)[side == "max"], getattr(fit, f"{side}_{part}")
@@ -113,7 +117,7 @@ def _bad_coverage(coverage: np.ndarray, points: np.ndarray, fit: Fit, covers: Co
         if share < limit if side == "min" else share > limit:
             beyond, remedy = ("less", "lower") if side == "min" else ("more", "raise")
             return reason, (
-                f"covers {share:.3f} of the {_PARTS[part]}, {beyond} than {limit}; "
+                f"covers {share:.3f} of the {_PART_WORDS[part]}, {beyond} than {limit}; "
                 f"look at the landmarks or {remedy} fit.{side}_{part}"
             )
     return None
@@ -132,7 +136,7 @@ def _crosses_itself(polygon: np.ndarray) -> bool:
     """Tell whether two sides of a closed polygon (n, 2) that are not neighbours cross."""
     x, y = np.concatenate([polygon, polygon[:1]]).T
     along_x, along_y = np.diff(x)[:, None], np.diff(y)[:, None]
-    # Of point j seen from side i: positive on one side of the line through it, negative on the other.
+    # Where point j lies as seen from side i: positive on one side of the line through i, negative on the other.
     turn = np.sign(along_x * (y - y[:-1, None]) - along_y * (x - x[:-1, None]))
     parted = turn[:, :-1] * turn[:, 1:] < 0  # side j's ends are on different sides of the line through side i
     return bool((parted & parted.T).any())

@@ -1,4 +1,4 @@
-"""The light, sharpness and noise of a face, measured on its bare skin, so that what is drawn on it looks as lit."""
+"""The light, sharpness and noise of a picture, measured on the bare face, so that an occluder looks like part of it."""
 
 import math
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 
 from workflow_scripts.occluders._placement import Pose, project
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# Cheeks, nose and chin sides of the mean face, without eyes, mouth and outline.
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # weights of red, green and blue (ITU-R BT.601)
+# Points of the mean face on cheeks, nose and the sides of the chin, away from eyes, mouth and outline.
 _SKIN = np.array(
     [
         (sign * x, y)
@@ -24,14 +24,14 @@ _TYPICAL_SKIN = 0.66  # luma of well exposed skin
 
 @dataclass(frozen=True)
 class Light:
-    """How a face is lit and taken.
+    """How a face is lit, and how sharp and noisy its picture is.
 
     Attributes:
-        level: brightness of a white surface, about 0.35..1.1.
-        tint: float32 (3,), colour of the light, mean 1.
-        slope: float32 (2,), growth of log luminance per unit to the face's right and down.
-        blur: standard deviation in pixels of the picture's own blur beyond that of a sharp one.
-        noise: standard deviation of the picture's grain, in 0..255.
+        level: brightness of a white surface in this light, about 0.35..1.1.
+        tint: colour of the light, RGB float32 (3,) with a mean of 1.
+        slope: growth of log luminance per unit of the mean face, to the right of the picture and down, float32 (2,).
+        blur: standard deviation in pixels of the picture's blur, beyond that of a sharp picture.
+        noise: standard deviation of the picture's grain, in grey levels of 0..255.
     """
 
     level: float
@@ -68,7 +68,7 @@ def measure_light(image: np.ndarray, pose: Pose) -> Light:
     if enough:
         slope = _slope(_SKIN[inside], np.log(luma))
 
-    # Dark skin and dim light look alike; the whole picture's highlights help to tell them apart.
+    # Dark skin and dim light look alike. The highlights of the whole picture help to tell them apart.
     (bright,), (brightest,) = _quantiles(luma, 0.6), _quantiles(scene @ LUMA, 0.9)
     exposure = 0.65 * bright / _TYPICAL_SKIN + 0.35 * brightest / 0.9
     tint = np.sqrt(np.array(cv2.mean(coarse)[:3]) / 255 + 0.1)
@@ -83,7 +83,7 @@ def measure_light(image: np.ndarray, pose: Pose) -> Light:
 
 
 def _slope(points: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the plane's slope through values at points, by ridge regression with outliers clipped."""
+    """Return the slope (2,) of a plane through values (n,) at points (n, 2), by ridge regression without outliers."""
     lowest, highest = _quantiles(values, 0.1, 0.9)
     values = np.minimum(np.maximum(values, lowest), highest)
     x, y = (points - points.mean(0)).T
@@ -95,7 +95,7 @@ def _slope(points: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _quantiles(values: np.ndarray, *shares: float) -> list[float]:
-    """Return what `numpy.quantile` does, linear between neighbours; its own checks take longer than the work."""
+    """Return the same as `numpy.quantile`, whose own checks would take longer than the work."""
     last = values.size - 1
     positions = [(share * last, int(share * last), min(int(share * last) + 1, last)) for share in shares]
     ordered = values.flatten()
@@ -107,7 +107,7 @@ def _quantiles(values: np.ndarray, *shares: float) -> list[float]:
 
 
 def _grain(image: np.ndarray, pose: Pose) -> tuple[float, float]:
-    """Return blur (how little fine detail the eyes show beside coarser) and noise (what flat skin shows)."""
+    """Return blur, by how little fine detail the eyes have beside coarse detail, and noise, by what flat skin shows."""
     height, width = image.shape[:2]
     (x, y), reach = pose.seam[0], 0.6 * pose.unit
     left, right = (int(min(max(edge, 0), width)) for edge in (x - reach, x + reach))
@@ -120,8 +120,8 @@ def _grain(image: np.ndarray, pose: Pose) -> tuple[float, float]:
     coarse = cv2.Laplacian(soft, cv2.CV_32F, ksize=1)
     spread_fine, spread_coarse = (cv2.meanStdDev(plane)[1].item() for plane in (fine, coarse))
     ratio = spread_fine / (spread_coarse + 1e-3)
-    # The quieter quarter of the face is skin without texture; 0.319 is that quantile of |N(0, 1)|, and the
-    # Laplacian's squared weights add up to 20.
+    # The quieter quarter of the face is skin without texture. 0.319 is that quantile of |N(0, 1)|, and the squared
+    # weights of the Laplacian add up to 20.
     (quiet,) = _quantiles(np.abs(fine), 0.25)
     noise = quiet / 0.319 / math.sqrt(20)
     return min(max((2.6 - ratio) * 1.2, 0.0), 1.6), min(noise, 4.0)

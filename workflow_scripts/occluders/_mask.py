@@ -6,22 +6,22 @@ from functools import lru_cache
 
 import numpy as np
 
-from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, canvas_for, smooth
+from workflow_scripts.occluders._canvas import Canvas, DrawnOccluder, Wear, canvas_for, smooth
 from workflow_scripts.occluders._fit import Covers
 from workflow_scripts.occluders._placement import FACE
 
 PLACEMENT = FACE
 COVERS = Covers(area=(0.04, 0.6), mouth=(0.95, 1), eyes=(0, 0.02))
-_EAR = (0.69, 0.04)  # on the mean face; a turned head shows more of the cheek before it
-_HIDDEN_BELOW = -0.25  # a side turned away more than this hides its straps
-_STRAP = smooth(np.eye(3), closed=False)  # (m, 3), weights of a strap's two ends and middle in its points
-_SHORTEST = 0.02  # units; a shorter fold is as long as wide
+_EAR = (0.69, 0.04)  # units; the ear of the mean face. A turned head shows more of the cheek before its near ear
+_HIDDEN_BELOW = -0.25  # a side that is turned away by more than this hides its straps
+_STRAP = smooth(np.eye(3), closed=False)  # (m, 3), weights of a strap's two ends and middle in each point of its curve
+_SHORTEST = 0.02  # units; a fold is at least this long
 
 Point = tuple[float, float]
 
 
 def wear(rng: np.random.Generator) -> Wear:
-    """Draw how carelessly a mask is worn: a little off, a little crooked, and one in four low on the nose."""
+    """Draw how carelessly a mask is worn: each is a little off and crooked, and one in four sits low on the nose."""
     right, down, turn = rng.normal(0, 0.01), rng.normal(0, 0.02), rng.normal(0, 0.025)
     return Wear(right, down + (rng.uniform(0.02, 0.11) if rng.random() < 0.25 else 0), turn)
 
@@ -30,9 +30,9 @@ def strap_lines(turn: float, style: str, ends: Sequence[tuple[Point, Point]]) ->
     """Return the lines of the straps that are seen, (k, m, 2).
 
     Args:
-        turn: of the face, see `Pose`.
-        style: the plain style has straps only on the near side of a turned face, as the published tool.
-        ends: for each strap of the right side its ends, on the mask and, relative to the ear, at the ear.
+        turn: how far the face is turned, see `Pose`.
+        style: the plain style shows the straps of the near side of a turned face only, as the published tool does.
+        ends: the two ends of each strap of the canvas's right side: on the mask, and at the ear, relative to the ear.
     """
     knots = []
     for sign, near in ((-1, turn), (1, -turn)):
@@ -46,20 +46,20 @@ def strap_lines(turn: float, style: str, ends: Sequence[tuple[Point, Point]]) ->
     return _STRAP @ np.array(knots).reshape(-1, 3, 2)
 
 
-def add_straps(body: Drawing, lines: np.ndarray, width: float, color: np.ndarray) -> Drawing:
+def add_straps(body: DrawnOccluder, lines: np.ndarray, width: float, color: np.ndarray) -> DrawnOccluder:
     """Draw straps behind a mask.
 
     Args:
-        body: the mask, on a canvas that the straps do not leave.
-        lines: of `strap_lines`.
-        width: in units.
-        color: (3,) RGB in 0..1.
+        body: the mask, on a canvas that also holds the straps.
+        lines: the result of `strap_lines`.
+        width: width of a strap in units.
+        color: (3,), RGB in 0..1.
     """
     if not len(lines):
         return body
     straps = body.canvas.stroke(lines, width)
     color = np.asarray(color, np.float32)[:, None, None]
-    return Drawing(
+    return DrawnOccluder(
         body.canvas,
         color + (body.color - color) * body.alpha,
         np.maximum(body.alpha, straps),
@@ -70,7 +70,12 @@ def add_straps(body: Drawing, lines: np.ndarray, width: float, color: np.ndarray
 
 
 def line_at(canvas: Canvas, distance: np.ndarray) -> np.ndarray:
-    """Return a thin line, 1 where `distance` (in units) is 0, as wide as the canvas can show."""
+    """Return the thinnest line that the canvas can show, float32 (h, w) in 0..1: it is 1 where `distance` is 0.
+
+    Args:
+        canvas: the mean face.
+        distance: (h, w), the distance of each pixel from the line in units.
+    """
     return np.minimum(np.maximum(1.2 - np.abs(distance) * canvas.scale, 0), 1)
 
 
@@ -78,7 +83,13 @@ def creases(canvas: Canvas, rng: np.random.Generator, most: int, height: float) 
     """Return the relief of a few random folds and dents, up to about `height` units, float32 (h, w).
 
     A fold is a ridge along a segment, `exp(-u^2 - v^2)` with u across and v along it. The exponents are quadratic in x
-    and y, so that two products of matrices give those of all folds.
+    and y, so that two products of matrices give the exponents of all folds.
+
+    Args:
+        canvas: the mean face.
+        rng: the item's generator.
+        most: largest number of folds.
+        height: largest height of a fold in units.
     """
     bumps = canvas.noise(rng, 0.14)
     heights, exponents = [], []

@@ -1,4 +1,4 @@
-"""The user's own pictures of an occluder: RGBA, checked once for all, cut to what is not transparent."""
+"""The user's own pictures of an occluder, which are read, checked and cut to their visible part."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,21 +7,22 @@ import numpy as np
 
 from workflow_scripts.core.cli import UserError
 
-SUFFIXES = (".png", ".webp", ".tif", ".tiff")
-SIDES = (32, 4096)  # pixels: the least width of what shows, the most of the picture
-VISIBLE = 26  # of 255: less is taken for transparent when a picture is cut
+TRANSPARENT_SUFFIXES = (".png", ".webp", ".tif", ".tiff")
+SIDES = (32, 4096)  # pixels; the least width of the visible part, and the longest side of a picture
+VISIBLE = 26  # of 255; pixels with less alpha count as transparent when a picture is cut
 
 
 def list_pictures(folder: Path) -> list[Path]:
     """Return the pictures of a folder by name.
 
     Raises:
-        UserError: no such folder, or none in it.
+        UserError: there is no such folder, or no such picture in it.
     """
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in TRANSPARENT_SUFFIXES)
     if not paths:
         raise UserError(
-            f"{folder}: no picture with transparency ({', '.join(SUFFIXES)}) here; put some or drop the kind"
+            f"{folder}: no picture with transparency ({', '.join(TRANSPARENT_SUFFIXES)}) here; "
+            "put some or drop the kind"
         )
     return paths
 
@@ -30,7 +31,7 @@ def read_pictures(paths: Iterable[Path]) -> list[np.ndarray]:
     """Return pictures, each cut to its visible part: uint8 (h, w, 4) RGBA, alpha not premultiplied.
 
     Raises:
-        UserError: one of them cannot be used: which, why, and the remedy.
+        UserError: a picture cannot be used; the message says which, why, and what to do.
     """
     return [_read(path) for path in paths]
 

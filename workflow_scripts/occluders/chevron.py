@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from workflow_scripts.occluders._canvas import Canvas, Drawing
-from workflow_scripts.occluders._face import Face
+from workflow_scripts.occluders._canvas import Canvas, DrawnOccluder
 from workflow_scripts.occluders._moustache import COVERS as COVERS
 from workflow_scripts.occluders._moustache import PLACEMENT as PLACEMENT
 from workflow_scripts.occluders._moustache import Cut, draw_moustache
+from workflow_scripts.occluders._wearer import Wearer
 
-_CUT = Cut(
+CUT = Cut(
     outline=(
         (0, 0.3),
         (0.15, 0.2),
@@ -27,6 +27,6 @@ _CUT = Cut(
 )
 
 
-def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
+def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -> DrawnOccluder:
     """Draw a chevron moustache on the mean face."""
-    return draw_moustache(canvas, style, face, rng, _CUT)
+    return draw_moustache(canvas, style, wearer, rng, CUT)

@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, mirrored_outline
+from workflow_scripts.occluders._canvas import Canvas, DrawnOccluder, Wear, mirrored_outline
 from workflow_scripts.occluders._fabric import any_color, draw_print, pick_color, weave
-from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
 from workflow_scripts.occluders._mask import add_straps, creases, line_at, strap_lines, wear
+from workflow_scripts.occluders._wearer import Wearer
 
-_PLAIN = ((5, (0.12, 0.12, 0.13)), (1, (0.88, 0.88, 0.88)), (1, (0.45, 0.46, 0.48)), (1, (0.22, 0.30, 0.45)))
-_VARIED = (
+# The fabric's colours by style: (weight, RGB in 0..1); the weights need not add up to 1.
+PLAIN_FABRICS = ((5, (0.12, 0.12, 0.13)), (1, (0.88, 0.88, 0.88)), (1, (0.45, 0.46, 0.48)), (1, (0.22, 0.30, 0.45)))
+VARIED_FABRICS = (
     (6, (0.10, 0.10, 0.11)),
     (3, (0.28, 0.30, 0.34)),
     (2, (0.16, 0.19, 0.28)),
@@ -21,12 +22,12 @@ _VARIED = (
 )
 
 
-def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
+def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -> DrawnOccluder:
     """Draw a cloth mask on the mean face."""
     varied = style == "varied"
     moulded = varied and rng.random() < 0.35
     outline, side = _shape(rng, varied, moulded)
-    straps = strap_lines(face.turn, style, [((side - 0.01, 0.275), (0, 0)), ((side - 0.03, 0.47), (0, 0.05))])
+    straps = strap_lines(wearer.turn, style, [((side - 0.01, 0.275), (0, 0)), ((side - 0.03, 0.47), (0, 0.05))])
     strap_width = 0.04 if moulded else 0.02
     canvas = canvas.around(np.concatenate([outline, *straps]), strap_width)
     alpha = canvas.fill(outline)
@@ -34,7 +35,7 @@ def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
     color = (
         any_color(rng)
         if varied and rng.random() < 0.25
-        else pick_color(rng, _VARIED if varied else _PLAIN, 0.03 if varied else 0.01)
+        else pick_color(rng, VARIED_FABRICS if varied else PLAIN_FABRICS, 0.03 if varied else 0.01)
     )
     painted = color[:, None, None]
     if varied and not moulded and rng.random() < 0.35:
@@ -50,7 +51,7 @@ def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
     shade *= 0.85 + 0.15 * np.clip(inset / 0.015, 0, 1)
     if not moulded:
         shade *= 1 - 0.15 * line_at(canvas, inset - 0.045)
-    body = Drawing(
+    body = DrawnOccluder(
         canvas,
         painted,
         alpha,

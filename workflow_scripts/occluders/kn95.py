@@ -2,15 +2,17 @@
 
 import numpy as np
 
-from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, mirrored_outline
+from workflow_scripts.occluders._canvas import Canvas, DrawnOccluder, Wear, mirrored_outline
 from workflow_scripts.occluders._fabric import pick_color
-from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
 from workflow_scripts.occluders._mask import add_straps, creases, line_at, strap_lines, wear
+from workflow_scripts.occluders._wearer import Wearer
 
 _WHITE = (0.95, 0.95, 0.94)
-_VARIED = (
+# (weight, RGB in 0..1); the weights need not add up to 1.
+PLAIN_FABRICS = ((1, _WHITE),)
+VARIED_FABRICS = (
     (6, _WHITE),
     (2, (0.86, 0.86, 0.85)),
     (1.5, (0.12, 0.12, 0.13)),
@@ -19,18 +21,18 @@ _VARIED = (
     (0.5, (0.90, 0.70, 0.74)),
     (0.7, (0.82, 0.77, 0.68)),
 )
-_BAND_WIDTH, _LOOP_WIDTH = 0.022, 0.02
-_YELLOW = np.array([0.92, 0.83, 0.40], np.float32)
+_BAND_WIDTH, _LOOP_WIDTH = 0.022, 0.02  # units; of a cup and of a folded mask
+_YELLOW_BANDS = np.array([0.92, 0.83, 0.40], np.float32)
 
 
-def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
+def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -> DrawnOccluder:
     """Draw a respirator on the mean face; the plain style has the white cup only."""
     if style == "plain" or rng.random() < 0.45:
-        return _cup(canvas, style, face, rng)
-    return _folded(canvas, style, face, rng)
+        return _cup(canvas, style, wearer, rng)
+    return _folded(canvas, style, wearer, rng)
 
 
-def _cup(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
+def _cup(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -> DrawnOccluder:
     varied = style == "varied"
     wide, long = (rng.normal(0, spread) for spread in ((0.03, 0.025) if varied else (0.01, 0.01)))
     side = 0.45 + max(wide, -0.02)  # no cup is narrower than a smile
@@ -42,11 +44,11 @@ def _cup(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
         ]
     )  # fmt: skip
     corners = ((side - 0.03, 0.45), (side - 0.045, 0.67))
-    straps = strap_lines(face.turn, style, [(corners[0], (0, -0.02)), (corners[1], (0, 0.42))])
+    straps = strap_lines(wearer.turn, style, [(corners[0], (0, -0.02)), (corners[1], (0, 0.42))])
     canvas = canvas.around(np.concatenate([outline, *straps]), _BAND_WIDTH)
     alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)
-    color = pick_color(rng, _VARIED if varied else ((1, _WHITE),), 0.02 if varied else 0.01)
+    color = pick_color(rng, VARIED_FABRICS if varied else PLAIN_FABRICS, 0.02 if varied else 0.01)
     radius = np.sqrt((canvas.x / side) ** 2 + ((canvas.y - 0.55) / 0.5) ** 2)
     relief = 0.22 * np.sqrt(np.clip(1.35 - radius**2, 0.05, None)) + 0.01 * np.exp(-(((inset - 0.04) / 0.018) ** 2))
     shade = (1 - 0.12 * line_at(canvas, inset - 0.075)) * (0.90 + 0.10 * np.clip(inset / 0.02, 0, 1))
@@ -55,14 +57,14 @@ def _cup(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
     if varied:
         relief += creases(canvas, rng, 2, 0.006)
         shade *= 1 + 0.015 * canvas.noise(rng, 0.03)
-    bands = _YELLOW if rng.random() < 0.6 else np.float32([0.92, 0.92, 0.90])
+    bands = _YELLOW_BANDS if rng.random() < 0.6 else np.float32([0.92, 0.92, 0.90])
     tabs = np.array([[(sign * (x - 0.03), y), (sign * (x + 0.01), y)] for x, y in corners for sign in (-1, 1)])
     painted = color[:, None, None] + (bands - color)[:, None, None] * (0.8 * canvas.stroke(tabs, 0.035))
-    body = Drawing(canvas, painted, alpha, relief, shade, wear(rng) if varied else Wear())
+    body = DrawnOccluder(canvas, painted, alpha, relief, shade, wear(rng) if varied else Wear())
     return add_straps(body, straps, _BAND_WIDTH, bands)
 
 
-def _folded(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
+def _folded(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -> DrawnOccluder:
     wide, long, peak = (rng.normal(0, spread) for spread in (0.025, 0.03, 0.02))
     side = 0.58 + wide
     outline = mirrored_outline(
@@ -72,11 +74,11 @@ def _folded(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) ->
         ],
         corners=(0, 3),
     )  # fmt: skip
-    straps = strap_lines(face.turn, style, [((side - 0.01, 0.34), (0, 0)), ((side - 0.05, 0.55), (0, 0.07))])
+    straps = strap_lines(wearer.turn, style, [((side - 0.01, 0.34), (0, 0)), ((side - 0.05, 0.55), (0, 0.07))])
     canvas = canvas.around(np.concatenate([outline, *straps]), _LOOP_WIDTH)
     alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)
-    color = pick_color(rng, _VARIED, 0.02)
+    color = pick_color(rng, VARIED_FABRICS, 0.02)
     relief = -rng.uniform(0.3, 0.55) * np.abs(canvas.x) - 0.2 * canvas.x**2 - 0.25 * (canvas.y - 0.45) ** 2
     relief += 0.02 * np.exp(-((canvas.x / 0.02) ** 2)) + creases(canvas, rng, 4, 0.010)
     shade = 0.92 + 0.08 * np.clip(inset / 0.012, 0, 1)
@@ -89,7 +91,7 @@ def _folded(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) ->
         shade *= 1 - 0.14 * (np.abs(canvas.x) < 0.2) * np.exp(
             -(((canvas.y - 0.12 - 0.5 * np.abs(canvas.x)) / 0.02) ** 4)
         )
-    body = Drawing(
+    body = DrawnOccluder(
         canvas,
         color[:, None, None],
         alpha,
@@ -103,7 +105,14 @@ def _folded(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) ->
 def _lettering(
     canvas: Canvas, rng: np.random.Generator, middle: tuple[float, float], reach: tuple[float, float]
 ) -> np.ndarray:
-    """Return small print that nobody can read: rows of speckle in an oval, float32 (h, w) in 0..1."""
+    """Return rows of speckle in an oval, which look like print too small to read: float32 (h, w) in 0..1.
+
+    Args:
+        canvas: the mean face.
+        rng: the item's generator.
+        middle: x and y of the oval's middle, in units.
+        reach: half the oval's width and height, in units.
+    """
     inside = ((canvas.x - middle[0]) / reach[0]) ** 2 + ((canvas.y - middle[1]) / reach[1]) ** 2 < 1
     rows = np.sin(2 * np.pi * (canvas.y - middle[1]) / 0.045) > -0.2
     return np.clip(canvas.noise(rng, 0.015), 0, 1) * inside * rows

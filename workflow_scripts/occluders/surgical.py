@@ -4,15 +4,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from workflow_scripts.occluders._canvas import Canvas, Drawing, Wear, canvas_for, mirrored_outline
+from workflow_scripts.occluders._canvas import Canvas, DrawnOccluder, Wear, canvas_for, mirrored_outline
 from workflow_scripts.occluders._fabric import pick_color
-from workflow_scripts.occluders._face import Face
 from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
 from workflow_scripts.occluders._mask import add_straps, creases, line_at, strap_lines, wear
+from workflow_scripts.occluders._wearer import Wearer
 
-_PLAIN = ((4, (0.53, 0.72, 0.96)), (1, (0.90, 0.92, 0.94)), (1, (0.56, 0.78, 0.70)))
-_VARIED = (
+# The fabric's colours by style: (weight, RGB in 0..1); the weights need not add up to 1.
+PLAIN_FABRICS = ((4, (0.53, 0.72, 0.96)), (1, (0.90, 0.92, 0.94)), (1, (0.56, 0.78, 0.70)))
+VARIED_FABRICS = (
     (4, (0.60, 0.77, 0.90)),
     (3, (0.50, 0.70, 0.95)),
     (4, (0.90, 0.91, 0.92)),
@@ -24,12 +25,12 @@ _VARIED = (
     (0.7, (0.90, 0.82, 0.66)),
     (0.7, (0.30, 0.33, 0.40)),
 )
-_PLEATS = (0.36, 0.53, 0.70)  # heights on the mean face
-_STRAP_WIDTH = 0.018
-_WIDEST = 1.7  # (x / 0.5)^2 beyond the mask's sides
+_PLEATS = (0.36, 0.53, 0.70)  # units; heights on the mean face
+_STRAP_WIDTH = 0.018  # units
+_WIDEST = 1.7  # largest (x / 0.5)^2, which lies beyond the mask's sides
 
 
-def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Drawing:
+def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -> DrawnOccluder:
     """Draw a surgical mask on the mean face."""
     varied = style == "varied"
     wide, long, high = (rng.normal(0, spread) for spread in ((0.03, 0.03, 0.015) if varied else (0.01, 0.01, 0.01)))
@@ -41,24 +42,24 @@ def draw(canvas: Canvas, style: str, face: Face, rng: np.random.Generator) -> Dr
         ],
         corners=(3,),
     )  # fmt: skip
-    straps = strap_lines(face.turn, style, [((side - 0.01, 0.275), (0, 0)), ((side - 0.04, 0.55), (0, 0.05))])
+    straps = strap_lines(wearer.turn, style, [((side - 0.01, 0.275), (0, 0)), ((side - 0.04, 0.55), (0, 0.05))])
     canvas = canvas.around(np.concatenate([outline, *straps]), _STRAP_WIDTH)
     alpha = canvas.fill(outline)
-    color = pick_color(rng, _VARIED if varied else _PLAIN, 0.03 if varied else 0.01)
+    color = pick_color(rng, VARIED_FABRICS if varied else PLAIN_FABRICS, 0.03 if varied else 0.01)
     relief, shade = _pleats(canvas, rng, 0.015 if varied else 0.003)
     relief += _vault(canvas.scale)[canvas.place]
     inset = canvas.inset(alpha)
     shade *= (1 - 0.08 * line_at(canvas, inset - 0.035)) * (0.92 + 0.08 * np.minimum(inset / 0.012, 1))
     if varied:
         relief += creases(canvas, rng, 5, 0.012)
-    body = Drawing(canvas, color[:, None, None], alpha, relief, shade, wear(rng) if varied else Wear())
+    body = DrawnOccluder(canvas, color[:, None, None], alpha, relief, shade, wear(rng) if varied else Wear())
     loops = color if rng.random() < 0.5 and color.mean() < 0.4 else np.float32([0.93, 0.93, 0.93])
     return add_straps(body, straps, _STRAP_WIDTH, loops)
 
 
 @lru_cache
 def _vault(scale: int) -> np.ndarray:
-    """Return the relief that all surgical masks share, on the whole face: bent over it, with a wire over the nose."""
+    """Return the relief that all surgical masks have, on the whole face: bent over it, with a wire over the nose."""
     canvas = canvas_for(scale)
     wire = np.exp(-np.square((canvas.y - 0.105 - 0.9 * canvas.x**2) / 0.018) - np.square(np.square(canvas.x / 0.22)))
     return 0.006 * wire - (0.45 * canvas.x**2 + 0.15 * np.square(canvas.y - 0.4))

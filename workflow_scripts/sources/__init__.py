@@ -1,14 +1,18 @@
-"""Adapters of inputs, one file per kind of source, loaded by the name that the configuration gives in `type`.
+"""Adapters of inputs: one file per kind of source, loaded by the name that the configuration gives in `type`.
 
-An adapter is these functions:
+An adapter has these functions:
 
-- `list_files(source) -> Listing`: the files and the problems, from names and sizes alone;
-- `survey(source) -> Listing`, where there is a faster way to see whether and how many files changed;
-- `describe(source, files) -> rows`: the items in those files as rows of the index, which may lack what only the bytes
-  tell (`sha256`, `width`, `height`); a `Problem` among them goes to quarantine;
-- `open_store(source) -> Store`: what reads the bytes of a file.
+- `list_files(source) -> Listing` lists the files and the problems from names and sizes alone.
+- `survey(source) -> Listing` is optional: a faster way to see whether files changed, and about how many there are.
+- `describe(source, files) -> rows` gives the items of those files as rows of the index. A row may lack `sha256`,
+  `width` and `height`, for which the file must be read. A `Problem` among the rows goes to quarantine.
+- `open_store(source) -> Store` gives what reads the bytes of a file.
 
-Only light modules are imported here: the Snakefile lists the sources at every start.
+Modules with `_` in front are shared by the adapters: `_listing` (files, sizes and times), `_contents` (whether contents
+changed), `_archives` (zips and tars), `_stores` and `_reader` (bytes and pictures of items), `_pictures` (decoding
+pictures), `_decoding` (decoding videos), `_celeba_texts`, `_coco_json` and `_coco_objects` (formats of data sets).
+
+Only light modules are imported here, because the Snakefile lists the sources at every start.
 """
 
 import gc
@@ -22,7 +26,7 @@ from workflow_scripts.sources._listing import Listing
 
 
 def adapter(source: BaseSource) -> ModuleType:
-    """Return the module that knows this kind of source."""
+    """Return the adapter for this kind of source."""
     return importlib.import_module(f"workflow_scripts.sources.{source.type}")
 
 
@@ -30,7 +34,7 @@ def list_files(source: BaseSource) -> Listing:
     """List a source without opening its pictures.
 
     Raises:
-        UserError: the source is missing or has no file that could be a picture.
+        UserError: the source is missing, or has no file that could be a picture or video.
     """
     return adapter(source).list_files(source)
 
@@ -38,8 +42,8 @@ def list_files(source: BaseSource) -> Listing:
 def shard_count(source: BaseSource, shard_size: int) -> int:
     """Return the smallest power of two of shards that keeps their mean number of items at or below `shard_size`.
 
-    A power of two, because growing from n to 2n shards splits each shard and moves nothing else. Files are not divided,
-    so a few long videos do not get more shards than there are files.
+    It is a power of two, because going from n to 2n shards splits each shard and moves nothing else. Files are not
+    divided, so a few long videos do not get more shards than there are files, rounded up.
     """
     listing = _listed(source)
     count = listing.count * source.subset
@@ -55,13 +59,13 @@ def shard_of(key: str, shards: int) -> int:
 
 
 def in_subset(source: BaseSource, item: str) -> bool:
-    """Tell whether an item is in the fraction of the source that is used; one that is not is no item at all."""
+    """Tell whether an item is in the fraction of the source that is used; any other counts as absent."""
     return stable_hash("subset", item) / 2**64 < source.subset
 
 
 @cache
 def shard_listings(source: BaseSource, shards: int) -> list[Listing]:
-    """Return what each shard lists; files on which all items depend are in every one."""
+    """Return the listing of each shard; files on which all items depend are in all of them."""
     whole = _listed(source)
     parts = [Listing(shared=whole.shared) for _ in range(shards)]
     for file in whole.files:
@@ -73,10 +77,10 @@ def shard_listings(source: BaseSource, shards: int) -> list[Listing]:
 
 @cache
 def _listed(source: BaseSource) -> Listing:
-    """Return the listing that the Snakefile asks for several times at one start.
+    """Return the listing of a source, made once: the Snakefile asks for it several times at one start.
 
-    It stays until the process ends, so the garbage collector need not look at it: with two hundred thousand files that
-    halves the time of a start.
+    It stays in memory until the process ends, so the garbage collector need not look through it. With two hundred
+    thousand files, this halves the time of a start.
     """
     module = adapter(source)
     gc.disable()

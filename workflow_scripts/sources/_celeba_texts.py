@@ -8,7 +8,7 @@ from typing import NamedTuple, TextIO
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources._archives.zips import open_archive
-from workflow_scripts.sources._listing import SUFFIXES
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES
 
 STEMS = (
     "list_eval_partition",
@@ -18,28 +18,35 @@ STEMS = (
     "list_attr_celeba",
     "identity_CelebA",
 )
-# What is said in pixels holds for the aligned pictures or for those in the wild, which lie in another folder.
-IN_THE_WILD = ("list_landmarks_celeba", "list_bbox_celeba")
-ALIGNED = ("list_landmarks_align_celeba",)
-NAMES = frozenset(f"{stem}{suffix}" for stem in STEMS for suffix in (".txt", ".csv"))
-SPLITS = {"0": "train", "1": "val", "2": "test"}
+# Points and boxes in pixels belong either to the aligned pictures or to those in the wild, which lie in another folder.
+OF_WILD_PICTURES = ("list_landmarks_celeba", "list_bbox_celeba")
+OF_ALIGNED_PICTURES = ("list_landmarks_align_celeba",)
+FILE_NAMES = frozenset(f"{stem}{suffix}" for stem in STEMS for suffix in (".txt", ".csv"))
+SPLIT_NAMES = {"0": "train", "1": "val", "2": "test"}
 PRESENT = {"1": True, "-1": False, "0": False}
-COORDINATES = 10  # x, y of both eyes, the nose and both corners of the mouth
+# x and y of both eyes, the nose and both corners of the mouth. CelebA names them by the viewer: its left eye is the one
+# at the left of the picture, see `faces/landmark_groups.py`.
+COORDINATES = 10
 
 
 class Text(NamedTuple):
-    """One text file: where it lies, and the member's name when that is an archive."""
+    """One of CelebA's text files.
+
+    Attributes:
+        path: the file, or the archive that holds it.
+        member: its name in the archive; None for a file of its own.
+    """
 
     path: Path
     member: str | None = None
 
     @property
     def stem(self) -> str:
-        """Name without its suffix: what the file says."""
+        """The name without its suffix, which tells what the file holds."""
         return PurePosixPath(self.member or self.path.name).stem
 
     def open(self) -> TextIO:
-        """Open for reading; bytes that are no text become replacement characters, which the parser refuses."""
+        """Open it for reading; bytes that are no UTF-8 become replacement characters, which the parser refuses."""
         if self.member is None:
             return open(self.path, encoding="utf-8-sig", errors="replace")
         with open_archive(self.path) as archive:
@@ -47,32 +54,32 @@ class Text(NamedTuple):
 
 
 def find(places: Iterable[Path]) -> list[Text]:
-    """Return the text files in folders, of each kind the first found; the authors' .txt goes before Kaggle's .csv."""
+    """Return the text files in folders, the first of each kind; the authors' .txt is preferred to Kaggle's .csv."""
     found: dict[str, Text] = {}
     for place in places:
-        for name in sorted(NAMES, reverse=True):
+        for name in sorted(FILE_NAMES, reverse=True):
             if (place / name).is_file():
                 found.setdefault(PurePosixPath(name).stem, Text(place / name))
     return [found[stem] for stem in STEMS if stem in found]
 
 
 def find_members(archive: Path) -> list[Text]:
-    """Return the text files in an archive, as Kaggle's has them."""
+    """Return the text files in an archive, as Kaggle's archive has them."""
     with open_archive(archive) as members:
-        return [Text(archive, name) for name in members.namelist() if PurePosixPath(name).name in NAMES]
+        return [Text(archive, name) for name in members.namelist() if PurePosixPath(name).name in FILE_NAMES]
 
 
 def read(texts: Iterable[Text], names: set[str]) -> dict[str, dict]:
-    """Return what the text files say about pictures: name -> `split`, `points`, `attributes`, `identity`.
+    """Return what the text files say about pictures: name -> `split`, `points`, `box`, `attributes`, `identity`.
 
-    A picture without a row in a file has no such entry. Rows about other pictures are skipped; the log has the count.
+    A picture without a row in a file has no such entry. Rows about other pictures are skipped and counted in the log.
 
     Args:
         texts: the files.
         names: the pictures' names without suffix.
 
     Raises:
-        UserError: a file is malformed: the line and the remedy.
+        UserError: a file is malformed; the message names the line and what to do.
     """
     said: dict[str, dict] = {name: {} for name in names}
     for text in texts:
@@ -87,14 +94,14 @@ def read(texts: Iterable[Text], names: set[str]) -> dict[str, dict]:
 
 
 def _read_rows(text: Text, names: set[str]) -> dict[str, tuple[int, list[str], list[str]]]:
-    """Return the rows about `names`: name -> line number, fields, column names."""
+    """Return the rows about `names`: name -> number of the line, fields, names of the columns."""
     rows: dict[str, tuple[int, list[str], list[str]]] = {}
     header: list[str] = []
     stated, count = None, 0
     with text.open() as lines:
         for number, fields in _fields(lines):
             name = fields[0]
-            if not name.lower().endswith(SUFFIXES):
+            if not name.lower().endswith(PICTURE_SUFFIXES):
                 if count or header:
                     raise _malformed(text, number, " ".join(fields))
                 if len(fields) == 1 and name.isdigit():
@@ -119,6 +126,7 @@ def _read_rows(text: Text, names: set[str]) -> dict[str, tuple[int, list[str], l
 
 
 def _fields(lines: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the fields of each line that is not empty, separated by commas or white space."""
     for number, line in enumerate(lines, 1):
         fields = [field.strip() for field in line.split(",")] if "," in line else line.split()
         if fields and any(fields):
@@ -132,7 +140,7 @@ def _malformed(text: Text, number: int, line: str) -> UserError:
 
 def _split(fields: list[str], header: list[str]) -> str:
     (number,) = fields
-    return SPLITS[number]
+    return SPLIT_NAMES[number]
 
 
 def _points(fields: list[str], header: list[str]) -> list[float]:

@@ -1,7 +1,7 @@
-"""Reading COCO's JSON files, which are larger than memory should be, entry by entry.
+"""COCO's JSON files, read entry by entry, because a whole file would need gigabytes of memory.
 
-The parser is that of the standard library, fed with a window of the file: unlike the streaming parsers of `ijson` it
-accepts NaN, which some tools write, so that one such entry does not cost the others.
+The parser is that of the standard library, which is given a window of the file. Unlike the streaming parsers of `ijson`
+it accepts NaN, which some tools write, so that such an entry does not make the other entries unreadable.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from workflow_scripts.core.cli import UserError
 
 WINDOW = 1 << 22  # characters read at a time
-LARGEST_ENTRY = 1 << 27  # characters; more than this is no entry but damage, as a bracket that was lost
+LARGEST_ENTRY = 1 << 27  # characters; what seems longer is no entry but damage, as a lost bracket
 SPACE = " \t\n\r"
 
 
@@ -21,9 +21,9 @@ class Entry(NamedTuple):
 
     Attributes:
         section: the array's key: `images`, `annotations`, `categories`, …
-        number: position in the array, from 0.
-        text: the entry as the file has it.
-        value: the same, parsed.
+        number: the position in the array, from 0.
+        text: the entry as it stands in the file.
+        value: the parsed entry.
     """
 
     section: str
@@ -33,10 +33,10 @@ class Entry(NamedTuple):
 
 
 def read_entries(path: Path) -> Iterator[Entry]:
-    """Yield the entries of all arrays of a COCO file, in its order, with memory for a window of it alone.
+    """Yield the entries of all arrays of a COCO file in the file's order, holding only a window of it in memory.
 
     Raises:
-        UserError: it is no JSON, is cut off, or is no object with the arrays `images` and `annotations`.
+        UserError: the file is no JSON, is cut off, or is no object with the arrays `images` and `annotations`.
     """
     with open(path, encoding="utf-8-sig") as file:
         window = _Window(path, file)
@@ -86,7 +86,7 @@ class _Window:
         self._decode = json.JSONDecoder().raw_decode
 
     def peek(self) -> str:
-        """Return the next character that is no white space."""
+        """Return the next character that is not white space."""
         while True:
             while self._position < len(self._text) and self._text[self._position] in SPACE:
                 self._position += 1
@@ -96,7 +96,7 @@ class _Window:
                 raise self.damage("the file ends early")
 
     def take(self, character: str) -> None:
-        """Move past the next character, which must be this one."""
+        """Move past the next character that is not white space, which must be this one."""
         if self.peek() != character:
             raise self.damage(f"`{character}` is expected, not `{self.peek()}`")
         self._position += 1
@@ -108,7 +108,7 @@ class _Window:
             try:
                 value, end = self._decode(self._text, self._position)
             except json.JSONDecodeError as error:
-                # A value that the window cuts in two fails at its end, or where the string begins that it cuts.
+                # If the window's end cuts a value in two, parsing fails there, or where the string begins that is cut.
                 cut = error.pos >= len(self._text) - 16 or error.msg.startswith("Unterminated string")
                 if not cut or len(self._text) - self._position > LARGEST_ENTRY or not self._read_on():
                     raise self.damage(error.msg, error.pos) from None
@@ -116,18 +116,21 @@ class _Window:
             except (ValueError, RecursionError) as error:
                 raise self.damage(str(error)) from None
             if end == len(self._text) and self._read_on():
-                continue  # a number may go on
+                continue  # a number may go on in the next stretch
             text = self._text[self._position : end]
             self._position = end
             return text, value
 
     def damage(self, what: str, position: int | None = None) -> UserError:
-        """Return the error that names the place in the file."""
+        """Return the error that names what is wrong and the place in the file."""
         place = self._before + (self._position if position is None else position)
         return UserError(f"{self._path} is no whole JSON file: {what} at character {place:,}; download it again")
 
     def _read_on(self) -> bool:
-        """Drop what was taken and read the next stretch, as long as what is held; tell whether there was one."""
+        """Drop what was taken, and read the next stretch; tell whether there was one.
+
+        It is at least as long as the text that is held, so that the time for a long value grows in proportion to it.
+        """
         try:
             more = self._file.read(max(WINDOW, len(self._text) - self._position))
         except UnicodeDecodeError:

@@ -1,8 +1,9 @@
-"""What one entry of a COCO annotation file says, checked: a row of the `objects` or `captions` table, or a reason.
+"""Checks of single entries of a COCO annotation file: each becomes a row of a table, or a reason why it cannot.
 
-The format: https://cocodataset.org/#format-data. A mask is polygons or run lengths, whose counts are plain numbers or
-COCO's text; all become the text, `counts`, with the picture's `height` and `width` (pycocotools.mask.decode reads the
-two). Everything is checked before it reaches the C code of pycocotools, which trusts what it is given.
+The format is described at https://cocodataset.org/#format-data. A mask is given as polygons, or as run lengths, whose
+counts are plain numbers or COCO's compressed text. All masks become this text, `counts`, with the picture's `height`
+and `width`, which `pycocotools.mask.decode` reads. Everything is checked before it reaches the C code of pycocotools,
+which checks nothing.
 """
 
 import json
@@ -14,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 
 from workflow_scripts.core.cli import BadItem
 
-Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what a table's column of integers holds
-Run = Annotated[int, Field(ge=0, lt=2**32)]  # as in pycocotools
+Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # the range of a table's column of integers
+Run = Annotated[int, Field(ge=0, lt=2**32)]  # the range of pycocotools
 Side = Annotated[int, Field(gt=0, lt=2**31)]
-REASONS = {"missing": "key missing", "finite_number": "not a finite number"}  # of the faults that pydantic finds
+REASONS = {"missing": "key missing", "finite_number": "not a finite number"}  # by the type of pydantic's error
 MEND = "mend or remove the entry"
 
 
@@ -29,7 +30,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
-class Picture(_Entry):
+class PictureEntry(_Entry):
     """An entry of `images`."""
 
     id: Id
@@ -38,7 +39,7 @@ class Picture(_Entry):
     height: Side
 
 
-class Caption(_Entry):
+class CaptionEntry(_Entry):
     """An entry of `annotations` in a file of captions."""
 
     id: Id
@@ -46,7 +47,7 @@ class Caption(_Entry):
     caption: str
 
 
-class Object(_Entry):
+class ObjectEntry(_Entry):
     """An entry of `annotations` in a file of instances or person keypoints. The polygon's `area` is not used."""
 
     id: Id
@@ -67,7 +68,7 @@ _POLYGONS = TypeAdapter(list[list[FiniteFloat]], config=ConfigDict(strict=True))
 
 
 def parse_entry(model: type[_Entry], text: str) -> Any:
-    """Return an entry as `model`.
+    """Return an entry, given as JSON, as an instance of `model`.
 
     Raises:
         BadEntry: a key is missing, of a wrong type, or not finite.
@@ -75,17 +76,17 @@ def parse_entry(model: type[_Entry], text: str) -> Any:
     return _validated(lambda: model.model_validate(json.loads(text)))
 
 
-def object_row(entry: Object, categories: dict[str, dict], height: int, width: int) -> dict:
+def object_row(entry: ObjectEntry, categories: dict[str, dict], height: int, width: int) -> dict:
     """Return a row of the `objects` table without `item`.
 
     Args:
         entry: the object.
-        categories: of its file: id as text -> `name`, `supercategory`, number of `keypoints`.
-        height: of its picture, pixels.
-        width: of its picture, pixels.
+        categories: the categories of its file: id as text -> `name`, `supercategory`, number of `keypoints`.
+        height: height of its picture in pixels.
+        width: width of its picture in pixels.
 
     Raises:
-        BadEntry: the category, the mask, the box or the keypoints are none.
+        BadEntry: the category is unknown, or the mask, the box or the keypoints are not valid.
     """
     category = categories.get(str(entry.category_id))
     if category is None:
@@ -117,7 +118,7 @@ def read_mask(segmentation: object, height: int, width: int) -> dict:
     """Return a mask as compressed run lengths: `size` [height, width] and `counts`, bytes.
 
     Raises:
-        BadEntry: it is no mask of a picture of this size, or has no pixel.
+        BadEntry: it is no mask of a picture of this size, or it covers no pixel.
     """
     if isinstance(segmentation, dict):
         mask = _from_run_lengths(_validated(lambda: _RunLengths.model_validate(segmentation)), height, width)
@@ -136,7 +137,7 @@ def _from_polygons(polygons: list[list[float]], height: int, width: int) -> dict
             raise BadEntry("odd number of coordinates", f"a polygon has {len(points)} coordinates; {MEND}")
         if len(points) < 6:
             raise BadEntry("polygon of fewer than 3 points", f"a polygon has {len(points) // 2} points; {MEND}")
-        # Annotators slip over the edge by a pixel, which is cut off; so far out, the numbers mean something else.
+        # Annotators slip over the edge by a pixel, which is cut off. So far outside, the numbers mean something else.
         far = np.abs(np.array(points).reshape(-1, 2) / (width, height) - 0.5).max()
         if far > 1.5:
             raise BadEntry("polygon far outside the picture", f"a point is {far - 0.5:.1f} pictures away; {MEND}")
@@ -154,7 +155,10 @@ def _from_run_lengths(mask: _RunLengths, height: int, width: int) -> dict:
 
 
 def _decode_counts(text: str) -> list[int]:
-    """Return the run lengths in COCO's text: 5 bits a character, from 3 on as difference to the one before the last."""
+    """Return the run lengths of COCO's compressed text.
+
+    Each character holds 5 bits of a number. From the fourth run on, a number is the difference to the run two before.
+    """
     counts: list[int] = []
     value = shift = 0
     for character in text:
@@ -175,7 +179,7 @@ def _decode_counts(text: str) -> list[int]:
 
 
 def _keypoints(given: list[float] | None, expected: int) -> list[list[float]] | None:
-    """Return x, y and visibility (0 not labelled, 1 hidden, 2 visible) of each point."""
+    """Return x, y and visibility (0 not labelled, 1 hidden, 2 visible) of each point, or None where none are given."""
     if given is None:
         return None
     if not expected or len(given) != 3 * expected:

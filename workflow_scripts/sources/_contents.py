@@ -1,7 +1,8 @@
-"""Whether a shard's files changed, or only their times: what its index was made of is kept, as Git keeps an index.
+"""Records that tell whether the contents of a shard's files have changed, or only their times, as Git's index does.
 
-A shard is known by the digest of the names, sizes and times of its files when its index was made. Later times are
-looked into once: where all contents are the same, the digest stays and the new times are noted; else it changes.
+A shard is known by the digest of the names, sizes and times that its files had when its index was made. When times are
+new, the contents are compared once. If they are all the same, the digest stays and the new times are noted; otherwise
+the digest changes.
 """
 
 import hashlib
@@ -14,11 +15,11 @@ from workflow_scripts.sources._listing import File, Listing
 
 
 def listing_digest(listing: Listing, record: Path) -> str:
-    """Return the digest by which a shard is known: it changes when a file is added, changed or deleted.
+    """Return the digest by which a shard is known, which changes when a file is added, changed or deleted.
 
     Args:
-        listing: what the shard lists now.
-        record: what `write_contents` wrote when the shard's index was made; it may be absent.
+        listing: the shard's listing as it is now.
+        record: the file that `write_contents` wrote when the shard's index was made; it may be absent.
     """
     stamps = _stamps_digest(listing)
     try:
@@ -31,7 +32,7 @@ def listing_digest(listing: Listing, record: Path) -> str:
         return stamps
     if not _is_same(listing, contents):
         return stamps
-    with suppress(OSError):  # the note only saves the next look
+    with suppress(OSError):  # without the note, the contents are only compared once more
         write_text(record, _note(listing, known["digest"], {name: old[2] for name, old in contents.items()}))
     return known["digest"]
 
@@ -39,18 +40,18 @@ def listing_digest(listing: Listing, record: Path) -> str:
 def write_contents(note: Path, digest: str, listing: Listing) -> None:
     """Note the contents of a shard's files.
 
-    It must be called before the index is made: a file that changes in between then differs from the note, and is seen.
+    This must happen before the index is made, so that a file that changes in between differs from the note.
 
     Args:
         note: the file to write.
-        digest: what `listing_digest` returned when the index was planned.
-        listing: what the shard lists.
+        digest: the result of `listing_digest` when the index was planned.
+        listing: the shard's listing.
     """
     write_text(note, _note(listing, digest, {file.path: _sha256(file) for file in _files(listing)}))
 
 
 def _note(listing: Listing, digest: str, contents: dict[str, str]) -> str:
-    """Return two lines of JSON: what every start of the workflow reads, and what it reads when a time has changed."""
+    """Return two lines of JSON: digests, which every start of the workflow reads, and contents, for changed times."""
     rows: dict[str, list] = {file.path: [file.size, file.stamp, contents[file.path]] for file in _files(listing)}
     rows |= {f"problem {problem.path}": [0, 0, problem.reason] for problem in listing.problems}
     head = {"digest": digest, "stamps": _stamps_digest(listing)}
@@ -58,7 +59,7 @@ def _note(listing: Listing, digest: str, contents: dict[str, str]) -> str:
 
 
 def _is_same(listing: Listing, contents: dict[str, list]) -> bool:
-    """Tell whether the same files with the same contents are listed; those with their old time are not opened."""
+    """Tell whether the same files with the same contents are listed; files with their old time are not opened."""
     problems = {f"problem {problem.path}": problem.reason for problem in listing.problems}
     if {*problems, *(file.path for file in _files(listing))} != contents.keys():
         return False
@@ -81,7 +82,7 @@ def _files(listing: Listing) -> list[File]:
 
 
 def _sha256(file: File) -> str:
-    """Return the digest of a file's bytes; the empty text when it has none of its own or cannot be read."""
+    """Return the digest of a file's bytes, or an empty text if it is no file of its own or cannot be read."""
     if file.location is None:
         return ""
     try:

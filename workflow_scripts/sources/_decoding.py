@@ -1,4 +1,4 @@
-"""Video frames by number, decoded the same way every time; which of them to use; where shots begin."""
+"""Decoding videos: frames by number, the same pixels every time; which frames to use; where shots begin."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,25 +13,28 @@ from av.video.reformatter import Interpolation
 
 from workflow_scripts.sources._pictures import BadPicture, check_size
 
-# Without these flags the conversion to RGB differs by a grey level between processors.
+# Without these flags, the conversion to RGB differs by a grey level between processors.
 CONVERSION = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-# Only files that hold their own pictures: FFmpeg would also open play lists, which name other files and addresses.
+# Only files that hold their own pictures are opened. FFmpeg would also open play lists, which name other files and
+# addresses.
 SAFETY = {"format_whitelist": "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf", "protocol_whitelist": "file"}
-STRICT = {"err_detect": "explode"}  # else FFmpeg fills what it cannot decode with grey or with older pictures
+# Without this, FFmpeg fills what it cannot decode with grey or with older pictures.
+STRICT = {"err_detect": "explode"}
 SLACK = 0.5  # seconds by which the last frame may end before the length that the file states
-MAX_FRAMES = 1_000_000  # an item's name gives the frame's number six digits, which also keeps items in order
-MAGIC = {0: (b"\x1aE\xdf\xa3", b"RIFF"), 4: (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")}  # by offset
-THUMBNAIL = 32  # pixels; side of the picture that shots are told by
-CUT_CHANGE, CUT_RATIO, CUT_MEMORY = 20, 2, 5
+MAX_FRAMES = 1_000_000  # an item's name has six digits for the frame's number, which keeps items in order
+# The first bytes of video files, by their offset.
+VIDEO_MAGIC = {0: (b"\x1aE\xdf\xa3", b"RIFF"), 4: (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")}
+THUMBNAIL = 32  # pixels; side of the small copies of frames by which shots are told apart
+CUT_CHANGE, CUT_RATIO, CUT_MEMORY = 20, 2, 5  # grey levels, a ratio, frames; see `ShotCounter`
 
 
 class Frame(NamedTuple):
     """A decoded frame.
 
     Attributes:
-        number: from 0, in the order of presentation.
-        time: of presentation, in seconds; never less than that of the frame before.
-        image: as decoded; `to_rgb` turns it into pixels.
+        number: counted from 0, in the order of presentation.
+        time: presentation time in seconds, never less than that of the frame before.
+        image: the decoded frame; `to_rgb` turns it into pixels.
     """
 
     number: int
@@ -40,7 +43,11 @@ class Frame(NamedTuple):
 
 
 def choose_frames(path: str | Path, per_second: float) -> list[tuple[int, float]]:
-    """Return number and presentation time in seconds of the frames to use, so many `per_second` (see `pace`).
+    """Return number and presentation time in seconds of the frames to use.
+
+    Args:
+        path: the video.
+        per_second: frames to use a second, see `pace`.
 
     Raises:
         BadPicture: the video cannot be decoded.
@@ -53,9 +60,9 @@ def pace(every: int | None, per_second: float | None) -> Callable[[Frame], bool]
     """Return a function that, called with each frame in order, tells whether it is to be used.
 
     Args:
-        every: use each frame whose number is a multiple of this.
-        per_second: else use the first frame at or after each multiple of 1 / `per_second`, so that a variable frame
-            rate does not matter.
+        every: each frame whose number is a multiple of this is used; None chooses by `per_second`.
+        per_second: the first frame at or after each multiple of 1 / `per_second` seconds is used, so that a variable
+            frame rate does not matter.
     """
     ticks = 0
 
@@ -72,11 +79,11 @@ def pace(every: int | None, per_second: float | None) -> Callable[[Frame], bool]
 
 
 class ShotCounter:
-    """Numbers the shots of a video, from 0; `count` is called with each frame in order.
+    """Numbers the shots of a video from 0; `count` must be called with each frame in order.
 
     A shot begins where the mean absolute difference of two consecutive frames, both shrunk to 32 x 32 RGB, is above
-    `CUT_CHANGE` grey levels and above `CUT_RATIO` times its mean over the `CUT_MEMORY` frames before, so that a fast
-    movement is no cut. A slow dissolve is not seen; a flash is a shot of its own.
+    `CUT_CHANGE` grey levels and above `CUT_RATIO` times its mean over the `CUT_MEMORY` frames before. So fast movement
+    is not taken for a cut. A slow dissolve is not noticed, and a flash counts as a shot of its own.
     """
 
     def __init__(self):
@@ -100,7 +107,12 @@ class ShotCounter:
 
 
 class VideoReader:
-    """Reads frames of one video; in rising order each is decoded once."""
+    """Reads frames of one video; frames that are read in rising order are each decoded once.
+
+    Args:
+        path: the video.
+        max_pixels: a video with larger frames is refused; None for no limit.
+    """
 
     def __init__(self, path: str | Path, max_pixels: int | None = None):
         self.path = Path(path)
@@ -127,10 +139,10 @@ class VideoReader:
         raise BadPicture("video ends early", f"it has no frame {number}; copy or download it again")
 
     def frames(self) -> Iterator[Frame]:
-        """Yield the frames from the first, in the order of presentation, up to what cannot be decoded.
+        """Yield the frames from the first one, in the order of presentation, as far as they can be decoded.
 
         Raises:
-            BadPicture: the video cannot be decoded, or not from here on: then `detail` says at which time.
+            BadPicture: the video cannot be decoded, or not to its end; then `detail` says from which time on.
         """
         frame = None
         try:
@@ -157,19 +169,19 @@ class VideoReader:
             head = file.read(16)
         if not head:
             return BadPicture("empty file", "it has 0 bytes; copy or download it again")
-        if not any(head.startswith(magic, place) for place, magic in MAGIC.items()):
+        if not any(head.startswith(magic, place) for place, magic in VIDEO_MAGIC.items()):
             return BadPicture("not a video", "it is in no known video format; replace it or remove it")
         return BadPicture("damaged video", f"decoding failed ({what}); copy or download it again")
 
 
 def to_rgb(image: av.VideoFrame) -> np.ndarray:
-    """Return a frame's pixels as RGB uint8 (H, W, 3), turned as the video says."""
+    """Return a frame's pixels as RGB uint8 (H, W, 3), turned upright as the video's metadata say."""
     pixels = image.to_ndarray(format="rgb24", interpolation=CONVERSION, threads=1)
     return np.ascontiguousarray(np.rot90(pixels, round(image.rotation / 90)))
 
 
 def _stream(container: av.container.InputContainer) -> av.VideoStream:
-    """Return the first stream of moving pictures; the cover of a piece of music is none."""
+    """Return the first stream of moving pictures; the cover picture of a piece of music does not count."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             if stream.codec_context is None:
@@ -181,7 +193,7 @@ def _stream(container: av.container.InputContainer) -> av.VideoStream:
 
 
 def _timed(images: Iterator[av.VideoFrame], rate: Fraction | None) -> Iterator[Frame]:
-    """Number the images; a time that is absent follows from the frame rate, one that runs back stands still."""
+    """Number the images; an absent time is replaced by the frame rate, and a time that runs back by the one before."""
     time = 0.0
     for number, image in enumerate(images):
         if number == MAX_FRAMES:
@@ -194,7 +206,7 @@ def _timed(images: Iterator[av.VideoFrame], rate: Fraction | None) -> Iterator[F
 
 
 def _check_end(last: Frame | None, stream: av.VideoStream) -> None:
-    """Raise `BadPicture` when there was no frame, or when the last one is far before the end that the file states."""
+    """Raise `BadPicture` if there was no frame, or if the last one is long before the end that the file states."""
     if last is None:
         raise BadPicture("video without frames", "it has no picture; copy or download it again")
     stated = _stated_length(stream)
@@ -207,13 +219,13 @@ def _check_end(last: Frame | None, stream: av.VideoStream) -> None:
 
 
 def _stated_length(stream: av.VideoStream) -> float | None:
-    """Return the length in seconds that a stream states, None if it does not."""
-    if stream.container.format.name == "avi" and stream.average_rate:  # FFmpeg's duration is that of what is left
+    """Return the length in seconds that a stream states, or None if it states none."""
+    if stream.container.format.name == "avi" and stream.average_rate:  # FFmpeg's duration counts what is left of it
         return float(stream.frames / stream.average_rate)
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     try:
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")  # as Matroska has it
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")  # of Matroska and WebM
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     except (KeyError, ValueError):
         return None

@@ -1,4 +1,4 @@
-"""What lies in a source, from names, sizes and times alone."""
+"""Listings of the files of a source, made from names, sizes and times alone."""
 
 import os
 from dataclasses import dataclass, field
@@ -8,30 +8,32 @@ from typing import NamedTuple
 
 from workflow_scripts.core.cli import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
-CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave behind; ignored, like hidden files
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")  # left behind by operating systems, and ignored like hidden files
 
 
 class Kind(NamedTuple):
-    """A kind of file: what messages call it, and how its name may end."""
+    """A kind of file: the word for it in messages, and the endings of its names in lower case."""
 
     name: str
     suffixes: tuple[str, ...]
 
 
-PICTURES = Kind("picture", SUFFIXES)
-VIDEOS = Kind("video", (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"))
+PICTURE_FILES = Kind("picture", PICTURE_SUFFIXES)
+VIDEO_FILES = Kind("video", (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"))
 
 
 class File(NamedTuple):
     """One file of a source.
 
     Attributes:
-        path: below the source's root, `/` as separator.
+        path: its path below the source's root, with `/` as separator.
         size: bytes.
-        stamp: changes with the content: time of modification in nanoseconds, or an archive member's checksum.
-        key: what decides the shard: the path, or that of the bare face for an occluded one.
-        location: where the file lies, if `stamp` is a time, which can change alone; None if `stamp` is a checksum.
+        stamp: a number that changes with the content: the time of modification in nanoseconds, or the checksum of a
+            member of an archive.
+        key: what decides the shard: the path, or for an occluded face the path of the bare one.
+        location: where the file lies, if `stamp` is a time, which can change without the content; None if `stamp` is a
+            checksum.
     """
 
     path: str
@@ -42,7 +44,13 @@ class File(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Something in a source that cannot be an item: its path, a short fixed reason, and a line for the user."""
+    """A file in a source that cannot be an item.
+
+    Attributes:
+        path: its path below the source's root.
+        reason: a short fixed phrase to count by.
+        detail: one line that says what is wrong and what to do.
+    """
 
     path: str
     reason: str
@@ -54,11 +62,11 @@ class Listing:
     """What a source holds.
 
     Attributes:
-        files: those that the stages work on.
-        problems: those that cannot be used.
+        files: the files that the stages work on.
+        problems: the files that cannot be used.
         shared: further files, on which all items depend.
-        more: items beyond one for each of `files`: frames of videos, members of an archive; only the
-            number of shards depends on it, so an estimate will do.
+        more: how many items there are beyond one for each of `files`, as frames of videos and members of an archive.
+            An estimate is enough, because only the number of shards depends on it.
     """
 
     files: list[File] = field(default_factory=list)
@@ -68,17 +76,17 @@ class Listing:
 
     @property
     def count(self) -> int:
-        """Number of items that the stages work on."""
+        """The number of items that the stages work on, which may be an estimate."""
         return len(self.files) + self.more
 
 
 def is_clutter(name: str) -> bool:
-    """Tell whether a file or folder is hidden or left behind by an operating system."""
+    """Tell whether a file or folder is hidden, or was left behind by an operating system."""
     return name.startswith(".") or name.lower() in CLUTTER
 
 
-def name_problem(path: str, kind: Kind = PICTURES) -> Problem | None:
-    """Return why a path cannot be that of a picture or video, from its name alone."""
+def name_problem(path: str, kind: Kind = PICTURE_FILES) -> Problem | None:
+    """Return why a file cannot be a picture or video, judged by its path alone, or None if it can be one."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -94,26 +102,32 @@ def name_problem(path: str, kind: Kind = PICTURES) -> Problem | None:
     return None
 
 
-def stamp(path: str | Path, name: str) -> File:
-    """Return the entry of one file outside the listing, as of a text file that belongs to a data set."""
+def file_entry(path: str | Path, name: str) -> File:
+    """Return the entry of a single file, as of a text file that belongs to a data set.
+
+    Args:
+        path: where it lies.
+        name: its path in the listing.
+    """
     info = os.stat(path)
     return File(name, info.st_size, info.st_mtime_ns, name, os.fspath(path))
 
 
-def walk(root: str | Path, key: str, prefix: str = "", kind: Kind = PICTURES) -> Listing:
-    """List a folder of pictures or videos and all folders in it, each once, however links are laid.
+def walk(root: str | Path, key: str, prefix: str = "", kind: Kind = PICTURE_FILES) -> Listing:
+    """List the pictures or videos in a folder and in all folders below it, each folder once, however links are laid.
 
-    Links are followed, also out of the folder (it is the user's own); real folders come first, so that a file keeps its
-    real path. Hidden files and `CLUTTER` are ignored. All else that is not of this kind by its name is a problem.
+    Links are followed, also to places outside the folder, which is the user's own. Real folders come first, so that a
+    file keeps its real path. Hidden files and `CLUTTER` are ignored. Every other file whose name is not that of a file
+    of this kind is a problem.
 
     Args:
         root: the folder.
-        key: the configuration key that names it, for messages.
-        prefix: put in front of every path.
-        kind: what is looked for.
+        key: the configuration key that names the folder, for messages.
+        prefix: text in front of every path.
+        kind: the kind of files that is looked for.
 
     Raises:
-        UserError: it is missing, no folder, or holds no file named like one of that kind.
+        UserError: the folder is missing, is no folder, or holds no file of this kind.
     """
     root = os.fspath(root)
     if not os.path.isdir(root):
@@ -142,7 +156,17 @@ def _list_folder(
     folders: list[tuple[str, str]],
     links: list[tuple[str, str]],
 ) -> None:
-    """Add the files in one folder, and collect the folders and the links to folders, unless it was listed before."""
+    """Add the files of one folder to a listing, unless the folder was listed before.
+
+    Args:
+        folder: the folder.
+        prefix: its path in the listing, with `/` at the end.
+        listing: what files and problems are added to.
+        kind: the kind of files that is looked for.
+        seen: device and inode of each folder that was listed, to which this one is added.
+        folders: the folders that are still to be listed, as (folder, prefix), to which those in this one are added.
+        links: the same for links to folders.
+    """
     try:
         info = os.stat(folder)
         if (info.st_dev, info.st_ino) in seen:
@@ -159,7 +183,7 @@ def _list_folder(
         if is_clutter(entry.name):
             continue
         path = prefix + entry.name
-        if entry.is_file(follow_symlinks=False):  # nearly all: two hundred thousand of them take a second
+        if entry.is_file(follow_symlinks=False):  # first, because nearly all entries are files, and this is fast
             _add(entry, path, listing, kind)
         elif entry.is_dir(follow_symlinks=False):
             folders.append((entry.path, f"{path}/"))
@@ -171,7 +195,7 @@ def _list_folder(
 
 
 def _add(entry: os.DirEntry, path: str, listing: Listing, kind: Kind) -> None:
-    """Add a file, or the reason why it cannot be used."""
+    """Add a file to a listing, or the problem because of which it cannot be used."""
     problem = name_problem(path, kind)
     if problem is None:
         try:
@@ -187,5 +211,5 @@ def _add(entry: os.DirEntry, path: str, listing: Listing, kind: Kind) -> None:
 
 
 def _readable(path: str) -> str:
-    """Return a path as text that can be written; bytes that are not UTF-8 become escapes."""
+    """Return a path as text that can be written, in which bytes that are not UTF-8 are escaped."""
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Decoding pictures that nobody has checked: what comes back is RGB, upright and whole, or a reason."""
+"""Decoding pictures that nobody has checked: the result is RGB, upright and whole, or a reason why there is none."""
 
 import io
 import re
@@ -9,12 +9,13 @@ from PIL import Image, UnidentifiedImageError
 
 from workflow_scripts.core.cli import BadItem
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # not EPS, for one: Pillow would start Ghostscript
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"P5", b"P6", b"P2", b"P3")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # EPS, for example, would make Pillow start Ghostscript
+PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"P5", b"P6", b"P2", b"P3")
 MIN_SIDE = 16  # pixels; smaller pictures hold no face that could be found
-ORIENTATION = 0x0112
+ORIENTATION = 0x0112  # EXIF's number for the key
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"  # markers of JPEG
-OUT_OF_PLACE = re.compile(rb"\xff[^\x00\xd0-\xd7]")  # between them
+OUT_OF_PLACE = re.compile(rb"\xff[^\x00\xd0-\xd7]")  # markers that must not stand between these two
+# What turns a picture upright, by its EXIF orientation.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,7 +34,11 @@ class BadPicture(BadItem):
 
 
 def picture_size(data: bytes, max_pixels: int) -> tuple[int, int]:
-    """Return width and height after EXIF rotation, read from the header alone where the format allows it.
+    """Return width and height after EXIF rotation, from the header alone where the format allows it.
+
+    Args:
+        data: the bytes of the file.
+        max_pixels: a larger picture is refused.
 
     Raises:
         BadPicture: the bytes are no supported picture, or its size is outside the limits.
@@ -44,13 +49,13 @@ def picture_size(data: bytes, max_pixels: int) -> tuple[int, int]:
 
 
 def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
-    """Decode a picture; of an animation or a multi-page file, the first.
+    """Decode a picture, or the first picture of an animation or of a file with several pages.
 
-    EXIF rotation is applied, transparency is laid over white, of 16 bits the upper 8 are kept, and grey, palette and
-    CMYK become RGB.
+    EXIF rotation is applied, transparency is laid over white, the upper 8 of 16 bits are kept, and grey, palette and
+    CMYK pictures become RGB.
 
     Args:
-        data: the bytes of the file. They decide the format, not the file's name.
+        data: the bytes of the file, which decide the format; the file's name does not.
         max_pixels: a larger picture is refused before it is decoded.
 
     Returns:
@@ -63,7 +68,7 @@ def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if image.format == "PNG":  # Pillow passes over wrong checksums of pixels when it loads them
+            if image.format == "PNG":  # Pillow ignores wrong checksums of pixels when it loads them
                 _open(data, max_pixels).verify()
             pixels = _decode_plain_jpeg(image, data)
             if pixels is None:
@@ -88,7 +93,7 @@ def check_size(width: int, height: int, max_pixels: int | None) -> None:
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """Read the header and check the size."""
+    """Return a picture of which only the header has been read, after its size has been checked."""
     if not data:
         raise BadPicture("empty file", "it has 0 bytes; copy or download it again")
     try:
@@ -98,7 +103,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged data
-        if data.startswith(MAGIC) and isinstance(error, UnidentifiedImageError):
+        if data.startswith(PICTURE_MAGIC) and isinstance(error, UnidentifiedImageError):
             raise BadPicture("damaged picture", "its header cannot be read; copy or download it again") from error
         if isinstance(error, UnidentifiedImageError):
             raise BadPicture("not a picture", f"it {_looks_like(data)}; replace or remove it") from error
@@ -108,7 +113,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) where it is absent or its data are damaged."""
+    """Return the EXIF orientation, or 1 (upright) where it is absent or its data are damaged."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # damaged EXIF data are no reason to lose a picture
@@ -117,11 +122,12 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _decode_plain_jpeg(image: Image.Image, data: bytes) -> np.ndarray | None:
-    """Return the pixels of a colour JPEG of one scan as OpenCV gives them; None where it is another, or damaged.
+    """Return the pixels of an ordinary colour JPEG, decoded by OpenCV, or None for any other or a damaged picture.
 
-    They are Pillow's in half the time, but OpenCV says nothing of what is missing or out of place.
+    OpenCV gives the same pixels as Pillow in half the time, but it does not report missing or misplaced data. So only
+    pictures of one scan are decoded so, with both markers and no other between them.
     """
-    import cv2  # headers are read without it
+    import cv2  # here, because headers are read without it
 
     if image.format != "JPEG" or image.mode != "RGB" or "progressive" in image.info:
         return None
@@ -136,7 +142,7 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
         raise BadPicture(
             "pixel format not supported", "its values are of 32 bits or signed; convert it to 8 or 16 bits"
         )
-    if image.mode.startswith("I"):  # 16 bits of grey
+    if image.mode.startswith("I"):  # grey of 16 bits
         return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
     if image.has_transparency_data:
         layer = image.convert("RGBA")

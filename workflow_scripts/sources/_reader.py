@@ -1,4 +1,4 @@
-"""Reading the pictures of any source."""
+"""Reading the pictures and video frames of any source."""
 
 import hashlib
 import math
@@ -10,7 +10,7 @@ import numpy as np
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.sources import adapter
 from workflow_scripts.sources._pictures import BadPicture, decode_picture, picture_size
-from workflow_scripts.sources._stores import MARGIN
+from workflow_scripts.sources._stores import BYTES_BESIDE_PIXELS
 
 BYTES_PER_PIXEL = 8  # of an uncompressed picture with four channels of 16 bits, the largest that is supported
 
@@ -18,7 +18,8 @@ BYTES_PER_PIXEL = 8  # of an uncompressed picture with four channels of 16 bits,
 class PictureReader:
     """Reads pictures and video frames of one source by the `file` and `frame` of its index.
 
-    The archive, and the video read last, stay open: reading in the order of the index is fast. Close it by `with`.
+    The archive and the video that was read last stay open, so that reading in the order of the index is fast. Use it
+    in a `with` statement, which closes them.
     """
 
     def __init__(self, source: BaseSource):
@@ -35,7 +36,9 @@ class PictureReader:
     def read(self, file: str, frame: float | None = None) -> np.ndarray:
         """Return a picture, or a frame of a video, as RGB uint8 (H, W, 3), upright.
 
-        A `frame` that is absent may be None or, as tables give it, NaN.
+        Args:
+            file: the path below the source's root, or the member of its archive.
+            frame: the frame's number; None or, as tables give it, NaN for a picture.
 
         Raises:
             BadPicture: it cannot be used; `detail` names the file.
@@ -46,7 +49,7 @@ class PictureReader:
             return self._open_video(file).read(int(frame))
 
     def inspect(self, file: str, frame: int | None = None) -> tuple[str, int, int]:
-        """Return SHA-256, width and height: of a file's bytes and header, or of a frame's pixels.
+        """Return SHA-256, width and height, from a file's bytes and header, or from a frame's pixels.
 
         Raises:
             BadPicture: it cannot be used; `detail` names the file.
@@ -64,7 +67,7 @@ class PictureReader:
         self._video = None
 
     def _bytes(self, file: str) -> bytes:
-        return self._store.read(file, self._max_pixels * BYTES_PER_PIXEL + MARGIN)
+        return self._store.read(file, self._max_pixels * BYTES_PER_PIXEL + BYTES_BESIDE_PIXELS)
 
     def _open_video(self, file: str):
         from workflow_scripts.sources._decoding import VideoReader
@@ -77,7 +80,7 @@ class PictureReader:
 
 @contextmanager
 def _naming(file: str) -> Iterator[None]:
-    """Put the file's name in front of what is wrong with it."""
+    """Put the file's name in front of the details of a `BadPicture`."""
     try:
         yield
     except BadPicture as bad:

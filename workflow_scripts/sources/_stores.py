@@ -7,21 +7,29 @@ from typing import Protocol
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources._pictures import BadPicture
 
-MARGIN = 16_000_000  # bytes of a file that are not pixels: thumbnails, profiles, comments
+BYTES_BESIDE_PIXELS = 16_000_000  # bytes of a file that are not pixels: thumbnails, profiles, comments
 
 
 class Store(Protocol):
     """Reads the files of one source."""
 
     def read(self, file: str, max_bytes: int) -> bytes:
-        """Return the bytes of a file; raise `BadPicture` when that fails or they are more than `max_bytes`."""
+        """Return the bytes of a file.
+
+        Raises:
+            BadPicture: the file cannot be read, or has more than `max_bytes` bytes.
+        """
 
     def close(self) -> None:
-        """Release what is open."""
+        """Close the files that are open."""
 
 
 class FolderStore:
-    """Files below a folder."""
+    """Reads the files below a folder.
+
+    Raises:
+        UserError: the folder is missing.
+    """
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
@@ -45,7 +53,7 @@ class FolderStore:
 
 
 def check_bytes(size: int, max_bytes: int) -> None:
-    """Raise `BadPicture` for a file too large to be a picture within the limit of pixels."""
+    """Raise `BadPicture` for a file that is too large to be a picture within the limit of pixels."""
     if size > max_bytes:
         raise BadPicture(
             "file too large",

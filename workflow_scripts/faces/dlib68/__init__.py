@@ -1,1 +1,1 @@
-"""Dlib's model of 68 landmarks by our own code: its file, and its regression trees for many faces at once."""
+"""dlib's model of 68 landmarks in our own code, which reads its file and applies its trees to many faces at once."""

@@ -1,1 +1,1 @@
-"""Archives read in place: zips and tars, never unpacked."""
+"""Zip and tar archives of pictures, which are read in place and never unpacked into a folder."""

@@ -1,8 +1,8 @@
-"""Tar archives read in place: no member is ever unpacked under its name, so none can leave its folder.
+"""Tar archives, read in place: no member is ever unpacked under its name, so that none can leave its folder.
 
-A compressed tar can be read from its beginning only, while stages read in the order of names. So each job writes it
-decompressed to a nameless temporary file (`TMPDIR`), once, and reads that: simple, with bounded memory, and for what a
-job does with its pictures a small cost. An archive of many gigabytes is better decompressed once, by `gunzip`.
+A compressed tar can be read from its beginning only, while stages read in the order of names. So each job decompresses
+it once to a nameless temporary file (in `TMPDIR`) and reads that. This is simple, needs little memory, and costs little
+beside the job's work on the pictures. An archive of many gigabytes is better decompressed by hand, as by `gunzip`.
 """
 
 import bz2
@@ -18,21 +18,23 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.sources._archives.zips import leads_out, linked, repeated, unsafe_name
-from workflow_scripts.sources._listing import File, Listing, Problem, is_clutter, name_problem, stamp
+from workflow_scripts.sources._archives.members import leads_out, linked, repeated, unsafe_name
+from workflow_scripts.sources._listing import File, Listing, Problem, file_entry, is_clutter, name_problem
 
-SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}  # by the first two bytes
 CHUNK = 1 << 20  # bytes
-MAX_RATIO, FREE_BYTES = 100, 100_000_000  # pictures do not shrink so much; a decompression bomb does
-SEEN_MEMBERS, SEEN_BYTES = 200, 4_000_000  # what the number of members is estimated from
+# An archive may unpack to this many times its size, or to this many bytes. Pictures shrink by less; a decompression
+# bomb unpacks to more.
+MAX_RATIO, FREE_BYTES = 100, 100_000_000
+SEEN_MEMBERS, SEEN_BYTES = 200, 4_000_000  # how much of an archive is read to estimate its number of members
 
 
 def list_members(path: str | Path) -> Listing:
     """List the files in an archive; a member with an unsafe name, or one that is no regular file, is a problem.
 
     Raises:
-        UserError: the file is no whole tar archive, or a decompression bomb.
+        UserError: the file is no whole tar archive, or unpacks to too much.
     """
     listing = Listing()
     seen = set()
@@ -52,16 +54,16 @@ def list_members(path: str | Path) -> Listing:
 
 
 def survey_archive(path: str | Path) -> tuple[int, File]:
-    """Return about how many members there are, and the archive's entry in a listing, without reading all of it.
+    """Return an estimate of the number of members, and the archive's entry in a listing, without reading all of it.
 
     Raises:
         UserError: the beginning is not that of a tar archive.
     """
-    return count_members(path), stamp(path, Path(path).name)
+    return count_members(path), file_entry(path, Path(path).name)
 
 
 def count_members(path: str | Path) -> int:
-    """Estimate the number of members, folders included, from the first ones: fast, however many there are.
+    """Estimate the number of members, folders included, from the first ones, in a time that does not grow with it.
 
     Raises:
         UserError: the beginning is not that of a tar archive.
@@ -78,18 +80,18 @@ def count_members(path: str | Path) -> int:
 
 
 class TarStore:
-    """Members of an archive."""
+    """Reads the members of a tar archive."""
 
     def __init__(self, path: str | Path):
         self._members: dict[str, tarfile.TarInfo] = {}
         with _whole(path):
             self._archive = _open_tar(path)
             for member in self._archive:
-                if member.isreg():  # of two with one name, the first, as in the listing
+                if member.isreg():  # of two members with one name the first is used, as in the listing
                     self._members.setdefault(str(PurePosixPath(member.name)), member)
 
     def read(self, file: str, max_bytes: int) -> bytes:
-        """See `Store.read`. The size that the archive states is checked first, and never more than that is read."""
+        """See `Store.read`. The size that the archive states is checked first, and no more than that is ever read."""
         from workflow_scripts.sources._pictures import BadPicture
         from workflow_scripts.sources._stores import check_bytes
 
@@ -113,7 +115,11 @@ def open_store(path: str | Path) -> TarStore:
 
 
 def _open_tar(path: str | Path) -> tarfile.TarFile:
-    """Open an archive for reading in any order."""
+    """Open an archive for reading in any order; a compressed one is decompressed to a temporary file.
+
+    Raises:
+        UserError: it unpacks to too much.
+    """
     file = open(path, "rb")  # noqa: SIM115 (it stays open as long as the archive)
     opener = _opener(file)
     if opener is None:
@@ -133,7 +139,7 @@ def _open_tar(path: str | Path) -> tarfile.TarFile:
 
 
 def _opener(file: BinaryIO) -> Callable | None:
-    """Return what decompresses a file by its first bytes, None for one that is not compressed."""
+    """Return the function that decompresses a file, by its first bytes, or None for one that is not compressed."""
     opener = OPENERS.get(file.read(2))
     file.seek(0)
     return opener

@@ -1,4 +1,4 @@
-"""Zip archives read in place: nothing is ever unpacked, so no member can leave its folder."""
+"""Zip archives, read in place: no member is ever unpacked under its name, so that none can leave its folder."""
 
 import hashlib
 import os
@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.sources._archives.members import leads_out, linked, repeated, unsafe_name
 from workflow_scripts.sources._listing import File, Listing, Problem, is_clutter, name_problem
 
 END, END_64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"  # records that close an archive (PKWARE APPNOTE, 4.3.15 and 4.3.16)
@@ -43,8 +44,9 @@ def list_members(path: str | Path) -> Listing:
 def survey_archive(path: str | Path) -> tuple[int, File]:
     """Return the number of members, folders included, and the archive's entry in a listing; no member is read.
 
-    Both come from the archive's last bytes, fast however many members there are. The entry's stamp is a checksum of the
-    central directory, which holds the name, size and checksum of every member: it changes with them, not with a time.
+    Both come from the archive's last bytes, which is fast however many members there are. The entry's stamp is a
+    checksum of the central directory, which holds the name, size and checksum of every member. So it changes with the
+    members and not with the archive's time.
 
     Raises:
         UserError: the file is no whole zip archive.
@@ -82,16 +84,16 @@ def open_archive(path: str | Path) -> zipfile.ZipFile:
 
 
 class ZipStore:
-    """Members of an archive."""
+    """Reads the members of a zip archive."""
 
     def __init__(self, path: str | Path):
         self._archive = open_archive(path)
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in self._archive.infolist():
-            self._members.setdefault(member.filename, member)  # of two with one name, the first, as in the listing
+            self._members.setdefault(member.filename, member)  # of two with one name the first, as in the listing
 
     def read(self, file: str, max_bytes: int) -> bytes:
-        """See `Store.read`. The size that the archive states is checked first, and never more than that is unpacked."""
+        """See `Store.read`. The size that the archive states is checked first, and no more than that is unpacked."""
         from workflow_scripts.sources._pictures import BadPicture
         from workflow_scripts.sources._stores import check_bytes
 
@@ -112,30 +114,6 @@ class ZipStore:
 def open_store(path: str | Path) -> ZipStore:
     """Return what reads the members of an archive."""
     return ZipStore(path)
-
-
-def leads_out(name: str) -> bool:
-    """Tell whether a member's name is that of a place outside the folder it would be unpacked to."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    return name.startswith(("/", "\\")) or ".." in parts or ":" in name[:2]
-
-
-def unsafe_name(name: str) -> Problem:
-    """Return the problem of a member that leads out of its archive."""
-    detail = f"{name}: leads out of the archive; it was not read, make the archive anew without it"
-    return Problem(name, "unsafe name in archive", detail)
-
-
-def linked(name: str) -> Problem:
-    """Return the problem of a member that is a link."""
-    detail = f"{name}: is a link, which is never followed; put the file itself into the archive"
-    return Problem(name, "link in archive", detail)
-
-
-def repeated(name: str) -> Problem:
-    """Return the problem of a second member of one name."""
-    detail = f"{name}: the archive has two members of this name; the first is used"
-    return Problem(f"{name} (again)", "name used twice", detail)
 
 
 def _member_problem(member: zipfile.ZipInfo, seen: set[str]) -> Problem | None:

@@ -17,17 +17,17 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.files import write_json
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import LANDMARK_CHECK, landmark_points, read_tables, write_table
-from workflow_scripts.faces.alignment import five_points
 from workflow_scripts.faces.detection import NO_WEIGHTS, detect_faces
 from workflow_scripts.faces.face import Picture
+from workflow_scripts.faces.landmark_groups import five_points
 from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
-from workflow_scripts.faces.priors import BOXES, POINTS
+from workflow_scripts.faces.priors import GIVEN_BOX, GIVEN_POINTS
+from workflow_scripts.metrics.landmarks import normalised_mean_error
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.sources._reader import PictureReader
 
 STAGE = "check_landmarks"
 SAMPLE = 200  # items on which the detector runs beside the prior, chosen by hash
-OUTER_EYES = (36, 45)
 
 
 def check_landmarks(
@@ -63,7 +63,7 @@ def check_landmarks(
         }
         for row, own in zip(faces.itertuples(), found, strict=True)
     ]
-    given = np.flatnonzero(faces["detector"].isin([POINTS, BOXES]))
+    given = np.flatnonzero(faces["detector"].isin([GIVEN_POINTS, GIVEN_BOX]))
     sample = sorted(given, key=lambda place: stable_hash(STAGE, rows[place]["item"]))[:SAMPLE]
     landmark_model = LandmarkModel(model)
     with PictureReader(source) as reader:
@@ -74,19 +74,14 @@ def check_landmarks(
             rows[place]["compared_with"] = detected[0].detector if detected else "none"
             if detected:
                 (other,) = landmark_model.predict(detected[:1], [face_patch(picture, detected[0])])
-                rows[place]["detected_nme"] = nme(found[place], other, found[place])
+                rows[place]["detected_nme"] = normalised_mean_error(found[place], other, found[place])
     write_table(output, rows, LANDMARK_CHECK)
     write_json(summary, {name: _spread([row.get(name) for row in rows]) for name in ("points_nme", "detected_nme")})
 
 
-def nme(points: np.ndarray, others: np.ndarray, landmarks: np.ndarray) -> float:
-    """Return the mean distance of points (n, 2) from others (n, 2) over that of the outer eye corners of landmarks."""
-    eyes = np.linalg.norm(np.subtract(*landmarks[list(OUTER_EYES)]))
-    return float(np.linalg.norm(points - others, axis=1).mean() / max(eyes, 1.0))
-
-
 def _from_points(landmarks: np.ndarray, row) -> float:
-    return nme(five_points(landmarks), np.asarray(row.points, np.float64).reshape(5, 2), landmarks)
+    given = np.asarray(row.points, np.float64).reshape(5, 2)
+    return normalised_mean_error(five_points(landmarks), given, landmarks)
 
 
 def _spread(values: Iterable[float | None]) -> dict | None:

@@ -13,7 +13,7 @@ from workflow_scripts.config.sources import BaseSource, Weights
 from workflow_scripts.core import cli
 from workflow_scripts.core.tables import LANDMARKS, Quarantine, read_table, write_table
 from workflow_scripts.faces.detection import NO_WEIGHTS, detect_faces
-from workflow_scripts.faces.dlib68.shape_predictor import BLOCK
+from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES
 from workflow_scripts.faces.face import Face, Picture
 from workflow_scripts.faces.landmarks import LandmarkModel, Patch, face_patch
 from workflow_scripts.faces.priors import prior_face
@@ -46,7 +46,7 @@ def find_landmarks(
     landmarks = LandmarkModel(model)
     rows, points = [], [np.empty((0, 68, 2), np.float32)]
     found = _faces(source, weights, read_table(index, COLUMNS), rejected)
-    while block := list(islice(found, BLOCK)):
+    while block := list(islice(found, BLOCK_FACES)):
         items, ranks, faces, patches = zip(*block, strict=True)
         points.append(landmarks.predict(faces, patches))
         for item, rank, face in zip(items, ranks, faces, strict=True):

@@ -12,7 +12,15 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.tables import CAPTIONS, OBJECTS, Quarantine, read_table, write_table
 from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.sources import in_subset
-from workflow_scripts.sources._coco_objects import MEND, BadEntry, Caption, Object, Picture, object_row, parse_entry
+from workflow_scripts.sources._coco_objects import (
+    MEND,
+    BadEntry,
+    CaptionEntry,
+    ObjectEntry,
+    PictureEntry,
+    object_row,
+    parse_entry,
+)
 from workflow_scripts.stages.objects.split_annotations import CATEGORIES
 
 STAGE = "read_objects"
@@ -95,7 +103,7 @@ class _Reader:
 
     def read_picture(self, row) -> None:
         """Check an entry of `images` against the picture."""
-        entry = parse_entry(Picture, row.text)
+        entry = parse_entry(PictureEntry, row.text)
         height, width = self._size(row.item)
         if (entry.height, entry.width) != (height, width):
             self._resized.add((row.file, row.item))
@@ -105,7 +113,7 @@ class _Reader:
     def read_annotation(self, row) -> None:
         """Make an entry of `annotations` a row."""
         is_caption = not self._categories[row.file]
-        entry = parse_entry(Caption if is_caption else Object, row.text)
+        entry = parse_entry(CaptionEntry if is_caption else ObjectEntry, row.text)
         if row.item is None:
             raise BadEntry("unknown picture", f"image_id {entry.image_id} is not among the images; {MEND}")
         height, width = self._size(row.item)

@@ -51,7 +51,7 @@ def split_annotations(annotations: Inputs, shards: int, output: Output) -> None:
     Raises:
         UserError: a file is damaged or is no annotation file of COCO.
     """
-    contents = {path.name: survey(path) for path in annotations}
+    contents = {path.name: read_contents(path) for path in annotations}
     if len(contents) < len(annotations):
         raise cli.UserError(f"two of {', '.join(map(str, annotations))} have one name; rename one")
     write_json(output / CATEGORIES, {name: content.categories for name, content in contents.items()})
@@ -63,7 +63,7 @@ def split_annotations(annotations: Inputs, shards: int, output: Output) -> None:
                 _pass_on(_located(path, contents[path.name].pictures), shards, writers)
 
 
-def survey(path: Path) -> Contents:
+def read_contents(path: Path) -> Contents:
     """Read pictures and categories of a file, and see whether it is one of instances, keypoints or captions.
 
     Raises:
@@ -72,7 +72,7 @@ def survey(path: Path) -> Contents:
     pictures: dict[int, str] = {}
     categories: dict[int, dict] = {}
     captions = annotations = 0
-    for section, number, _, value in tqdm(read_entries(path), f"survey {path.name}", mininterval=2, unit=" entries"):
+    for section, number, _, value in tqdm(read_entries(path), f"read {path.name}", mininterval=2, unit=" entries"):
         if section == "images" and _is_picture(value):
             pictures.setdefault(value["id"], value["file_name"])
         elif section == "categories":

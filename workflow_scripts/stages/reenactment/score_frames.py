@@ -38,11 +38,11 @@ from workflow_scripts.faces.landmarks import LandmarkModel
 from workflow_scripts.metrics.frames import (
     find_points,
     flicker,
-    landmark_error,
     nearest_face,
     temporal_change,
 )
-from workflow_scripts.metrics.identity import cosine, describe_faces
+from workflow_scripts.metrics.identity import cosine, face_descriptors
+from workflow_scripts.metrics.landmarks import normalised_mean_error
 from workflow_scripts.metrics.pictures import compare_whole
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.systems._reenactment.columns import CHANGES, COMPARED, FRAME_METRICS
@@ -116,7 +116,7 @@ class Target:
     def descriptor(self, row: int) -> np.ndarray:
         """Return the face descriptor of a training frame, computed once."""
         if row not in self._descriptors:
-            self._descriptors[row] = describe_faces([self.picture(row)], self.points[row])[0]
+            self._descriptors[row] = face_descriptors([self.picture(row)], self.points[row])[0]
         return self._descriptors[row]
 
     def find(self, picture: np.ndarray) -> np.ndarray | None:
@@ -160,16 +160,16 @@ class Frames:
                 psnr, ssim = compare_whole(pictures[name], pictures["driver"])
                 scores |= {f"psnr_{name}": psnr, f"ssim_{name}": ssim}
         descriptors = {
-            "output": describe_faces([pictures["output"]], drawn)[0],
+            "output": face_descriptors([pictures["output"]], drawn)[0],
             "nearest": self._target.descriptor(nearest),
-            "driver": describe_faces([pictures["driver"]], own)[0],
+            "driver": face_descriptors([pictures["driver"]], own)[0],
         }
         for name in CHANGES:
             scores[f"identity_{name}"] = cosine(descriptors[name], self._target.mean_descriptor)
             found = self._target.found_points(nearest) if name == "nearest" else self._target.find(pictures[name])
             scores[f"found_{name}"] = float(found is not None)
             if found is not None:
-                scores[f"nme_{name}"] = landmark_error(found, own if name == "driver" else drawn)
+                scores[f"nme_{name}"] = normalised_mean_error(found, own if name == "driver" else drawn)
         return scores | (self._score_change(row, pictures) if self._follows[row] else {})
 
     def _score_change(self, row: int, pictures: dict[str, np.ndarray]) -> dict[str, float]:

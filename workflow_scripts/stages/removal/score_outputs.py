@@ -27,8 +27,8 @@ from tqdm import tqdm
 from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, write_table
-from workflow_scripts.metrics.identity import cosine, describe_faces
-from workflow_scripts.metrics.maps import area, dice, iou
+from workflow_scripts.metrics.identity import cosine, face_descriptors
+from workflow_scripts.metrics.overlap import area, dice, iou
 from workflow_scripts.metrics.pictures import compare_pictures
 from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.systems._removal.columns import METRICS, REGIONS
@@ -95,7 +95,7 @@ def score_pictures(
         scores |= {f"psnr_{name}_{region}": getattr(likeness, f"psnr_{region}") for region in REGIONS}
         scores |= {f"ssim_{name}_{region}": getattr(likeness, f"ssim_{region}") for region in REGIONS}
     if np.isfinite(landmarks).all():
-        truth, *others = describe_faces([target, *pictures.values()], landmarks)
+        truth, *others = face_descriptors([target, *pictures.values()], landmarks)
         scores |= {
             f"identity_{name}": cosine(descriptor, truth) for name, descriptor in zip(pictures, others, strict=True)
         }

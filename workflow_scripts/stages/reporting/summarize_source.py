@@ -39,7 +39,7 @@ from workflow_scripts.reporting import source_charts as charts
 from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
 from workflow_scripts.reporting.flow import SourceFlow, source_flow
 from workflow_scripts.reporting.source_numbers import describe_sizes, face_counts, item_counts, spread, spread_angles
-from workflow_scripts.sources._listing import SUFFIXES
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES
 from workflow_scripts.sources._pictures import BadPicture
 from workflow_scripts.sources._reader import PictureReader
 
@@ -223,7 +223,7 @@ def choose_rejected(rejected: pd.DataFrame) -> pd.DataFrame:
 def _read(reader: PictureReader, row) -> np.ndarray | None:
     """Return the picture of a quarantined item; None where it cannot be read, or is none by its name."""
     file = row.item if pd.isna(row.file) else row.file  # the index does not know what its stage refused
-    if pd.isna(row.frame) and not file.lower().endswith(SUFFIXES):
+    if pd.isna(row.frame) and not file.lower().endswith(PICTURE_SUFFIXES):
         return None
     try:
         return reader.read(file, row.frame)

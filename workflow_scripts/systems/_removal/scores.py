@@ -19,8 +19,8 @@ import pandas as pd
 
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
-from workflow_scripts.metrics.detection import roc_area
 from workflow_scripts.metrics.frechet import frechet_distance, picture_features
+from workflow_scripts.metrics.roc import roc_area
 from workflow_scripts.systems._removal.columns import METRICS, PICTURES, SCORES
 from workflow_scripts.systems._removal.config import Evaluation, Presence, RemovalExperiment
 from workflow_scripts.systems._removal.published import PUBLISHED

@@ -1,4 +1,4 @@
-"""A number as a detector: receiver operating characteristic and the area under it."""
+"""How well a number tells two kinds of cases apart: the receiver operating characteristic and the area under it."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ def roc_curve(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, n
     """Return the curve of a detector that fires at or above a threshold, for every threshold that changes it.
 
     Args:
-        positive: scores of the cases to detect, (n,).
-        negative: scores of the others, (m,).
+        positive: (n,), scores of the cases to detect.
+        negative: (m,), scores of the other cases.
 
     Returns:
-        false positive rate and true positive rate, each float64 rising from 0 to 1; equal scores fire together.
+        False positive rate and true positive rate, each float64 rising from 0 to 1. Equal scores fire together.
     """
     thresholds = np.unique(np.concatenate([positive, negative]))[::-1]
     rates = [
@@ -22,7 +22,14 @@ def roc_curve(positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, n
 
 
 def roc_area(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Return the chance that a positive scores above a negative, a tie counting half (Mann-Whitney U over n m)."""
+    """Return the area under the curve: the chance that a positive case scores above a negative one, ties counting half.
+
+    This is the Mann-Whitney U over n m.
+
+    Args:
+        positive: (n,), scores of the cases to detect.
+        negative: (m,), scores of the other cases.
+    """
     negative = np.sort(negative)
     below = np.searchsorted(negative, positive, side="left")
     not_above = np.searchsorted(negative, positive, side="right")
