@@ -21,8 +21,8 @@ run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/â€
 verify: $(READY) ## read all results and name every file that is not what the workflow made
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results check
 
-test: $(READY) ## the tests
-	@$(BIN)/python -m pytest
+test: $(READY) ## the tests, in one process per core (or CORES=1)
+	@$(BIN)/python -m pytest --numprocesses $(CORES:all=auto) --dist worksteal
 
 chaos: $(READY) ## kill the workflow at 20 moments and compare what comes out (minutes)
 	@$(BIN)/python -m pytest -m chaos tests/test_chaos.py

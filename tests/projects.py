@@ -67,12 +67,22 @@ class Project:
     @classmethod
     def create(cls, root: Path, astronaut: np.ndarray) -> "Project":
         project = cls(root)
+        root.mkdir(parents=True, exist_ok=True)
         for name in ("Snakefile", "rules", "workflow_scripts", "envs", "profiles"):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, root / name)
         write_photos(root / "photos", astronaut)
         project.configure(tiny_config())
         return project
+
+    def copy(self, root: Path) -> "Project":
+        """Return a copy to be changed; the weights, most of its bytes, are the same files, which nobody writes into."""
+
+        def copy(source: str, target: str) -> None:
+            (os.link if Path(source).parent == self.root / "results/weights" else shutil.copy2)(source, target)
+
+        shutil.copytree(self.root, root, copy_function=copy, symlinks=True)
+        return Project(root)
 
     def configure(self, config: dict) -> None:
         (self.root / "config.yaml").write_text(yaml.safe_dump(config))

@@ -230,8 +230,8 @@ def test_many_pictures_are_searched_fast():
     rng = np.random.default_rng(0)
     prints = rng.integers(0, 2**64, (200_000, 4), dtype=np.uint64)
     others = prints[:200] ^ np.uint64(1 << 40)
-    start = time.monotonic()
+    start = time.process_time()
     found = find_near(prints, others, np.full(len(prints), -1), np.full(len(others), -1))
-    assert time.monotonic() - start < 2  # a hundredth of 200,000 x 20,000
+    assert time.process_time() - start < 2  # a hundredth of 200,000 x 20,000
     np.testing.assert_array_equal(found[:200], np.arange(200))
     assert (found[200:] == -1).all()

@@ -23,10 +23,9 @@ def verify(project: Project, *arguments: str) -> tuple[int, str]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory, astronaut) -> Project:
+def built(finished, tmp_path_factory) -> Project:
     """A project whose workflow has run to the end on two cores, with its manifest."""
-    project = Project.create(tmp_path_factory.mktemp("built"), astronaut)
-    project.said()
+    project = finished.copy(tmp_path_factory.mktemp("built") / "project")
     code, said = verify(project, "check")
     assert code == 0 and "files are what the workflow made" in said
     return project
@@ -35,8 +34,7 @@ def built(tmp_path_factory, astronaut) -> Project:
 @pytest.fixture
 def project(built, tmp_path) -> Project:
     """A copy of the built project, to be changed."""
-    shutil.copytree(built.root, tmp_path / "project", copy_function=shutil.copy2, symlinks=True)
-    return Project(tmp_path / "project")
+    return built.copy(tmp_path / "project")
 
 
 def test_two_rebuilds_from_nothing_are_equal_on_one_core_and_on_two(built, tmp_path, astronaut):

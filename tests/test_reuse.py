@@ -1,6 +1,7 @@
 """Results shared between working copies: taken when all they depend on is the same, and never when it is not."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,20 +22,30 @@ class Shared(NamedTuple):
     results: Path
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory, astronaut) -> Shared:
-    folder = tmp_path_factory.mktemp("shared")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACE_WORKFLOW_STORE", str(folder / "store"))
-        Project.create(folder, astronaut).said(CHECKPOINT)
-    return Shared(folder / "store", entries(folder / "store"), folder / "results")
+@pytest.fixture(scope="session")
+def first(made_once, astronaut) -> Path:
+    """The folder of a working copy that has filled the store in it."""
+
+    def fill(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FACE_WORKFLOW_STORE", str(folder / "store"))
+            Project.create(folder, astronaut).said(CHECKPOINT)
+
+    return made_once("project_with_store", fill)
+
+
+@pytest.fixture
+def shared(first, tmp_path) -> Shared:
+    """A store to be changed: what one test puts into it or damages, no other sees."""
+    store = shutil.copytree(first / "store", tmp_path / "store")
+    return Shared(store, entries(store), first / "results")
 
 
 @pytest.fixture
 def clone(shared, tmp_path, astronaut, monkeypatch) -> Project:
     """A second working copy, without results."""
     monkeypatch.setenv("FACE_WORKFLOW_STORE", str(shared.store))
-    return Project.create(tmp_path, astronaut)
+    return Project.create(tmp_path / "clone", astronaut)
 
 
 def log(project: Project, name: str) -> str:

@@ -178,18 +178,27 @@ def test_a_training_goes_on_bit_for_bit_and_more_epochs_continue_it(shards, tmp_
     assert read_table(whole / "curves.parquet").equals(read_table(parts / "curves.parquet"))
 
 
+LONG = with_loop(MAP, epochs=25, save_every=7)
+
+
+@pytest.fixture(scope="module")
+def whole(shards, tmp_path_factory) -> Path:
+    """A training of LONG that nothing has interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    main(arguments(shards, folder, "map", LONG))
+    return folder
+
+
 @pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_training_goes_on_from_its_last_state(shards, tmp_path, capfd, kill):
+def test_a_killed_training_goes_on_from_its_last_state(shards, whole, tmp_path, capfd, kill):
     """A signal in the middle of an epoch, at a step that no setting names."""
-    long = with_loop(MAP, epochs=25, save_every=7)
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    main(arguments(shards, whole, "map", long))
+    killed = tmp_path / "killed"
 
     command = [
         sys.executable,
         "-m",
         TRAIN,
-        *arguments(shards, killed, "map", long),
+        *arguments(shards, killed, "map", LONG),
     ]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     while not (killed / "resume/state.safetensors").is_file() and process.poll() is None:
@@ -202,7 +211,7 @@ def test_a_killed_training_goes_on_from_its_last_state(shards, tmp_path, capfd, 
         assert process.wait() == -kill
     assert not (killed / "checkpoints").exists()
 
-    main(arguments(shards, killed, "map", long))
+    main(arguments(shards, killed, "map", LONG))
     assert "map: going on from step" in capfd.readouterr().err
     assert_same(weights(whole, "map"), weights(killed, "map"))
     assert read_table(whole / "curves.parquet").equals(read_table(killed / "curves.parquet"))
