@@ -1,7 +1,6 @@
 """Stage: train one network of a system, from tensor shards to a checkpoint with its curves and previews."""
 
 import argparse
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -14,9 +13,9 @@ from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.core import cli
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import read_table
-from workflow_scripts.training.checkpoint import save_checkpoint
+from workflow_scripts.training.checkpoint import describe_bases, digest_of, save_checkpoint
 from workflow_scripts.training.data import Items
-from workflow_scripts.training.device import choose_device, use_bf16
+from workflow_scripts.training.device import choose_device, use_bf16, warn_if_busy
 from workflow_scripts.training.loop import Places, Trainer
 from workflow_scripts.training.state import stamp
 
@@ -56,6 +55,7 @@ def train_network(
     """
     settings = getattr(experiment, network).training
     device = choose_device(settings.device, gpus, settings.threads)
+    warn_if_busy(settings.threads)
     torch.manual_seed(stable_hash(seed, network) % 2**63)
     training = import_module(f"workflow_scripts.systems.{experiment.system}.training")
     system = training.build_system(network, experiment, {path.stem: path for path in weights})
@@ -74,10 +74,10 @@ def train_network(
 
     used = dict.fromkeys([splits, *(path for paths in columns.values() for path in paths), *weights])
     # Named from the experiment's folder on, so that two experiments with the same inputs have equal checkpoints.
-    inputs = {os.path.relpath(path, splits.parent): _digest(path) for path in used}
+    inputs = {os.path.relpath(path, splits.parent): digest_of(path) for path in used}
     keys = experiment.keys_of(network)
     config = experiment.slice(*keys)
-    unchanged = experiment.model_copy(update={network: _without_epochs(getattr(experiment, network))}).slice(*keys)
+    unchanged = experiment.model_copy(update={network: _without_end(getattr(experiment, network))}).slice(*keys)
     bf16 = use_bf16(settings.precision, device)
     same = stamp(unchanged, network, str(seed), code, lock, str(bf16), *inputs.values())
     trainer = Trainer(system, settings, train, val, seed, device, bf16, places, same)
@@ -87,9 +87,11 @@ def train_network(
         "network": network,
         "config": experiment.model_validate_json(config).model_dump(mode="json"),
         "seed": seed,
-        "size": train.gather([0], torch.device("cpu"))[next(iter(columns))].shape[1],  # of the pictures, in pixels
-        "steps": trainer.steps,
+        "shapes": train.shapes(),
+        "steps": trainer.step,
         "epochs": trainer.epochs,
+        "kept": trainer.kept,
+        "bases": describe_bases(system.bases),
         "device": device.type,
         "precision": "bf16" if bf16 else "fp32",
         "code": code,
@@ -104,14 +106,10 @@ def _some(items: set[tuple[str, str]]) -> set[tuple[str, str]]:
     return set(sorted(items, key=lambda key: stable_hash(*key))[:WATCHED])
 
 
-def _without_epochs(config):
-    """Return a network's configuration as a resume state is stamped with it: more epochs go on from where it is."""
-    return config.model_copy(update={"training": config.training.model_copy(update={"epochs": 1})})
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _without_end(config):
+    """Return a network's configuration without what says when to stop: with more epochs or patience, it goes on."""
+    endless = config.training.model_copy(update={"epochs": 1, "patience": None})
+    return config.model_copy(update={"training": endless})
 
 
 def main(argv: list[str] | None = None) -> None:
