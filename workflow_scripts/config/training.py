@@ -51,7 +51,7 @@ class Training(Model):
     keep: Literal["best", "last"] = Field(
         "best",
         description="the state that the checkpoint holds: `best`, by the validation score that the system names "
-        "(its name is in the log and in the checkpoint's sidecar), or `last`, as published and where no item is watched",
+        "(its name is in the log and the sidecar), or `last`, as published and where no item is watched",
     )
     patience: int | None = Field(
         None,
