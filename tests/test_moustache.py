@@ -25,8 +25,8 @@ from workflow_scripts.stages.experiments import train_network
 from workflow_scripts.stages.removal import edit_faces, export_pairs, predict_maps
 from workflow_scripts.stages.removal.make_pairs import make_pairs
 from workflow_scripts.systems._removal.config import Difference
+from workflow_scripts.systems._removal.fill import fill_holes
 from workflow_scripts.systems.moustache.config import STYLES
-from workflow_scripts.systems.moustache.networks import fill_holes
 
 SIDE = 64
 PUBLISHED = {"halvings": 8, "channels": 64, "max_channels": 512, "up": "transposed_conv", "dropout": 0.5}

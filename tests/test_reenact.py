@@ -344,7 +344,8 @@ def checkpoint(tmp_path_factory, face) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint")
     render = {"halvings": 5, "channels": 4, "max_channels": 8, "perceptual": "none"}
     config = Experiment(system="reenact", render=render)
-    description = {"system": "reenact", "network": "render", "config": config.model_dump(mode="json"), "size": 64}
+    description = {"system": "reenact", "network": "render", "config": config.model_dump(mode="json")}
+    description |= {"shapes": {"input": [64, 64, 3]}, "bases": {}}
     save_checkpoint(folder / "render.safetensors", folder / "render.json", build_network("render", config), description)
     shape = face[1] / 4
     write_table(

@@ -101,7 +101,7 @@ def _check_files(checkpoint: Path, driver: Path, output: Path) -> int:
         description = json.loads(sidecar.read_text(encoding="utf-8"))
         if description["system"] != "reenact":
             raise cli.UserError(f"--checkpoint {checkpoint}: is of system {description['system']}, not of reenact")
-        return int(description["size"])
+        return int(description["shapes"]["input"][0])
     except (ValueError, KeyError, TypeError) as error:
         raise cli.UserError(f"{sidecar}: is damaged ({error}); copy it again or train again") from error
 

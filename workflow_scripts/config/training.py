@@ -48,14 +48,26 @@ class Training(Model):
         le=1,
         description="largest relative change of brightness, contrast and each colour of a training item",
     )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="the state that the checkpoint holds: `best`, by the validation score that the system names "
+        "(its name is in the log and the sidecar), or `last`, as published and where no item is watched",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="the training ends after this many validations, one an epoch, without a better score; meant "
+        "for `schedule: constant`, as the best states of `cosine` come with the small rates of its end",
+    )
     preview_items: int = Field(6, ge=0, description="validation items drawn after epochs")
     preview_every: int = Field(1, ge=1, description="epochs between previews")
     preview_steps: int = Field(0, ge=0, description="steps between further previews; 0: none but those after epochs")
     save_every: int = Field(500, ge=1, description="steps between resume states, which hold all networks")
     threads: int = Field(
-        2,
+        1,
         ge=1,
-        description="CPU threads; the weights depend on their number, which therefore is not the machine's",
+        description="CPU threads; more than one are for a training that is alone on a quiet machine, as trainings "
+        "of one thread run side by side. The weights depend on their number, which therefore is not the machine's",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`auto`: CUDA when the job was given a GPU, else CPU, and the log says which"

@@ -1,4 +1,4 @@
-"""What is done at random to training items, before a network sees them."""
+"""What is done at random to pictures and maps of training items, before a network sees them."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,8 +9,7 @@ from torch import Tensor
 
 from workflow_scripts.config.training import Training
 from workflow_scripts.core.randomness import item_rng
-from workflow_scripts.training.data import Key
-from workflow_scripts.training.system import Batch
+from workflow_scripts.training.data import Batch, Key
 
 
 def augment(
@@ -24,7 +23,7 @@ def augment(
     """Mirror half of the items, show a window of each enlarged, move and recolour it; all columns of an item alike.
 
     Args:
-        batch: as `to_float` returns it.
+        batch: pictures (N, 3, S, S) in -1..1 and maps (N, 1, S, S) in 0..1, all of the same side.
         keys: of the items; with `seed` and `epoch` they decide what is done to each.
         seed: of the experiment.
         epoch: from 0.

@@ -1,6 +1,11 @@
-"""Checkpoints: the weights as safetensors, and a JSON sidecar that says what made them."""
+"""Checkpoints: what a training learned as safetensors, and a JSON sidecar that says what made it.
+
+A checkpoint holds a whole network, or adapters alone. Adapters stand on pretrained models, the bases, which the sidecar
+names by file name and SHA-256 and which the checkpoint does not repeat; they are verified when it is loaded.
+"""
 
 import json
+from collections.abc import Mapping
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -10,33 +15,43 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.core.files import atomic_path, write_json
+from workflow_scripts.core.files import atomic_path, sha256_of, write_json
+from workflow_scripts.training.learned import learned, load_learned
 
 LIBRARIES = ("torch", "numpy", "safetensors", "pyarrow", "opencv-python-headless")
 
 
 def save_checkpoint(path: Path, sidecar: Path, network: nn.Module, description: dict) -> None:
-    """Write a network and its sidecar.
+    """Write what a network learned, and its sidecar.
 
     Args:
         path: `….safetensors`.
         sidecar: `….json`, of the same name beside it.
-        network: the network whose weights are saved.
-        description: `system`, `network` and `config` (the experiment), by which `load_network` builds the network, and
-            what made the weights: seed, digests, steps.
+        network: the trained network.
+        description: `system`, `network` and `config` (the experiment), by which `load_network` builds the network;
+            `bases`, as `describe_bases` returns them; and what made the weights: seed, digests, steps.
     """
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    tensors = {name: value.cpu().contiguous() for name, value in learned(network).items()}
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors))
     libraries = {name: metadata.version(name) for name in LIBRARIES}
     write_json(sidecar, description | {"libraries": libraries})
 
 
-def load_network(path: Path, device: torch.device) -> nn.Module:
+def load_network(path: Path, device: torch.device, weights: Mapping[str, Path] | None = None) -> nn.Module:
     """Return the network of a checkpoint in evaluation mode.
 
+    The module `networks` of its system builds it: `build_network(network, experiment)`, or, where the checkpoint holds
+    adapters, `build_network(network, experiment, bases)` with the verified files of the base models by name.
+
+    Args:
+        path: the checkpoint; its sidecar lies beside it.
+        device: where the network is put.
+        weights: name -> file of pretrained models, among them the bases.
+
     Raises:
-        UserError: the checkpoint or its sidecar is damaged, or they do not belong together.
+        UserError: the checkpoint or its sidecar is damaged, they do not belong together, or a base model is absent or
+            another file than the one that the adapters were trained on.
     """
     sidecar = path.with_suffix(".json")
     try:
@@ -44,11 +59,38 @@ def load_network(path: Path, device: torch.device) -> nn.Module:
         system = description["system"]
         experiment = import_module(f"workflow_scripts.systems.{system}.config").Experiment(**description["config"])
         build_network = import_module(f"workflow_scripts.systems.{system}.networks").build_network
-        network = build_network(description["network"], experiment)
-        network.load_state_dict(load_file(path))
-    except (ValueError, KeyError, RuntimeError, ModuleNotFoundError, SafetensorError) as error:
+        bases = _verified_bases(path, description["bases"], weights or {})
+        network = build_network(description["network"], experiment, *([bases] if bases else []))
+        load_learned(network, load_file(path))
+    except (ValueError, KeyError, TypeError, RuntimeError, ModuleNotFoundError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path} and {sidecar.name} do not make a network ({reason}); delete both and train again"
         ) from error
     return network.to(device, memory_format=torch.channels_last).eval()
+
+
+def describe_bases(bases: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """Return name -> `file` (its name) and `sha256` of the base models that adapters stand on."""
+    return {name: {"file": path.name, "sha256": sha256_of(path)} for name, path in bases.items()}
+
+
+def _verified_bases(
+    checkpoint: Path, wanted: Mapping[str, Mapping[str, str]], weights: Mapping[str, Path]
+) -> dict[str, Path]:
+    """Return name -> file of the base models that a checkpoint stands on.
+
+    Raises:
+        UserError: one is absent, or has another digest.
+    """
+    found = {}
+    for name, base in wanted.items():
+        path = weights.get(name)
+        wish = f"{checkpoint} adapts the base model {name!r}, a file {base['file']} of SHA-256 {base['sha256']}"
+        if path is None or not path.is_file():
+            where = f"there is no {path}" if path else "no file was given for it"
+            raise UserError(f"{wish}, but {where}; put that file there (`weights: {{{name}: PATH}}`)")
+        if (digest := sha256_of(path)) != base["sha256"]:
+            raise UserError(f"{wish}, but {path} has {digest}; put the right file there, or train the adapters again")
+        found[name] = path
+    return found

@@ -14,6 +14,8 @@ from workflow_scripts.core.shards import Shard
 
 GPU_SHARE = 0.5  # of the free GPU memory that training data may take
 
+Batch = Mapping[str, Tensor]  # column -> (N, ...)
+
 
 class Key(NamedTuple):
     """What identifies a training item: a row of the shards of one source."""
@@ -34,7 +36,7 @@ class Items:
         wanted: (source, item) of the rows to take.
 
     Raises:
-        UserError: a row of one column has no counterpart in another, or pictures differ in size.
+        UserError: a row of one column has no counterpart in another, or a column's rows differ in shape.
     """
 
     def __init__(self, columns: Mapping[str, Sequence[Path]], wanted: set[tuple[str, str]]):
@@ -52,26 +54,29 @@ class Items:
         for column, rows in self._rows.items():
             if lacking := next((key for key in self.keys if key not in rows), None):
                 raise UserError(f"{lacking} has no {column!r}; delete the shards of {lacking.source} and run again")
-        filled = [(opened[path], column) for column, paths in columns.items() for path in paths if len(opened[path])]
-        if len({shard.tensor(column, 0).shape[:2] for shard, column in filled}) > 1:
-            raise UserError("training sources have crops of different sizes; give all the same `crop: {size: …}`")
+        for column, paths in columns.items():
+            _check_shapes(column, [opened[path] for path in paths if len(opened[path])])
         self._on_device: dict[str, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def gather(self, positions: Sequence[int], device: torch.device) -> dict[str, Tensor]:
-        """Return column -> uint8 tensor (n, S, S) or (n, S, S, C) of the items at `positions`."""
+        """Return column -> tensor (n, ...) of the items at `positions`; shapes and types are those of the shards."""
         if self._on_device is not None:
             index = torch.as_tensor(np.asarray(positions), device=device)
             return {column: values[index] for column, values in self._on_device.items()}
         return {column: self._stack(column, positions).to(device) for column in self._rows}
 
+    def shapes(self) -> dict[str, list[int]]:
+        """Return column -> shape of one item; a picture's is height, width, 3. There must be an item."""
+        return {column: list(self._stack(column, [0]).shape[1:]) for column in self._rows}
+
     def keep_on(self, device: torch.device) -> bool:
         """Copy all items to a GPU if they fit into `GPU_SHARE` of its free memory; return whether they did."""
         if device.type != "cuda" or not self.keys:
             return False
-        size = len(self) * sum(self._stack(column, [0]).numel() for column in self._rows)
+        size = len(self) * sum(self._stack(column, [0]).nbytes for column in self._rows)
         if size > GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
             return False
         self._on_device = {column: self._stack(column, range(len(self))).to(device) for column in self._rows}
@@ -93,8 +98,14 @@ def epoch_batches(items: Items, batch_size: int, seed: int, epoch: int) -> list[
 
 
 def to_float(columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Turn what `Items.gather` returns into what networks see."""
-    return {name: (maps_to_float if x.ndim == 3 else pictures_to_float)(x) for name, x in columns.items()}
+    """Turn uint8 pictures (N, S, S, C) and maps (N, S, S) into what networks see; other types are left as they are."""
+
+    def convert(x: Tensor) -> Tensor:
+        if x.dtype != torch.uint8:
+            return x
+        return maps_to_float(x) if x.ndim == 3 else pictures_to_float(x)
+
+    return {name: convert(x) for name, x in columns.items()}
 
 
 def pictures_to_float(pictures: Tensor) -> Tensor:
@@ -121,6 +132,17 @@ def runs_of(items: Items, batch_size: int) -> Iterator[range]:
     """Yield the positions of all items in the order of their keys, `batch_size` at a time."""
     for start in range(0, len(items), batch_size):
         yield range(start, min(start + batch_size, len(items)))
+
+
+def _check_shapes(column: str, shards: Sequence[Shard]) -> None:
+    """Raise `UserError` where the rows of a column have another shape in one shard than in another."""
+    shapes = {shard.tensor(column, 0).shape: shard.path for shard in shards}
+    if len(shapes) > 1:
+        (first, here), (second, there) = list(shapes.items())[:2]
+        raise UserError(
+            f"column {column!r} has items of shape {first} in {here} and {second} in {there}; where they are pictures, "
+            "give all training sources the same `crop: {size: …}`"
+        )
 
 
 def _keys(path: Path, shard: Shard) -> list[Key]:

@@ -1,6 +1,7 @@
 """What can be watched while a training runs: its curves, in TensorBoard and as a picture."""
 
 import shutil
+import time
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from tensorboardX import SummaryWriter
 
 # Loaded by name, so that a change of a chart's looks does not train all networks again.
 CHARTS = "workflow_scripts.reporting.charts"
+DRAW_EVERY = 15  # seconds at least between two drawings, each of which takes as long as some training steps
 
 
 class LiveCurves:
@@ -27,12 +29,15 @@ class LiveCurves:
             shutil.rmtree(folder, ignore_errors=True)
         self._folder, self._network = folder, network
         self._writer = SummaryWriter(str(folder), purge_step=step or None, flush_secs=10)
+        self._newest: pd.DataFrame | None = None  # not drawn yet
+        self._drawn = time.monotonic()
 
     def __enter__(self) -> "LiveCurves":
         return self
 
     def __exit__(self, *_) -> None:
         self._writer.close()
+        self._draw()
 
     def add(self, split: str, step: int, values: Mapping[str, float]) -> None:
         """Note values of `train` or `val`; both share a chart in TensorBoard."""
@@ -40,6 +45,12 @@ class LiveCurves:
             self._writer.add_scalar(f"{name.removeprefix(f'{self._network} ')}/{split}", value, step)
 
     def draw(self, curves: pd.DataFrame) -> None:
-        """Draw `curves.png` anew; the columns are those of the table `curves`."""
-        if len(curves):
-            import_module(CHARTS).draw_curves(curves, self._network, self._folder / "curves.png")
+        """Draw `curves.png` anew, now or before long; the columns are those of the table `curves`."""
+        self._newest = curves
+        if time.monotonic() - self._drawn > DRAW_EVERY:
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._newest is not None and len(self._newest):
+            import_module(CHARTS).draw_curves(self._newest, self._network, self._folder / "curves.png")
+        self._newest, self._drawn = None, time.monotonic()

@@ -1,10 +1,10 @@
 """The one training loop of all systems.
 
 A system (see `system.py`) says which networks there are and what each minimises; the loop does the rest: order of the
-items, precision, optimiser steps, learning rate, moving average, checks, log, validation, previews, resume states.
+items, precision, optimiser steps, learning rate, moving average, checks, log, validation, which state is kept,
+previews, resume states.
 """
 
-import copy
 import math
 import sys
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import write_table
 from workflow_scripts.training import state
-from workflow_scripts.training.augmentation import augment
-from workflow_scripts.training.data import Items, epoch_batches, runs_of, to_float
+from workflow_scripts.training.data import Items, epoch_batches, runs_of
 from workflow_scripts.training.inference import item_seed
+from workflow_scripts.training.learned import learned, load_learned, twin
 from workflow_scripts.training.live import LiveCurves
 from workflow_scripts.training.previews import save_grid
 from workflow_scripts.training.progress import Progress, stop_signals
@@ -77,21 +77,27 @@ class Trainer:
         system.to(device, layout)
         self.networks = system.networks.train()
         self.optimizers = {
-            name: torch.optim.Adam(network.parameters(), config.learning_rate, config.betas, fused=True)
+            name: system.optimizer(name, [x for x in network.parameters() if x.requires_grad], config)
             for name, network in self.networks.items()
         }
+        groups = [group for optimizer in self.optimizers.values() for group in optimizer.param_groups]
+        self.rates = [(group, group["lr"]) for group in groups]  # as the schedule finds them
         self.saved = self.networks[system.saved]
-        self.average = copy.deepcopy(self.saved).eval().requires_grad_(False) if config.ema else None
+        self.average = twin(self.saved).eval() if config.ema else None
         self.bf16 = bf16
         self.epoch_steps = len(epoch_batches(train, config.batch_size, seed, 0))
         self.steps = self.epoch_steps * config.epochs
         self.step = 0
         self.epochs = [config.epochs]  # that were aimed at, one after the other; a schedule depends on them
         self.rows: list[dict] = []  # of the curves
+        self.scores: dict[int, float] = {}  # step -> the score by which states are judged
+        self.best: dict[str, Tensor] = {}  # what the judged network had learned at the step of the best score
         self.window: list[tuple[int, str, list[str], Tensor]] = []  # updates not yet checked and logged
 
     def run(self) -> nn.Module:
         """Train to the end and return the saved network (its moving average, if there is one) in evaluation mode.
+
+        It is in the state that `self.kept` describes.
 
         Raises:
             UserError: a loss or gradient is not finite, or the run was told to stop; the last resume state is kept.
@@ -108,7 +114,7 @@ class Trainer:
             Progress(self.system.saved, self.steps, self.step) as progress,
             LiveCurves(self.places.live, self.system.saved, self.step) as self.live,
         ):
-            while self.step < self.steps:
+            while not self._is_finished():
                 epoch = self.step // self.epoch_steps
                 batches = epoch_batches(self.train, self.config.batch_size, self.seed, epoch)
                 for positions in batches[self.step % self.epoch_steps :]:
@@ -121,24 +127,54 @@ class Trainer:
                     elif self.config.preview_steps and self.step % self.config.preview_steps == 0:
                         self._draw((self.average or self.saved).eval(), f"step_{self.step:08d}")
                         self.networks.train()
-                    if stopped or self.step % self.config.save_every == 0 or self.step == self.steps:
+                    if stopped or self.step % self.config.save_every == 0 or self._is_finished():
                         self._save()
                     if stopped:
                         raise UserError(f"stopped at step {self.step}; start again to go on from there")
         network = (self.average or self.saved).eval()
+        if self.best:
+            load_learned(network, self.best)
         # A finished training that is merely taken up again has drawn nothing.
         if not any(self.places.previews.iterdir()):
-            self._draw(network, f"epoch_{self.config.epochs:04d}")
+            self._draw(network, f"epoch_{self.kept['step'] // self.epoch_steps:04d}")
         write_table(self.places.curves, self._curves())
+        self._say(self._verdict())
         return network
+
+    @property
+    def kept(self) -> dict[str, int | str | float | None]:
+        """Return the `step` of the state that is kept, and the name (`score`) and `value` by which it was judged.
+
+        The value is None where that state was not judged.
+        """
+        judged_by = self.system.judged_by
+        step = judged_by.best(self.scores) if self.best else self.step
+        return {"step": step, "score": judged_by.name, "value": self.scores.get(step)}
+
+    def _verdict(self) -> str:
+        """Return one line: which state is kept, and why."""
+        step, score, value = self.kept.values()
+        if self.best:
+            return f"the state of step {step} of {self.step} is kept: {score} {value:.4g}, the best of all epochs"
+        reason = "as configured"
+        if self.config.keep == "best":
+            reason = "as none was judged: " + ("no score was a number" if len(self.val) else "no item is watched")
+        return f"the last state, of step {step}, is kept, {reason}"
+
+    def _is_finished(self) -> bool:
+        """Return whether all epochs are done, or the last `patience` ones brought no better score."""
+        if self.step >= self.steps:
+            return True
+        best = self.system.judged_by.best(self.scores) or 0
+        waited = sum(step > best for step in self.scores)
+        return self.config.patience is not None and waited >= self.config.patience
 
     def _train_on(self, positions: list[int], epoch: int) -> None:
         batch = self._batch(self.train, positions)
         keys = [self.train.keys[position] for position in positions]
-        batch = augment(batch, keys, self.seed, epoch, self.config, self.system.mirror)
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = self._learning_rate()
+        batch = self.system.augment(batch, keys, self.seed, epoch, self.config)
+        for group, rate in self.rates:
+            group["lr"] = rate * self._schedule()
         updates = self.system.training_step(batch, self.step / self.steps)
         while True:
             with self._precision():
@@ -152,7 +188,7 @@ class Trainer:
 
     def _batch(self, items: Items, positions: Sequence[int]) -> dict[str, Tensor]:
         """Return items as networks see them, without augmentation."""
-        batch = to_float(items.gather(positions, self.device))
+        batch = self.system.to_tensors(items.gather(positions, self.device))
         seeds = [item_seed(self.seed, items.keys[position]) for position in positions]
         return batch | self.system.prepare(batch, seeds)
 
@@ -169,16 +205,17 @@ class Trainer:
         values = torch.stack([value.detach().float() for value in (update.loss, norm, *update.parts.values())])
         self.window.append((self.step, update.network, names, values))
 
-    def _learning_rate(self) -> float:
+    def _schedule(self) -> float:
+        """Return the factor of the learning rates at this step."""
         if self.config.schedule == "constant":
-            return self.config.learning_rate
+            return 1.0
         fall = (1 + math.cos(math.pi * self.step / self.steps)) / 2
-        return self.config.learning_rate * (LAST_RATE + (1 - LAST_RATE) * fall)
+        return LAST_RATE + (1 - LAST_RATE) * fall
 
     def _follow(self) -> None:
         """Move the average; young averages follow faster, so that they soon forget the initial weights."""
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for mean, value in zip(self.average.state_dict().values(), self.saved.state_dict().values(), strict=True):
+        for mean, value in zip(learned(self.average).values(), learned(self.saved).values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - decay)
             else:
@@ -196,7 +233,7 @@ class Trainer:
                 means.setdefault(f"{network} {name}", []).append(value)
         self.window = []
         found = {name: sum(values) / len(values) for name, values in means.items()}
-        self._add_rows("train", found | {"learning rate": self._learning_rate()})
+        self._add_rows("train", found | {"learning rate": self.config.learning_rate * self._schedule()})
         return found
 
     def _checked_window(self) -> list[tuple[int, str, list[str], list[float]]]:
@@ -217,7 +254,7 @@ class Trainer:
 
     @torch.inference_mode()
     def _finish_epoch(self) -> None:
-        """Score and draw validation items, write the curves."""
+        """Score and draw validation items, remember the state if it is the best, write the curves."""
         epoch = self.step // self.epoch_steps
         network = (self.average or self.saved).eval()
         scores: dict[str, list[Tensor]] = {}
@@ -230,12 +267,19 @@ class Trainer:
         if found:
             self._add_rows("val", found)
             self._say(f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
-        if epoch % self.config.preview_every == 0 or self.step == self.steps:
+            self._judge(network, found[self.system.judged_by.name])
+        if epoch % self.config.preview_every == 0 or self._is_finished():
             self._draw(network, f"epoch_{epoch:04d}")
         curves = self._curves()
         write_table(self.places.curves, curves)
         self.live.draw(curves)
         self.networks.train()
+
+    def _judge(self, network: nn.Module, value: float) -> None:
+        """Note the score of a network, and remember what it has learned if it is to be kept."""
+        self.scores[self.step] = value
+        if self.config.keep == "best" and self.system.judged_by.best(self.scores) == self.step:
+            self.best = {name: x.to("cpu", copy=True) for name, x in learned(network).items()}
 
     @torch.inference_mode()
     def _draw(self, network: nn.Module, name: str) -> None:
@@ -274,7 +318,15 @@ class Trainer:
             tensors |= state.optimizer_tensors(self.optimizers[name], f"optimizer.{name}")
         if self.average is not None:
             tensors |= state.module_tensors(self.average, "average")
-        header = {"stamp": self.stamp, "step": self.step, "epochs": self.epochs, "rows": self.rows, "window": window}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        header = {
+            "stamp": self.stamp,
+            "step": self.step,
+            "epochs": self.epochs,
+            "rows": self.rows,
+            "window": window,
+            "scores": list(self.scores.items()),
+        }
         state.save_state(self.places.resume, header, tensors)
 
     def _restore(self) -> None:
@@ -298,6 +350,8 @@ class Trainer:
         if self.device.type == "cuda" and "rng_cuda" in tensors:
             torch.cuda.set_rng_state(tensors["rng_cuda"], self.device)
         self.step, self.rows = header["step"], header["rows"]
+        self.scores = dict(header["scores"])
+        self.best = state.below("best", tensors)
         self.window = [(*update, torch.tensor(values)) for *update, values in header["window"]]
         if header["epochs"][-1] != self.config.epochs:
             self.epochs = [*header["epochs"], self.config.epochs]

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from workflow_scripts.core.files import atomic_path
+from workflow_scripts.training.learned import learned, load_learned
 
 FILE = "state.safetensors"
 
@@ -49,22 +50,27 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` returned, in the memory layout of the parameters."""
+    """Put back what `optimizer_tensors` returned; what has a parameter's shape gets its memory layout too."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith(f"{prefix}."):
-            index, key = name.removeprefix(f"{prefix}.").split(".")
-            like = parameters[int(index)]
-            state.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(value) if value.ndim else value
+    for name, value in below(prefix, tensors).items():
+        index, key = name.split(".")
+        like = parameters[int(index)]
+        same = value.shape == like.shape
+        state.setdefault(int(index), {})[key] = torch.empty_like(like).copy_(value) if same else value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def module_tensors(module: nn.Module, prefix: str) -> dict[str, Tensor]:
-    """Return the weights and buffers of a module as named tensors."""
-    return {f"{prefix}.{name}": value for name, value in module.state_dict().items()}
+    """Return the tensors that a module learns, as named tensors."""
+    return {f"{prefix}.{name}": value for name, value in learned(module).items()}
 
 
 def restore_module(module: nn.Module, prefix: str, tensors: dict[str, Tensor]) -> None:
     """Put back what `module_tensors` returned."""
-    module.load_state_dict({name: tensors[f"{prefix}.{name}"] for name in module.state_dict()})
+    load_learned(module, below(prefix, tensors))
+
+
+def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with `prefix` and a dot, by the rest of their names."""
+    return {name.removeprefix(f"{prefix}."): x for name, x in tensors.items() if name.startswith(f"{prefix}.")}

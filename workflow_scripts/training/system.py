@@ -1,14 +1,53 @@
-"""What a system tells the training loop; everything else about training is the loop's."""
+"""What a system tells the training loop; everything else about training is the loop's.
+
+A system is a subclass of `System`, made by `build_system(network, experiment, weights)` in its module `training.py`.
+The base class trains on pictures and maps; a system that trains on something else, float latents for example, overrides
+`augment`, and `to_tensors` where its columns are not yet what networks see. In the order in which the loop asks:
+
+    columns        which columns of which shards make an item
+    optimizer      once for each network
+    to_tensors     shard columns (uint8, or whatever the shard holds) to what networks see
+    prepare        more columns, made of each item
+    augment        what is done at random to training items
+    training_step  the losses of one step
+    validate       the scores of watched items; `judged_by` names the one that decides which state is kept
+    preview        pictures of watched items
+
+What a checkpoint holds follows from the saved network (see `learned.py`): every tensor, or, where the system has frozen
+a pretrained model, the adapters alone; `bases` then names the files that the adapters stand on.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-Batch = Mapping[str, Tensor]
+from workflow_scripts.config.training import Training
+from workflow_scripts.training.augmentation import augment
+from workflow_scripts.training.data import Batch, Key, to_float
+
+
+@dataclass(frozen=True)
+class Score:
+    """The validation score that decides which state of a training is the best.
+
+    Attributes:
+        name: one of those that `System.validate` returns.
+        higher_is_better: whether a state with a larger value is better.
+    """
+
+    name: str
+    higher_is_better: bool
+
+    def best(self, values: Mapping[int, float]) -> int | None:
+        """Return the step with the best value, the first of equal ones; None where no value is a number."""
+        sign = 1 if self.higher_is_better else -1
+        finite = [step for step, value in values.items() if abs(value) < float("inf")]
+        return max(finite, key=lambda step: sign * values[step], default=None)
 
 
 @dataclass(frozen=True)
@@ -30,16 +69,21 @@ class System(ABC):
     """The networks of one training, what they minimise and how they are judged.
 
     Attributes:
-        networks: all that is trained, by name; each has its own Adam.
+        networks: all that is trained, by name; each has its own optimiser.
         saved: the name of the one that the checkpoint holds; the others only help to train it.
+        judged_by: the validation score by which the best state of the saved network is chosen.
         perceptual: a frozen network whose features a loss compares, if there is one.
         columns: tensor column -> kind of shard that it is read from (`pairs`, `maps`, `drawings`).
+        bases: name -> file of the pretrained models that the saved network adapts and that its checkpoint therefore
+            does not repeat; their parameters are frozen (`requires_grad_(False)`). Most systems have none.
     """
 
     networks: nn.ModuleDict
     saved: str
+    judged_by: Score
     columns: Mapping[str, str]
     perceptual: nn.Module | None = None
+    bases: Mapping[str, Path] = {}
 
     def to(self, device: torch.device, layout: torch.memory_format) -> None:
         """Move all networks, the frozen ones too."""
@@ -47,14 +91,48 @@ class System(ABC):
             if network is not None:
                 network.to(device=device, memory_format=layout)
 
+    def optimizer(self, name: str, parameters: Sequence[nn.Parameter], settings: Training) -> torch.optim.Optimizer:
+        """Return the optimiser of one network.
+
+        Args:
+            name: of the network.
+            parameters: those that are not frozen.
+            settings: `learning_rate` and `betas` are meant for it. The loop lets the learning rate of each of its
+                groups fall as `schedule` says, from what it is here.
+        """
+        return torch.optim.Adam(parameters, settings.learning_rate, settings.betas, fused=True)
+
+    def to_tensors(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Turn the columns of shards, (N, ...) of the shards' types, into what networks see.
+
+        Here uint8 pictures (N, S, S, 3) become float32 (N, 3, S, S) in -1..1, uint8 maps (N, S, S) become float32
+        (N, 1, S, S) in 0..1, and what is no uint8 is left as it is.
+        """
+        return to_float(columns)
+
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
         """Return more columns, made of each item before its augmentation; most systems need none.
 
         Args:
-            batch: as networks see it, see `training_step`.
+            batch: as `to_tensors` returns it.
             seeds: an integer for each item, which depends on its name and the configuration's seed alone.
         """
         return {}
+
+    def augment(
+        self, batch: Batch, keys: Sequence[Key], seed: int, epoch: int, settings: Training
+    ) -> dict[str, Tensor]:
+        """Return training items changed at random; here the pictures' augmentation, see `augmentation.py`.
+
+        Args:
+            batch: all columns, those of `prepare` too.
+            keys: of the items. With `seed` and `epoch` they alone may decide what is done, so that an item's fate does
+                not depend on the items beside it (`core.randomness.item_rng`).
+            seed: of the configuration.
+            epoch: from 0.
+            settings: of the training.
+        """
+        return augment(batch, keys, seed, epoch, settings, self.mirror)
 
     def mirror(self, batch: Batch) -> dict[str, Tensor]:
         """Return the columns of mirrored items; more than a flip where colours tell left from right."""
@@ -65,7 +143,7 @@ class System(ABC):
         """Yield the updates of one step, in order; each is carried out before the next is asked for.
 
         Args:
-            batch: column -> float32 on the device: pictures (N, 3, S, S) in -1..1, maps (N, 1, S, S) in 0..1.
+            batch: column -> tensor on the device, as `augment` returns it.
             progress: the fraction of the training that is done, from 0 to 1.
         """
 

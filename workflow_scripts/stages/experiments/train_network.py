@@ -13,9 +13,9 @@ from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.systems import system_module
-from workflow_scripts.training.checkpoint import save_checkpoint
+from workflow_scripts.training.checkpoint import describe_bases, save_checkpoint
 from workflow_scripts.training.data import Items
-from workflow_scripts.training.device import choose_device, use_bf16
+from workflow_scripts.training.device import choose_device, use_bf16, warn_if_busy
 from workflow_scripts.training.loop import Places, Trainer
 from workflow_scripts.training.state import stamp
 
@@ -61,6 +61,7 @@ def train_network(
     """
     settings = getattr(experiment, network).training
     device = choose_device(settings.device, gpus, settings.threads)
+    warn_if_busy(settings.threads)
     torch.manual_seed(stable_hash(seed, network) % 2**63)
     training = system_module(experiment.system, "training")
     system = training.build_system(network, experiment, {path.stem: path for path in weights})
@@ -82,7 +83,7 @@ def train_network(
     inputs = {os.path.relpath(path, splits.parent): sha256_of(path) for path in used}
     keys = experiment.keys_of(network)
     config = experiment.slice(*keys)
-    unchanged = experiment.model_copy(update={network: _without_epochs(getattr(experiment, network))}).slice(*keys)
+    unchanged = experiment.model_copy(update={network: _without_end(getattr(experiment, network))}).slice(*keys)
     bf16 = use_bf16(settings.precision, device)
     same = stamp(unchanged, network, str(seed), code, str(bf16), *inputs.values())
     trainer = Trainer(system, settings, train, val, seed, device, bf16, Places(curves, previews, resume, live), same)
@@ -92,9 +93,11 @@ def train_network(
         "network": network,
         "config": experiment.model_validate_json(config).model_dump(mode="json"),
         "seed": seed,
-        "size": train.gather([0], torch.device("cpu"))[next(iter(columns))].shape[1],  # of the pictures, in pixels
-        "steps": trainer.steps,
+        "shapes": train.shapes(),
+        "steps": trainer.step,
         "epochs": trainer.epochs,
+        "kept": trainer.kept,
+        "bases": describe_bases(system.bases),
         "device": device.type,
         "precision": "bf16" if bf16 else "fp32",
         "code": code,
@@ -108,9 +111,10 @@ def _some(items: set[tuple[str, str]]) -> set[tuple[str, str]]:
     return set(sorted(items, key=lambda key: stable_hash(*key))[:WATCHED])
 
 
-def _without_epochs(config):
-    """Return a network's configuration as a resume state is stamped with it: more epochs go on from where it is."""
-    return config.model_copy(update={"training": config.training.model_copy(update={"epochs": 1})})
+def _without_end(config):
+    """Return a network's configuration without what says when to stop: with more epochs or patience, it goes on."""
+    endless = config.training.model_copy(update={"epochs": 1, "patience": None})
+    return config.model_copy(update={"training": endless})
 
 
 main = stage_command(train_network)

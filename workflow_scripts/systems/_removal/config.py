@@ -13,6 +13,9 @@ from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
 from workflow_scripts.occluders._config import Occluders
 
+# What an editing network is shown inside the predicted map.
+Fill = Literal["noise", "grey", "mean", "around", "none"]
+
 
 class Difference(Model):
     """How a map is made: absolute difference, threshold, opening; a predicted map is cleaned by the same opening."""

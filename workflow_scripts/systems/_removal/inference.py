@@ -1,10 +1,14 @@
-"""The map network at work: evaluation mode, fp32, no dropout."""
+"""The trained networks at work: evaluation mode, fp32, no dropout, so that the same input gives the same output."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
+from workflow_scripts.systems._removal.fill import fill_holes
 from workflow_scripts.systems._removal.networks import MapModule
-from workflow_scripts.training.data import on_device, pictures_to_float
+from workflow_scripts.training.data import maps_to_float, on_device, pictures_to_float, pictures_to_uint8
 
 
 @torch.inference_mode()
@@ -19,3 +23,20 @@ def predict_maps(network: MapModule, images: np.ndarray) -> np.ndarray:
         float32 (N, S, S) in 0..1.
     """
     return torch.sigmoid(network(pictures_to_float(on_device(network, images))))[:, 0].cpu().numpy()
+
+
+@torch.inference_mode()
+def edit_faces(network: nn.Module, images: np.ndarray, maps: np.ndarray, seeds: Sequence[int] = ()) -> np.ndarray:
+    """Return the faces without their occluders.
+
+    Args:
+        network: as `load_network` returns it: a `PaintModule` or `EditModule`.
+        images: RGB uint8 (N, S, S, 3).
+        maps: cleaned maps, uint8 (N, S, S), 0 or 255.
+        seeds: of the items, for a network that is shown noise, which is drawn from them.
+
+    Returns:
+        RGB uint8 (N, S, S, 3); what lies outside the map is painted too.
+    """
+    pictures, holes = pictures_to_float(on_device(network, images)), maps_to_float(on_device(network, maps))
+    return pictures_to_uint8(network(fill_holes(pictures, holes, network.fill, seeds), holes))

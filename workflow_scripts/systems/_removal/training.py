@@ -1,6 +1,6 @@
 """How the map network learns, and what trainings of editing networks share."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,14 +10,16 @@ from torch import Tensor, nn
 from workflow_scripts.config.base import Model
 from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.systems._removal.config import MapNetwork, RemovalExperiment
+from workflow_scripts.systems._removal.fill import fill_holes
 from workflow_scripts.training.losses import dice_loss, psnr, ssim_map
-from workflow_scripts.training.system import Batch, System, Update, detached
+from workflow_scripts.training.system import Batch, Score, System, Update, detached
 
 
 class MapTraining(System):
     """Binary cross entropy, and Dice if wanted, against the map of the difference."""
 
     saved = "map"
+    judged_by = Score("iou", higher_is_better=True)  # where the occluder is, not how sure the network is of it
     columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "pairs"}
 
     def __init__(self, config: MapNetwork, module: nn.Module):
@@ -55,6 +57,23 @@ class MapTraining(System):
         """Return input, predicted probability, true map."""
         found = torch.sigmoid(network(batch["input"]))
         return [batch["input"], *((plane * 2 - 1).expand(-1, 3, -1, -1) for plane in (found, batch["map"]))]
+
+
+class EditTraining(System):
+    """What trainings of editing networks share: pictures whose predicted map is filled, judged by the composite.
+
+    Attributes:
+        config: of the network; its key `fill` is used here.
+    """
+
+    saved = "edit"
+    # What lies inside the map is the network's work, and what a user sees of it; the rest of its output is not shown.
+    judged_by = Score("psnr_composite", higher_is_better=True)
+    columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "maps"}
+
+    def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """Fill the maps' region: the column `filled`."""
+        return {"filled": fill_holes(batch["input"], batch["map"], self.config.fill, seeds)}
 
 
 def build_removal(

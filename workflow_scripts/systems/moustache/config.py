@@ -11,7 +11,7 @@ from workflow_scripts.config.base import Model
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import Pix2PixConfig
 from workflow_scripts.occluders._config import Occluders
-from workflow_scripts.systems._removal.config import Difference, MapNetwork, RemovalExperiment
+from workflow_scripts.systems._removal.config import Difference, Fill, MapNetwork, RemovalExperiment
 
 STYLES = ("chevron", "handlebar", "pencil", "toothbrush", "walrus")
 
@@ -32,7 +32,7 @@ class PaintLosses(Model):
 class PaintNetwork(Model):
     """The network that paints the skin below the moustache."""
 
-    fill: Literal["noise", "grey", "mean", "around", "none"] = Field(
+    fill: Fill = Field(
         "around",
         description="what the predicted map's region is filled with before the network sees it: random colours drawn "
         "by the item's name (published), grey, the picture's mean colour outside the map, the colours around it "

@@ -1,10 +1,6 @@
 """The two networks of `moustache`: one finds the moustache, one paints the skin below it."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workflow_scripts.models.pix2pix import Pix2PixGenerator
@@ -25,53 +21,6 @@ class PaintModule(nn.Module):
         """Map filled RGB (N, 3, S, S) in -1..1 and maps (N, 1, S, S) in 0..1 to RGB float32 (N, 3, S, S) in -1..1."""
         painted = self.generator(torch.cat([filled, maps], dim=1) if self.sees_map else filled)
         return (filled + painted).clamp(-1, 1) if self.residual else painted
-
-
-def fill_holes(pictures: Tensor, maps: Tensor, fill: str, seeds: Sequence[int]) -> Tensor:
-    """Return pictures whose map region is filled.
-
-    Args:
-        pictures: RGB (N, 3, S, S) in -1..1.
-        maps: (N, 1, S, S) in 0..1.
-        fill: `noise` (independent uniform colours), `grey` (the middle), `mean` (of each picture outside its map),
-            `around` (see `continue_colours`) or `none`.
-        seeds: one for each picture; noise is drawn from it alone.
-    """
-    if fill == "none":
-        return pictures
-    if fill == "noise":
-        size = (*pictures.shape[-2:], pictures.shape[1])
-        drawn = np.stack([np.random.default_rng(seed).integers(0, 256, size, np.uint8) for seed in seeds])
-        content = torch.from_numpy(drawn).to(pictures.device).permute(0, 3, 1, 2).float() / 127.5 - 1
-    elif fill == "grey":
-        content = torch.zeros_like(pictures)
-    elif fill == "around":
-        content = continue_colours(pictures, 1 - F.max_pool2d(maps, 3, stride=1, padding=1))  # hair crosses the border
-    else:
-        outside = 1 - maps
-        shares = outside.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-        content = (pictures * outside).sum(dim=(2, 3), keepdim=True) / shares
-    return pictures + (content - pictures) * maps
-
-
-def continue_colours(pictures: Tensor, known: Tensor) -> Tensor:
-    """Return pictures whose unknown pixels continue smoothly what is around them: pull-push (Gortler et al. 1996).
-
-    Known pixels are averaged on ever coarser grids, until every cell has a colour; back on each finer grid, what is
-    unknown takes the coarser one's colour.
-
-    Args:
-        pictures: (N, C, H, W).
-        known: (N, 1, H, W) in 0..1. A picture of which nothing is known becomes black.
-    """
-    height, width = pictures.shape[-2:]
-    if max(height, width) == 1:
-        return pictures * known
-    weight = F.avg_pool2d(known, 2, ceil_mode=True)
-    mean = F.avg_pool2d(pictures * known, 2, ceil_mode=True) / weight.clamp(min=1e-6)
-    coarse = continue_colours(mean, (2 * weight).clamp(max=1))
-    smooth = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
-    return torch.lerp(smooth, pictures, known)
 
 
 def build_network(network: str, experiment: Experiment) -> nn.Module:

@@ -1,14 +1,14 @@
 """How the two networks of `moustache` learn."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from workflow_scripts.models.pix2pix import ConditionalDiscriminator
-from workflow_scripts.systems._removal.training import build_removal, composite, score_edit
+from workflow_scripts.systems._removal.training import EditTraining, build_removal, composite, score_edit
 from workflow_scripts.systems.moustache.config import Experiment, PaintNetwork
-from workflow_scripts.systems.moustache.networks import build_network, fill_holes
+from workflow_scripts.systems.moustache.networks import build_network
 from workflow_scripts.training.losses import discriminator_loss, generator_loss, perceptual_loss, psnr, weighted_mean
 from workflow_scripts.training.system import Batch, System, Update, detached, frozen
 
@@ -18,15 +18,12 @@ def build_system(network: str, experiment: Experiment, weights: Mapping[str, Pat
     return build_removal(network, experiment, weights, build_network(network, experiment), PaintTraining)
 
 
-class PaintTraining(System):
+class PaintTraining(EditTraining):
     """pix2pix: L_D = BCE(D(x, y), 1) + BCE(D(x, G(x)), 0), not halved; L_G = w_adv BCE(D(x, G(x)), 1) + w_1 L_1.
 
     x is the picture with a moustache, the region of its predicted map filled; y the bare face. The perceptual network
     sees what the result will be: the output inside the map, the input outside it.
     """
-
-    saved = "edit"
-    columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "maps"}
 
     def __init__(self, config: PaintNetwork, module: nn.Module, perceptual: nn.Module | None):
         self.config = config
@@ -35,11 +32,6 @@ class PaintTraining(System):
         self.networks = nn.ModuleDict({"edit": module})
         if self.losses.adversarial:
             self.networks["discriminator"] = ConditionalDiscriminator(config.discriminator_channels)
-
-    def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
-        """Fill the maps' region: the column `filled`."""
-        filled = fill_holes(batch["input"], batch["map"], self.config.fill, seeds)
-        return {"filled": filled}
 
     def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
         """Yield the discriminator's update, where there is one, then the editor's."""

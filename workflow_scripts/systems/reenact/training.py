@@ -13,7 +13,7 @@ from workflow_scripts.models.pix2pix import ConditionalDiscriminator
 from workflow_scripts.systems.reenact.config import Experiment, RenderNetwork
 from workflow_scripts.systems.reenact.networks import build_network
 from workflow_scripts.training.losses import discriminator_loss, generator_loss, perceptual_loss, psnr, ssim_map
-from workflow_scripts.training.system import Batch, System, Update, detached, frozen
+from workflow_scripts.training.system import Batch, Score, System, Update, detached, frozen
 
 # Of the steps of a temporal training, those that show the network its own output in place of the frame before;
 # of the items of all steps, those that show it nothing, as at the start of a shot.
@@ -44,6 +44,7 @@ class RenderTraining(System):
     """
 
     saved = "render"
+    judged_by = Score("psnr", higher_is_better=True)  # of the person's own later frames, the only ones with a truth
 
     def __init__(self, config: RenderNetwork, module: nn.Module, perceptual: nn.Module | None):
         self.config = config

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from workflow_scripts.config.base import Model
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
-from workflow_scripts.systems._removal.config import RemovalExperiment
+from workflow_scripts.systems._removal.config import Fill, RemovalExperiment
 
 
 class EditLosses(Model):
@@ -41,6 +41,11 @@ class EditNetwork(Model):
     """The network that paints the face below the occluder."""
 
     unet: UNetConfig = UNetConfig(max_channels=512, squeeze_excitation=[1, 2], atrous=True)
+    fill: Fill = Field(
+        "none",
+        description="what the predicted map's region is filled with before the network sees it, as in `moustache`: "
+        "`around` hides the occluder's colour, which a short training would copy into the face; published: `none`",
+    )
     residual: bool = Field(
         False, description="the network adds to its input instead of painting all anew; published: `false`"
     )

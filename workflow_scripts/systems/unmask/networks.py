@@ -9,18 +9,18 @@ from workflow_scripts.systems.unmask.config import EditNetwork, Experiment
 
 
 class EditModule(nn.Module):
-    """What would the face look like without it?"""
+    """What would the face look like without it? Sees the picture with the map's region filled, if that is wanted."""
 
     def __init__(self, config: EditNetwork):
         super().__init__()
-        self.residual = config.residual
+        self.fill, self.residual = config.fill, config.residual
         self.unet = UNet(config.unet, inputs=4, outputs=3)
 
-    def forward(self, pictures: Tensor, maps: Tensor) -> Tensor:
-        """Map RGB (N, 3, S, S) in -1..1 and maps (N, 1, S, S) in 0..1 to RGB float32 (N, 3, S, S) in -1..1."""
-        painted = self.unet(torch.cat([pictures, maps], dim=1))
+    def forward(self, filled: Tensor, maps: Tensor) -> Tensor:
+        """Map filled RGB (N, 3, S, S) in -1..1 and maps (N, 1, S, S) in 0..1 to RGB float32 (N, 3, S, S) in -1..1."""
+        painted = self.unet(torch.cat([filled, maps], dim=1))
         if self.residual:
-            return (pictures + painted).clamp(-1, 1)
+            return (filled + painted).clamp(-1, 1)
         return torch.tanh(painted)
 
 

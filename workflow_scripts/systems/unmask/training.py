@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from workflow_scripts.models.patch_discriminator import PatchDiscriminator
-from workflow_scripts.systems._removal.training import build_removal, composite, score_edit
+from workflow_scripts.systems._removal.training import EditTraining, build_removal, composite, score_edit
 from workflow_scripts.systems.unmask.config import EditNetwork, Experiment
 from workflow_scripts.systems.unmask.networks import build_network
 from workflow_scripts.training.losses import (
@@ -22,18 +22,15 @@ from workflow_scripts.training.system import Batch, System, Update, detached, fr
 
 def build_system(network: str, experiment: Experiment, weights: Mapping[str, Path]) -> System:
     """Return what the training loop needs to train `network`, see `build_removal`."""
-    return build_removal(network, experiment, weights, build_network(network, experiment), EditTraining)
+    return build_removal(network, experiment, weights, build_network(network, experiment), UnmaskTraining)
 
 
-class EditTraining(System):
+class UnmaskTraining(EditTraining):
     """L = w_rc (L_ssim + L_1 + L_perc) + w_whole (L_D + L_adv) + w_mask (L_D + L_adv), Din et al. 2020.
 
     The maps are predicted ones. The whole discriminator's real sample is the bare face; the mask discriminator's
     pictures are the input outside the map, and the output or the bare face inside it.
     """
-
-    saved = "edit"
-    columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "maps"}
 
     def __init__(self, config: EditNetwork, module: nn.Module, perceptual: nn.Module | None):
         self.config = config
@@ -46,7 +43,7 @@ class EditTraining(System):
 
     def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
         """Yield an update of each discriminator that has joined, then the editor's."""
-        edited = self.networks["edit"](batch["input"], batch["map"])
+        edited = self.networks["edit"](batch["filled"], batch["map"])
         pasted = composite(edited, batch)
         fakes = {"whole": pasted if self.losses.composite else edited, "mask": pasted}
         reals = {"whole": batch["target"], "mask": composite(batch["target"], batch)}
@@ -80,10 +77,10 @@ class EditTraining(System):
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Return the scores of `score_edit`."""
-        return score_edit(network(batch["input"], batch["map"]), batch)
+        return score_edit(network(batch["filled"], batch["map"]), batch)
 
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
         """Return input, map, output, composite, truth."""
-        edited = network(batch["input"], batch["map"])
+        edited = network(batch["filled"], batch["map"])
         plane = (batch["map"] * 2 - 1).expand(-1, 3, -1, -1)
         return [batch["input"], plane, edited, composite(edited, batch), batch["target"]]

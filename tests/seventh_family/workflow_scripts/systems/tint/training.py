@@ -5,7 +5,7 @@ from torch import nn
 from workflow_scripts.systems.tint.networks import build_network
 
 from workflow_scripts.training.losses import psnr
-from workflow_scripts.training.system import System, Update
+from workflow_scripts.training.system import Score, System, Update
 
 
 def build_system(network, experiment, weights) -> System:
@@ -17,6 +17,7 @@ class PaintTraining(System):
     """The mean absolute difference."""
 
     saved = "paint"
+    judged_by = Score("psnr", higher_is_better=True)
     columns = {"input": "tiles", "target": "tiles"}  # noqa: RUF012
 
     def __init__(self, module: nn.Module):
