@@ -15,13 +15,14 @@ from safetensors.torch import load_file, save_file
 
 from workflow_scripts import systems
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.files import sha256_of
 from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import TRAINING, read_table, write_table
 from workflow_scripts.stages.experiments.train_network import train_network
-from workflow_scripts.training.checkpoint import digest_of, load_network
+from workflow_scripts.training.checkpoint import load_network
 from workflow_scripts.training.data import Items
 from workflow_scripts.training.device import warn_if_busy
-from workflow_scripts.training.loop import Places, Trainer
+from workflow_scripts.training.loop import Trainer
 from workflow_scripts.training.system import Score
 
 WIDTH, TRAINED, WATCHED = 8, 16, 6
@@ -67,10 +68,12 @@ def train(data: Path, out: Path, splits: str = "training.parquet", **loop) -> Pa
         shards=[data / "latents/made/00000.arrow"],
         weights=[data / "base.safetensors"],
         output=out / "layer.safetensors",
-        places=Places(out / "curves.parquet", out / "previews", out / "resume", out / "live"),
-        gpus=0,
-        code="code",
-        lock="lock",
+        sidecar=out / "layer.json",
+        curves=out / "curves.parquet",
+        previews=out / "previews",
+        resume=out / "resume",
+        live=out / "live",
+        code="code:code,lock:lock",
     )
     return out / "layer.safetensors"
 
@@ -178,7 +181,7 @@ def test_more_epochs_continue_a_training_and_its_best_state(data, tmp_path):
 def test_only_the_adapters_are_saved_and_the_base_is_named(data, tmp_path):
     checkpoint = train(data, tmp_path)
     assert load_file(checkpoint).keys() == {"down.weight", "up.weight"}
-    digest = digest_of(data / "base.safetensors")
+    digest = sha256_of(data / "base.safetensors")
     assert sidecar(checkpoint)["bases"] == {"base": {"file": "base.safetensors", "sha256": digest}}
     assert sidecar(checkpoint)["shapes"] == {"latent": [WIDTH], "wanted": [WIDTH]}
     assert not any("base" in name for name in load_file(tmp_path / "resume/state.safetensors"))
@@ -188,13 +191,13 @@ def test_only_the_adapters_are_saved_and_the_base_is_named(data, tmp_path):
 
 def test_a_base_that_is_absent_or_another_file_is_named_with_the_remedy(data, tmp_path):
     checkpoint = train(data, tmp_path, epochs=1)
-    digest = digest_of(data / "base.safetensors")
+    digest = sha256_of(data / "base.safetensors")
     other = tmp_path / "other.safetensors"
     save_file({"weight": torch.eye(WIDTH)}, other)
     for weights, wrong in (
         ({}, "no file was given for it; "),
         ({"base": tmp_path / "gone.safetensors"}, f"there is no {tmp_path / 'gone.safetensors'}; put that file there"),
-        ({"base": other}, f"{other} has {digest_of(other)}; put the right file there, or train the adapters again"),
+        ({"base": other}, f"{other} has {sha256_of(other)}; put the right file there, or train the adapters again"),
     ):
         with pytest.raises(UserError) as raised:
             load_network(checkpoint, CPU, weights)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pytest
 from projects import Project, edit_code, edit_config
-from workflow_scripts.provenance.reuse_results import put, result_key, take
+
+from workflow_scripts.provenance.store import Job, put, result_key, take
 
 LANDMARKS = "results/photos/landmarks/00000.parquet"
 CHECKPOINT = "results/unmask/checkpoints/map.safetensors"
@@ -135,16 +136,15 @@ def test_a_key_depends_on_code_libraries_command_and_contents(tmp_path, monkeypa
         Path(f"results/{name}/pairs").mkdir(parents=True)
         Path(f"results/{name}/pairs/0.arrow").write_text("same")
 
-    def key(name: str = "a", code: str = "code:1", lock: str = "lock:1", seed: str = "1") -> str:
-        inputs, outputs = [Path(f"results/{name}/pairs/0.arrow")], [Path(f"results/{name}/maps/0.arrow")]
-        command = ["python", "-m", "x", "--seed", seed, "--pairs", str(inputs[0]), "--output", str(outputs[0])]
-        return result_key(code, lock, inputs, outputs, command)
+    def key(name: str = "a", code: str = "code:1,lock:1", seed: int = 1, option: str = "pairs") -> str:
+        pairs, maps = (Path(f"results/{name}/{kind}/0.arrow") for kind in ("pairs", "maps"))
+        return result_key(Job("stages.x", code, {"seed": seed}, {option: [pairs]}, [maps]))
 
     first = key()
     assert key("b") == first, "another experiment"
-    others = {key(code="code:2"), key(lock="lock:2"), key(seed="2")}
+    others = {key(code="code:2,lock:1"), key(code="code:1,lock:2"), key(seed=2), key(option="maps")}
     Path("results/a/pairs/0.arrow").write_text("other")
-    assert len({first, key(), *others}) == 5
+    assert len({first, key(), *others}) == 6
 
 
 def test_a_store_that_cannot_be_written_stops_no_run(clone, tmp_path, monkeypatch):

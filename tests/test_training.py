@@ -227,11 +227,18 @@ def test_a_state_of_other_settings_is_named_and_not_mixed_in(shards, tmp_path, c
     assert_same(weights(used, "map"), weights(fresh, "map"))
 
 
-@pytest.mark.parametrize("option", ["--code", "--lock", "--seed"])
-def test_other_code_libraries_or_seed_start_afresh(shards, tmp_path, capfd, option):
+OTHER = {
+    "code": ("--code", "code:other,lock:digest"),
+    "libraries": ("--code", "code:digest,lock:other"),
+    "seed": ("--seed", "2"),
+}
+
+
+@pytest.mark.parametrize("option, value", OTHER.values(), ids=OTHER)
+def test_other_code_libraries_or_seed_start_afresh(shards, tmp_path, capfd, option, value):
     command = arguments(shards, tmp_path, "map", with_loop(MAP, epochs=1))
     main(command)
-    main([*command, option, "2"])
+    main([*command, option, value])
     assert "starting afresh" in capfd.readouterr().err
 
 

@@ -43,7 +43,7 @@ def count_reasons(lost: pd.DataFrame) -> list[dict]:
     ]
 
 
-def summarize_scores(rows: pd.DataFrame, scores: Sequence[str], splits: Sequence[str]) -> list[dict]:
+def summarize_groups(rows: pd.DataFrame, scores: Sequence[str], splits: Sequence[str]) -> list[dict]:
     """Return the `summarize_group` of each split, source and kind, and of all sources and all kinds of each together.
 
     Args:

@@ -55,10 +55,10 @@ def summarize_scores(
     write_json(
         summary,
         {
-            "scores": summaries.summarize_scores(rows, family.SCORES, family.SPLITS),
+            "scores": summaries.summarize_groups(rows, family.SCORES, family.SPLITS),
             "gaps": summaries.training_gaps(rows, family.SCORES),
             "published": [row._asdict() for row in family.PUBLISHED.get(experiment.system, ())],
-            "items": summaries.count_items(rows, kinds[experiment.item_kind]),
+            "items": summaries.count_paired_and_scored(rows, kinds[experiment.item_kind]),
             "quarantined": summaries.count_reasons(lost),
         }
         | family.summarize(experiment, rows, metrics, kinds, networks),
