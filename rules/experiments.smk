@@ -1,18 +1,22 @@
-"""From items to trained networks, their scores and figures, for every system: what differs is asked of the experiment.
+"""From items to trained networks, their scores and figures, for every system. The experiment says what it needs.
 
 INPUTS
     results/{source}/index.parquet, quarantine.parquet, and crops/{shard}.arrow or fingerprints/{shard}.arrow
-    results/{experiment}/{kind}/{source}/{shard}.arrow of the kinds that networks learn from, summaries are made of and
-    figures show; results/{experiment}/metrics/{source}/{shard}.parquet; pretrained weights where they are needed
+    results/{experiment}/{kind}/{source}/{shard}.arrow of the kinds that the experiment's networks, summary and figures
+    need; results/{experiment}/metrics/{source}/{shard}.parquet; results/weights/{name}.safetensors where needed
 OUTPUTS
-    results/{experiment}/splits.parquet                       what each item is used for, leaks closed
-    results/{experiment}/training.parquet                     its training and validation rows alone
-    results/{experiment}/checkpoints/{network}.safetensors    the network, with a .json that says what made it
+    results/{experiment}/splits.parquet                       what each item is used for, with all leaks closed
+    results/{experiment}/training.parquet                     only the training and validation rows of the splits
+    results/{experiment}/quarantine/assign_splits.parquet     items taken out of training because of a leak
+    results/{experiment}/checkpoints/{network}.safetensors    the trained network
+    results/{experiment}/checkpoints/{network}.json           what made it, and how it is built
     results/{experiment}/curves/{network}.parquet             losses and scores by step
-    results/{experiment}/previews/{network}/                  validation items after epochs
-    results/{experiment}/metrics.parquet, metrics.json        all scores, and their summary
+    results/{experiment}/previews/{network}/                  pictures of validation items, drawn after epochs
+    results/{experiment}/metrics.parquet                      all scores, a row for each scored item
+    results/{experiment}/metrics.json                         the summary of the scores
     results/{experiment}/quarantine.parquet                   every item of its sources that it could not use
-    results/{experiment}/figures/                             galleries, curves, spread of the scores; figures.json: digests
+    results/{experiment}/figures/                             galleries, training curves, spread of the scores
+    results/{experiment}/figures.json                         the digests of the figures
 """
 
 # Snakemake looks for captions from this file's folder on.

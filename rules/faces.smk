@@ -3,9 +3,12 @@
 INPUTS
     results/{source}/index/{shard}.parquet, results/weights/landmarks.safetensors
 OUTPUTS
-    results/{source}/landmarks/{shard}.parquet    every face found: box, score, 68 points
-    results/{source}/landmark_check.parquet       their distance from given points and from detected landmarks, and .json
-    results/{source}/crops/{shard}.arrow          the chosen face, aligned, with its points
+    results/{source}/landmarks/{shard}.parquet                    every face found: box, score, 68 points
+    results/{source}/landmark_check.parquet                       their distances from CelebA's own points
+    results/{source}/landmark_check.json                          the distribution of these distances
+    results/{source}/crops/{shard}.arrow                          the chosen face, cut out, with its points
+    results/{source}/quarantine/find_landmarks/{shard}.parquet    pictures without a face, or that cannot be decoded
+    results/{source}/quarantine/crop_faces/{shard}.parquet        faces that cannot be cut out
 """
 
 import json

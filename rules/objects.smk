@@ -1,12 +1,13 @@
-"""From annotation files in COCO's format to objects and captions.
+"""From annotation files in COCO's format to objects and captions, for sources of type `coco`.
 
 INPUTS
-    the annotation files of each source of type coco, results/{source}/index/{shard}.parquet
+    the annotation files of the source, results/{source}/index/{shard}.parquet
 OUTPUTS
-    results/{source}/annotations/                    the entries of those files, by shard
-    results/{source}/objects/{shard}.parquet         objects: category, box, mask, keypoints
-    results/{source}/captions/{shard}.parquet        captions
-    results/{source}/rejected_annotations.parquet    every entry that cannot be used, with its reason
+    results/{source}/annotations/                               the entries of the annotation files, divided by shard
+    results/{source}/objects/{shard}.parquet                    objects: category, box, mask, keypoints
+    results/{source}/captions/{shard}.parquet                   captions
+    results/{source}/quarantine/read_objects/{shard}.parquet    entries of this shard that cannot be used
+    results/{source}/rejected_annotations.parquet               all entries that cannot be used, with their reasons
 """
 
 from workflow_scripts.sources import coco

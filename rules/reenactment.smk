@@ -4,11 +4,13 @@ INPUTS
     results/{source}/crops/{shard}.arrow, results/{source}/index/{shard}.parquet, results/{experiment}/splits.parquet,
     results/{experiment}/checkpoints/render.safetensors, results/weights/landmarks.safetensors
 OUTPUTS
-    results/{experiment}/face_shape.parquet                   the neutral shape of the face that is driven
-    results/{experiment}/drawings/{source}/{shard}.arrow      its parts as drawn, and the crop that they were drawn from
-    results/{experiment}/driven/{source}/{shard}.arrow        painted frames
-    results/{experiment}/metrics/{source}/{shard}.parquet     scores of each frame
-    results/{experiment}/videos/{source}/                     driver, drawing and output side by side
+    results/{experiment}/face_shape.parquet                                   the neutral shape of the driven face
+    results/{experiment}/drawings/{source}/{shard}.arrow                      drawn parts of the face, and the crop
+    results/{experiment}/quarantine/draw_landmarks/{source}/{shard}.parquet  frames that cannot be drawn
+    results/{experiment}/driven/{source}/{shard}.arrow                        painted frames
+    results/{experiment}/metrics/{source}/{shard}.parquet                     scores of each frame
+    results/{experiment}/videos/{source}/                                     driver, drawing, output side by side
+    results/{experiment}/videos/{source}.json                                 digests of the videos
 """
 
 REENACTMENT = experiments_of("reenactment")

@@ -4,11 +4,12 @@ INPUTS
     results/{source}/index/{shard}.parquet, results/{source}/crops/{shard}.arrow, results/{experiment}/splits.parquet,
     results/{experiment}/checkpoints/{network}.safetensors
 OUTPUTS
-    results/{experiment}/pairs/{source}/{shard}.arrow         occluded input, bare target, map
-    results/{experiment}/export/                              the same as PNG folders, only when asked for
-    results/{experiment}/maps/{source}/{shard}.arrow          predicted maps
-    results/{experiment}/outputs/{source}/{shard}.arrow       edited pictures
-    results/{experiment}/metrics/{source}/{shard}.parquet     scores of each item
+    results/{experiment}/pairs/{source}/{shard}.arrow                       occluded input, bare target, map
+    results/{experiment}/quarantine/make_pairs/{source}/{shard}.parquet     items of which no pair can be made
+    results/{experiment}/export/                                            pairs as PNG folders, only when asked for
+    results/{experiment}/maps/{source}/{shard}.arrow                        predicted maps
+    results/{experiment}/outputs/{source}/{shard}.arrow                     edited pictures
+    results/{experiment}/metrics/{source}/{shard}.parquet                   scores of each item
 """
 
 REMOVAL = experiments_of("removal")

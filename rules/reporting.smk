@@ -1,12 +1,13 @@
 """From results to a page that a person reads.
 
 INPUTS
-    results/{experiment}/metrics.json, splits.parquet, figures, previews and what else an experiment shows
+    results/{experiment}/metrics.json, splits.parquet, figures, previews and the other folders that an experiment shows
     results/{source}/index.parquet, quarantine.parquet, landmarks and crops of each source
 OUTPUTS
-    results/{source}/summary/           what a source holds: charts, contact sheets, numbers; summary.json: their digests
-    results/overview.html               all results on one page
-    results/report.html                 made of these by `snakemake --report` (see the Makefile)
+    results/{source}/summary/       what a source holds: charts, contact sheets, numbers
+    results/{source}/summary.json   the digests of the files in the summary
+    results/overview.html           all results on one page
+    results/report.html             the page and the graph of the rules; made by `make run` with `snakemake --report`
 """
 
 

@@ -1,14 +1,16 @@
 """From what lies on disk to tables of items.
 
 INPUTS
-    the files of each source (config: `sources`); for the sample and for network weights, the package registry
+    the files of each source (config: `sources`); for the sample and for pretrained networks, the package registry
 OUTPUTS
-    results/sample/raw/                             the downloaded sample; manifest.json: its digests
-    results/weights/{name}.safetensors              pretrained networks, checked
-    results/{source}/index/{shard}.parquet          items: file, size, split, identity
-    results/{source}/index.parquet                  all of them
-    results/{source}/fingerprints/{shard}.arrow     how each picture looks, where no face is needed
-    results/{source}/quarantine.parquet             every input that cannot be used, with its reason
+    results/sample/raw/manifest.json                                    digests of the sample's files, beside it
+    results/weights/{name}.safetensors                                  a pretrained network, checked and converted
+    results/{source}/index/{shard}.parquet                              items: file, size, split, person
+    results/{source}/index.parquet                                      the items of all shards
+    results/{source}/fingerprints/{shard}.arrow                         how each picture looks, where no face is needed
+    results/{source}/quarantine/index_source/{shard}.parquet            files that cannot be items
+    results/{source}/quarantine/fingerprint_pictures/{shard}.parquet    pictures that cannot be decoded
+    results/{source}/quarantine.parquet                                 every input that cannot be used, with its reason
 """
 
 

@@ -152,6 +152,15 @@ def test_weights_of_a_detector_must_be_there(values, tmp_path):
 def test_generated_documents_are_up_to_date():
     assert (write_docs.DOCS / "config.schema.json").read_text() == write_docs.schema(), "run `make docs`"
     assert (write_docs.DOCS / "config.md").read_text() == write_docs.reference(), "run `make docs`"
+    targets = (write_docs.DOCS / "targets.md").read_text()
+    assert targets == write_docs.targets(targets) and write_docs.output_tables() in targets, "run `make docs`"
+
+
+def test_an_output_that_the_head_of_its_rules_file_does_not_list_is_named():
+    rules = (ROOT / "rules/faces.smk").read_text()
+    without = "\n".join(line for line in rules.splitlines() if not line.startswith("    results/{source}/crops/"))
+    with pytest.raises(ValueError, match=r"From items to faces: .* lacks results/\{source\}/crops/\{shard\}\.arrow"):
+        write_docs.read_outputs(without)
 
 
 def test_every_key_is_described():

@@ -1,15 +1,36 @@
-"""Write what is generated from the configuration's models: the JSON schema and the reference page (`make docs`)."""
+"""Write the documents that are generated from the code (`make docs`).
+
+`docs/config.schema.json` and `docs/config.md` come from the models of the configuration. The tables of
+`docs/targets.md` come from the section OUTPUTS at the head of each rules file; the text around them is written by hand.
+"""
 
 import json
+import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel
 
 from workflow_scripts.config.load import Config, inline_yaml, type_name
 from workflow_scripts.core.files import write_text
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+TABLES = re.compile(r"(<!-- Written by `make docs`[^\n]*-->\n).*(<!-- End of what `make docs` writes. -->)", re.DOTALL)
+
+
+class Output(NamedTuple):
+    """A file or folder that a rule writes.
+
+    Attributes:
+        path: as the rules file lists it; a folder ends in `/`.
+        meaning: what it is.
+        rule: the name of the rule, None where no rule makes it.
+    """
+
+    path: str
+    meaning: str
+    rule: str | None
 
 
 def schema() -> str:
@@ -48,6 +69,56 @@ def reference() -> str:
     return "\n".join(lines)
 
 
+def targets(page: str) -> str:
+    """Return the page of targets with its tables replaced by those of the rules files.
+
+    Args:
+        page: the page as it is, with the two comments between which the tables stand.
+    """
+    return TABLES.sub(lambda found: f"{found[1]}\n{output_tables()}\n{found[2]}", page)
+
+
+def output_tables() -> str:
+    """Return a heading and a table of outputs for each rules file, in the order of the Snakefile, in Markdown."""
+    included = re.findall(r'^include: "rules/(\w+)\.smk"', (ROOT / "Snakefile").read_text(encoding="utf-8"), re.M)
+    files = {path.stem: path for path in sorted((ROOT / "rules").glob("*.smk"))}
+    of_families = [name for name in files if name not in included]
+    lines = []
+    for name in [*included[:-1], *of_families, included[-1]]:
+        title, outputs = read_outputs(files[name].read_text(encoding="utf-8"))
+        if not outputs:
+            continue
+        lines += [f"### [`rules/{name}.smk`](../rules/{name}.smk): {title[0].lower()}{title[1:]}", ""]
+        lines += ["| file | what it is | stage |", "|---|---|---|"]
+        for path, meaning, rule in outputs:
+            code = f"[`{rule}`](../workflow_scripts/stages/{name}/{rule}.py)" if rule else ""
+            lines.append(f"| `{path}` | {meaning} | {code} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def read_outputs(rules: str) -> tuple[str, list[Output]]:
+    """Return the first sentence of a rules file and the outputs that its head lists.
+
+    Args:
+        rules: the text of the file.
+
+    Raises:
+        ValueError: the head does not list every output of every rule once.
+    """
+    head, body = re.match(r'"""(.*?)"""(.*)', rules, re.DOTALL).groups()
+    title = re.match(r"[^.]*", head)[0].replace("\n", " ")
+    makers = {}
+    for rule, text in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", body, re.DOTALL | re.MULTILINE):
+        output = re.search(r"^    output:\n(.*?)^    \w", text, re.DOTALL | re.MULTILINE)
+        makers |= dict.fromkeys(re.findall(r'"(results/[^"]+)"', output[1] if output else ""), rule)
+    listed = re.findall(r"^    (results/\S+) {2,}(\S.*)$", head.partition("\nOUTPUTS\n")[2], re.MULTILINE)
+    outputs = [Output(path, meaning, makers.pop(path.rstrip("/"), None)) for path, meaning in listed]
+    if makers:
+        raise ValueError(f"{title}: the section OUTPUTS at the head of the rules file lacks {', '.join(makers)}")
+    return title, outputs
+
+
 def models(root: type[BaseModel] = Config) -> list[type[BaseModel]]:
     """Return `root` and the models below it, each once, in the order in which a reader meets them."""
     found: list[type[BaseModel]] = []
@@ -80,3 +151,4 @@ def _summary(model: type[BaseModel]) -> list[str]:
 if __name__ == "__main__":
     write_text(DOCS / "config.schema.json", schema())
     write_text(DOCS / "config.md", reference())
+    write_text(DOCS / "targets.md", targets((DOCS / "targets.md").read_text(encoding="utf-8")))
