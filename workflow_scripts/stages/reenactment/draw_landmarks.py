@@ -39,7 +39,7 @@ def draw_landmarks(
         index: the source's index of the same shard, for clips, shots and times.
         crops: the crops of video frames.
         shape: the target's neutral shape, for a driver; None for the target's own frames.
-        output: the shard; columns as in docs/architecture.md.
+        output: the shard; columns as in docs/data.md.
         quarantine: items whose drawing would be incomplete.
     """
     cv2.setNumThreads(1)

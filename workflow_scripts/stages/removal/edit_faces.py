@@ -38,7 +38,7 @@ def edit_faces(
         splits: the experiment's splits; its `scored` items are edited.
         pairs: the shard whose `input` is edited.
         maps: the predicted maps of the same shard.
-        output: the shard; columns as in docs/architecture.md.
+        output: the shard; columns as in docs/data.md.
         threads: CPU threads.
         gpus: GPUs that the job was given.
     """

@@ -45,7 +45,7 @@ def make_pairs(
         seed: of the configuration.
         index: the source's index of the same shard: its `split` decides the variants, its `kind` names given occluders.
         crops: the crops.
-        output: the shard; columns as in docs/architecture.md.
+        output: the shard; columns as in docs/data.md.
         quarantine: items on which no occluder sits right, or whose two given pictures do not differ.
         pictures: the user's own pictures of an occluder, where `occluders.pictures` names their folder.
     """

@@ -26,7 +26,7 @@ def predict_maps(
         difference: its `opening` cleans the map.
         checkpoint: the map network.
         pairs: the shard whose `input` is looked at.
-        output: the shard; columns as in docs/architecture.md.
+        output: the shard; columns as in docs/data.md.
         threads: CPU threads.
         gpus: GPUs that the job was given.
     """

@@ -1,6 +1,6 @@
 """Stage: check that pretrained weights are the published ones, and bring them into one safe form, safetensors.
 
-`landmarks` is dlib's shape predictor; its parameters are those of `faces.dlib_format.read_shape_predictor`.
+`landmarks` is dlib's shape predictor; its parameters are those of `faces.dlib68.model_file.read_shape_predictor`.
 """
 
 import hashlib

@@ -28,7 +28,7 @@ def index_source(
     listing: Unrecorded = "",
     contents: Path | None = None,
 ) -> None:
-    """Write the `index` table of one shard; its columns are described in `docs/architecture.md`.
+    """Write the `index` table of one shard; its columns are described in `docs/data.md`.
 
     Of pictures only the header is read: a picture that is damaged further on is found by the stage that decodes it.
     An item's split depends on the seed, its group and the fractions alone, so adding pictures moves no other.
