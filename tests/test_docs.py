@@ -1,0 +1,50 @@
+"""The documents point at what is there: links, anchors, files and rules that they name exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+from projects import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks/README.md", ROOT / "results/README.md"])
+TYPES = {"folder", "celeba", "video", "pairs", "coco", "sample"}
+NOT_DRAWN = {"check_landmarks", "collect_rejected_annotations", "export_pairs"}
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        assert not anchor or file.suffix != ".md" or anchor in anchors(file), target
+
+
+def test_files_that_the_table_of_questions_names_exist():
+    rows = re.findall(r"^\| (?!question)[^|]+ \| (.+) \|$", (ROOT / "docs/where-is-what.md").read_text(), re.M)
+    named = {name for row in rows for name in re.findall(r"`([\w./{}-]+/[\w./{}-]*)`", row)}
+    assert len(named) > 40
+    for name in named:
+        if name.startswith("results/"):
+            continue
+        pattern = re.sub(r"\{\w+\}", "*", name)
+        assert any(list(base.glob(pattern)) for base in (ROOT, ROOT / "workflow_scripts")), name
+
+
+def test_the_picture_of_the_pipeline_shows_the_rules():
+    drawn = (
+        set(re.findall(r'class="rule"[^>]*>(\w+)', (ROOT / "docs/pipeline.svg").read_text())) - TYPES - {"snakemake"}
+    )
+    rules = {
+        name for path in (ROOT / "rules").glob("*.smk") for name in re.findall(r"^rule (\w+):", path.read_text(), re.M)
+    }
+    assert drawn == rules - NOT_DRAWN - {"fetch_sample"}
