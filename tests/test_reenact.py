@@ -302,7 +302,14 @@ def test_figures_and_page_show_the_videos_and_are_marked(results, tmp_path):
             f"--digests={home / 'figures.json'}",
         ]
     )
-    names = {"applied_man.png", "gallery_woman.png", "time_man.svg", "time_woman.svg", "curves_render.svg"}
+    names = {
+        "first_look.png",
+        "applied_man.png",
+        "gallery_woman.png",
+        "time_man.svg",
+        "time_woman.svg",
+        "curves_render.svg",
+    }
     assert {path.name for path in (home / "figures").iterdir()} == names
     for path in (home / "figures").glob("*.png"):
         assert_marked(path)
