@@ -114,11 +114,11 @@ class Sides:
         config = source_of(self.data, prior, self.size).model_dump_json()
         occluders, difference = OCCLUDERS.model_dump_json(), Difference().model_dump_json()
         for stage, arguments in {
-            "sources.index_source": ["--config", config, "--seed", 1, "--shard", 0, "--shards", 1,
+            "sources.index_source": ["--source", config, "--seed", 1, "--shard", 0, "--shards", 1,
                                      "--output", out / "index"],
-            "faces.find_landmarks": ["--config", config, "--index", out / "index", "--model", self.data / MODEL,
+            "faces.find_landmarks": ["--source", config, "--index", out / "index", "--model", self.data / MODEL,
                                "--output", out / "landmarks"],
-            "faces.crop_faces": ["--config", config, "--index", out / "index", "--landmarks", out / "landmarks",
+            "faces.crop_faces": ["--source", config, "--index", out / "index", "--landmarks", out / "landmarks",
                            "--output", out / "crops"],
             "removal.make_pairs": ["--occluders", occluders, "--difference", difference, "--role", "draw", "--seed", 1,
                            "--index", out / "index", "--crops", out / "crops", "--output", out / "pairs"],

@@ -106,7 +106,9 @@ rule drive_faces:
         runtime=120,
         gpu=GPUS,
     params:
-        code=digest("stages.reenactment.drive_faces"),
+        code=lambda wildcards: digest(
+            "stages.reenactment.drive_faces", f"systems.{experiment(wildcards).system}.inference"
+        ),
         experiment=lambda wildcards: experiment(wildcards).slice("inference"),
         seed=CONFIG.seed,
     shell:

@@ -17,7 +17,8 @@ from workflow_scripts.faces.landmark_groups import MIRRORED
 from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
 from workflow_scripts.faces.shape_transfer import MIN_FRAMES, STABLE, neutral_shape, transfer_shape
 from workflow_scripts.stages.reenactment import draw_landmarks, measure_face_shape
-from workflow_scripts.systems.reenact.config import Drawing, RenderNetwork
+from workflow_scripts.systems._reenactment.config import Drawing
+from workflow_scripts.systems.reenact.config import RenderNetwork
 from workflow_scripts.systems.reenact.training import RenderTraining
 
 SIZE = 256

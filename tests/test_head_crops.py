@@ -21,7 +21,7 @@ from workflow_scripts.stages.faces.crop_faces import crop_faces
 from workflow_scripts.stages.faces.find_landmarks import find_landmarks
 from workflow_scripts.stages.reenactment.draw_landmarks import draw_landmarks
 from workflow_scripts.stages.sources.index_source import index_source
-from workflow_scripts.systems.reenact.config import Drawing
+from workflow_scripts.systems._reenactment.config import Drawing
 
 SIDE = 224  # pixels of a clip
 SIZE = 64  # pixels of a crop

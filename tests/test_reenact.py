@@ -1,9 +1,7 @@
 """Driven faces: scores beside the copier, videos in time and marked, the page, and one command from clip to clip."""
 
 import json
-from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import cv2
@@ -12,26 +10,20 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
+from film_files import assert_marked, frames_of
 from PIL import Image
 from projects import ROOT, Project, overview_arguments
 from weights import landmark_model, landmark_weights
 
-from workflow_scripts.commands import reenact_video
-from workflow_scripts.core import marking
-from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.shards import write_shard
-from workflow_scripts.core.tables import FACE_SHAPE, INDEX, QUARANTINE, SPLITS, read_table, write_table
+from workflow_scripts.core.tables import INDEX, QUARANTINE, SPLITS, read_table, write_table
 from workflow_scripts.metrics.frames import find_points, flicker, nearest_face
 from workflow_scripts.metrics.landmarks import normalised_mean_error
 from workflow_scripts.reporting import films
-from workflow_scripts.sources._decoding import VideoReader
 from workflow_scripts.stages.experiments import draw_figures, summarize_scores
 from workflow_scripts.stages.reenactment import score_frames, write_videos
 from workflow_scripts.stages.reporting import write_overview
 from workflow_scripts.systems._reenactment.report import find_videos
-from workflow_scripts.systems.reenact.config import Experiment
-from workflow_scripts.systems.reenact.networks import build_network
-from workflow_scripts.training.checkpoint import save_checkpoint
 
 SIDE = 128
 PICTURE = (np.uint8, (SIDE, SIDE, 3))
@@ -145,40 +137,6 @@ def film(results: Path, source: str, folder: Path, **video) -> Path:
         + [f"--output={folder / source}", f"--digests={folder / source}.json"]
     )
     return folder / source
-
-
-def frames_of(path: Path) -> list[tuple[float, np.ndarray]]:
-    with av.open(str(path)) as container:
-        return [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
-
-
-def xmp_of_mp4(path: Path) -> str:
-    """Return the XMP packet of an MP4 file, by walking its boxes."""
-    data, place = path.read_bytes(), 0
-    while place < len(data):
-        length = int.from_bytes(data[place : place + 4], "big")
-        if data[place + 4 : place + 8] == b"uuid" and data[place + 8 : place + 24] == marking.XMP_BOX:
-            return data[place + 24 : place + length].decode()
-        place += length
-    return ""
-
-
-def assert_marked(path: Path) -> None:
-    """Check that another program finds the mark where the format has it."""
-    if path.suffix == ".mp4":
-        assert marking.SOURCE_TYPE in xmp_of_mp4(path)
-        with av.open(str(path)) as container:
-            assert marking.SOURCE_TYPE in container.metadata["comment"]
-    elif path.suffix == ".png":
-        assert marking.SOURCE_TYPE in Image.open(path).info["XML:com.adobe.xmp"]
-    else:
-        data = path.read_bytes()
-        start = data.index(b"\x21\xff\x0bXMP DataXMP") + 14
-        assert data[start : data.index(b"\x01\xff\xfe", start)].decode() == marking.XMP
-        with Image.open(path) as gif:
-            for number in range(gif.n_frames):
-                gif.seek(number)
-                gif.load()
 
 
 def test_a_perfect_output_has_the_truths_scores_and_beats_the_copier(results):
@@ -302,7 +260,14 @@ def test_figures_and_page_show_the_videos_and_are_marked(results, tmp_path):
             f"--digests={home / 'figures.json'}",
         ]
     )
-    names = {"applied_man.png", "gallery_woman.png", "time_man.svg", "time_woman.svg", "curves_render.svg"}
+    names = {
+        "first_look.png",
+        "applied_man.png",
+        "gallery_woman.png",
+        "time_man.svg",
+        "time_woman.svg",
+        "curves_render.svg",
+    }
     assert {path.name for path in (home / "figures").iterdir()} == names
     for path in (home / "figures").glob("*.png"):
         assert_marked(path)
@@ -333,154 +298,3 @@ def test_the_configuration_of_make_run_plans_every_stage(tmp_path, astronaut):
     assert stages["draw_landmarks"] == stages["drive_faces"] == stages["score_frames"] == stages["write_videos"] == 2
     assert stages["summarize_scores"] == stages["draw_figures"] == stages["train_network"] == 1
     assert not {"make_pairs", "predict_maps", "edit_faces", "score_outputs"} & set(stages)
-
-
-# One command
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory, face) -> Path:
-    """A network that has learnt nothing, with the shape of the fixture's face."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    render = {"halvings": 5, "channels": 4, "max_channels": 8, "perceptual": "none"}
-    config = Experiment(system="reenact", render=render)
-    description = {"system": "reenact", "network": "render", "config": config.model_dump(mode="json")}
-    description |= {"shapes": {"input": [64, 64, 3]}, "bases": {}}
-    save_checkpoint(folder / "render.safetensors", folder / "render.json", build_network("render", config), description)
-    shape = face[1] / 4
-    write_table(
-        folder / "face_shape.parquet",
-        pd.DataFrame({"point": range(68), "x": shape[:, 0], "y": shape[:, 1]}),
-        FACE_SHAPE,
-    )
-    return folder / "render.safetensors"
-
-
-def write_clip(path: Path, pictures, times=None, turn: int = 0, sound: bool = False) -> Path:
-    """Write a video, or its sound alone."""
-    with av.open(str(path), "w") as container:
-        if sound:
-            stream = container.add_stream("aac", rate=16000)
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
-            frame.rate = 16000
-            container.mux([*stream.encode(frame), *stream.encode()])
-            return path
-        stream = container.add_stream("libx264", rate=25)
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, 1000)
-        stream.codec_context.time_base = Fraction(1, 1000)
-        if turn:
-            stream.set_display_rotation(turn)
-        for picture, time in zip(pictures, times or range(0, 40 * len(pictures), 40), strict=True):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame.pts, frame.time_base = time, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-@pytest.fixture(scope="module")
-def portrait(astronaut) -> np.ndarray:
-    return np.ascontiguousarray(astronaut[:300, 70:370])
-
-
-def drive(checkpoint: Path, driver: Path, *options: str) -> SimpleNamespace:
-    output = driver.with_name("out.mp4")
-    reenact_video.main([f"--checkpoint={checkpoint}", f"--driver={driver}", f"--output={output}", *options])
-    return SimpleNamespace(path=output, frames=frames_of(output))
-
-
-def test_one_command_drives_the_face_in_time_and_marked(checkpoint, portrait, tmp_path, capsys):
-    nobody = np.full_like(portrait, 90)
-    times = [0, 40, 140, 160, 400]
-    driver = write_clip(tmp_path / "webcam.mp4", [portrait, portrait, nobody, portrait, portrait], times)
-    made = drive(checkpoint, driver, "--lost-frames=blank", "--width=64")
-    assert [time for time, _ in made.frames] == pytest.approx([time / 1000 for time in times], abs=1e-3)
-    assert made.frames[0][1].shape == (64, 192, 3)
-    assert made.frames[2][1][:, 130:].max() < 12 and made.frames[1][1][:, 130:].max() > 12
-    assert "1 without an output: no face" in capsys.readouterr().err
-    assert_marked(made.path)
-
-
-def test_a_single_frame_is_driven(checkpoint, portrait, tmp_path):
-    assert len(drive(checkpoint, write_clip(tmp_path / "one.mp4", [portrait])).frames) == 1
-
-
-def test_a_turned_phone_video_is_upright(checkpoint, portrait, tmp_path):
-    driver = write_clip(tmp_path / "phone.mp4", [np.rot90(portrait, -1)] * 2, turn=90)
-    assert VideoReader(driver).read(0)[:40].mean() == pytest.approx(portrait[:40].mean(), abs=8)
-    assert len(drive(checkpoint, driver).frames) == 2
-
-
-def test_of_two_faces_the_larger_drives_and_a_cut_is_passed(checkpoint, portrait, tmp_path):
-    small = cv2.resize(portrait, (200, 200))
-    both = np.full((300, 560, 3), 120, np.uint8)
-    both[:, :300], both[50:250, 330:530] = portrait, small
-    turned = both[:, ::-1]
-    made = drive(checkpoint, write_clip(tmp_path / "two.mp4", [both, both, turned, turned]))
-    assert len(made.frames) == 4
-    crops = [strip[:, :256].astype(int) for _, strip in made.frames]
-    assert abs(crops[0] - crops[1]).mean() < 3 and abs(crops[0][:, ::-1] - crops[2]).mean() < 12
-
-
-def test_a_4k_video_is_driven(checkpoint, portrait, tmp_path):
-    large = cv2.resize(portrait, (2160, 2160))
-    wide = np.full((2160, 3840, 3), 120, np.uint8)
-    wide[:, 800:2960] = large
-    assert len(drive(checkpoint, write_clip(tmp_path / "4k.mp4", [wide])).frames) == 1
-
-
-def test_of_a_truncated_video_the_whole_frames_are_driven(checkpoint, portrait, tmp_path, capsys):
-    rng = np.random.default_rng(0)
-    grainy = [np.clip(portrait + rng.normal(0, 12, portrait.shape), 0, 255).astype(np.uint8) for _ in range(20)]
-    whole, driver = write_clip(tmp_path / "whole.mkv", grainy), tmp_path / "cut.mkv"
-    driver.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.4)])
-    assert 3 < len(drive(checkpoint, driver).frames) < 20
-    assert "1 without an output: video ends early" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("case", "said"),
-    [
-        ("no face", "no frame can drive a face: 2 no face"),
-        ("sound alone", "it has no pictures, only sound"),
-        ("no video", "it is in no known video format"),
-        ("absent", "no such file"),
-        ("a picture", "ends in none of"),
-    ],
-)
-def test_a_driver_that_cannot_drive_is_refused_with_one_line(checkpoint, portrait, tmp_path, case, said):
-    driver = tmp_path / ("driver.png" if case == "a picture" else "driver.mp4")
-    if case == "no face":
-        write_clip(driver, [np.full_like(portrait, 90)] * 2)
-    elif case == "sound alone":
-        write_clip(driver, [], sound=True)
-    elif case != "absent":
-        driver.write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match=said) as refused:
-        drive(checkpoint, driver)
-    assert "\n" not in str(refused.value) and not driver.with_name("out.mp4").exists()
-
-
-def test_wrong_options_and_checkpoints_are_refused_with_the_remedy(checkpoint, portrait, tmp_path):
-    driver = write_clip(tmp_path / "driver.mp4", [portrait])
-
-    def refusal(*options: str, output: str = "out.mp4", network: Path = checkpoint) -> str:
-        with pytest.raises(UserError) as refused:
-            reenact_video.main(
-                [f"--checkpoint={network}", f"--driver={driver}", f"--output={tmp_path / output}", *options]
-            )
-        return str(refused.value)
-
-    assert "write `--output" in refusal(output="out.gif")
-    assert "is the driver itself" in refusal(output="driver.mp4")
-    assert "--normalize size" in refusal("--normalize=size") and "--lost-frames drop" in refusal("--lost-frames=drop")
-    assert "no file" in refusal(network=tmp_path / "render.safetensors")
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    for name in ("render.safetensors", "render.json"):
-        (alone / name).write_bytes((checkpoint.parent / name).read_bytes())
-    assert "face_shape.parquet" in refusal(network=alone / "render.safetensors")
-    description = json.loads((alone / "render.json").read_text())
-    (alone / "render.json").write_text(json.dumps(description | {"system": "unmask"}))
-    assert "of system unmask" in refusal(network=alone / "render.safetensors")

@@ -287,6 +287,7 @@ def test_figures_are_complete_and_the_same_every_time(results, tmp_path):
         "applied_bare.png",
         "applied_masked.png",
         "curves_map.svg",
+        "first_look.png",
         "gallery_people.png",
         "presence.svg",
         "scores.svg",

@@ -24,7 +24,8 @@ from workflow_scripts.models.vgg19 import VGG19
 from workflow_scripts.stages.experiments.train_network import main
 from workflow_scripts.systems._removal.maps import difference_map
 from workflow_scripts.systems.unmask.config import Experiment
-from workflow_scripts.systems.unmask.inference import edit_faces, load_network, predict_maps
+from workflow_scripts.systems.unmask.inference import find_occluders, load_network, paint_bare_faces
+from workflow_scripts.systems.unmask.networks import build_network
 from workflow_scripts.training.augmentation import augment
 from workflow_scripts.training.data import Items, Key, epoch_batches, to_float
 from workflow_scripts.training.losses import ssim_map
@@ -313,19 +314,31 @@ def test_inference_repeats_itself_and_stays_in_range(shards, tmp_path):
     images, holes = pairs.tensors("input", range(6)), pairs.tensors("map", range(6))
 
     finder = load_network(tmp_path / "checkpoints/map.safetensors", CPU)
-    probability = predict_maps(finder, images)
+    probability = find_occluders(finder, images)
     assert probability.shape == (6, SIDE, SIDE)
     assert probability.dtype == np.float32
     assert 0 <= probability.min() < probability.max() <= 1
-    assert np.array_equal(probability, predict_maps(finder, images))
-    assert np.allclose(probability[2:3], predict_maps(finder, images[2:3]), atol=1e-5)
+    assert np.array_equal(probability, find_occluders(finder, images))
+    assert np.allclose(probability[2:3], find_occluders(finder, images[2:3]), atol=1e-5)
 
     editor = load_network(tmp_path / "checkpoints/edit.safetensors", CPU)
-    edited = edit_faces(editor, images, holes)
+    edited = paint_bare_faces(editor, images, holes)
     assert edited.shape == images.shape
     assert edited.dtype == np.uint8
-    assert np.array_equal(edited, edit_faces(editor, images, holes))
-    assert np.abs(edited[2].astype(int) - edit_faces(editor, images[2:3], holes[2:3])[0]).max() <= 1
+    assert np.array_equal(edited, paint_bare_faces(editor, images, holes))
+    assert np.abs(edited[2].astype(int) - paint_bare_faces(editor, images[2:3], holes[2:3])[0]).max() <= 1
+
+
+def test_an_editor_whose_hole_is_filled_never_sees_the_occluders_colour(astronaut):
+    picture = cv2.resize(astronaut, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    holes = np.zeros((2, SIDE, SIDE), np.uint8)
+    holes[:, 10:20, 8:24] = 255
+    masked = np.stack([picture, picture])
+    masked[0][holes[0] > 0], masked[1][holes[1] > 0] = (200, 40, 40), (20, 60, 220)
+    for fill, alike in (("around", True), ("none", False)):
+        experiment = Experiment(system="unmask", edit=EDIT | {"fill": fill, "residual": True})
+        red, blue = paint_bare_faces(build_network("edit", experiment).eval(), masked, holes)
+        assert np.array_equal(red, blue) == alike
 
 
 def test_a_training_can_be_watched_in_tensorboard_and_as_a_picture(shards, tmp_path):

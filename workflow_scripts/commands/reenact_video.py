@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from workflow_scripts.config.sources import Crop, FaceSearch, VideoSource
+from workflow_scripts.config.sources import NEEDS, Crop, FaceSearch, VideoSource
 from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
@@ -29,10 +29,11 @@ from workflow_scripts.stages.reenactment.drive_faces import drive_faces
 from workflow_scripts.stages.reenactment.write_videos import Panels, find_clips, last_length, make_strips
 from workflow_scripts.stages.sources.fetch_weights import fetch_weights
 from workflow_scripts.stages.sources.index_source import index_source
-from workflow_scripts.systems.reenact.config import Drawing, Experiment, Video
+from workflow_scripts.systems._reenactment.config import Drawing, Video
+from workflow_scripts.systems.reenact.config import Experiment
 
 SHAPE = "face_shape.parquet"
-STAGES = ("index_source", "find_landmarks", "crop_faces", "draw_landmarks")  # that can lose a frame
+STAGES = ("index_source", *NEEDS["crops"], Experiment.item_stage)  # that can lose a frame
 
 
 def reenact_video(

@@ -69,8 +69,14 @@ class Parameter(NamedTuple):
 
     @property
     def is_setting(self) -> bool:
-        """Whether results depend on its value as it is given."""
+        """Whether it is a value on which results may depend."""
         return self.role is None and self.kind is not Path and self.name != "code"
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the option's value is the JSON text of configuration keys."""
+        plain = self.kind in (Path, int, float, str, list[Path], list[str])
+        return not plain and get_origin(self.kind) is not Literal
 
     @property
     def option(self) -> str:
@@ -88,11 +94,7 @@ def stage_command(function: Callable[..., None]) -> Callable[[list[str] | None],
         args = vars(_parser(name, function, parameters).parse_args(argv))
         started, record = time.time(), args["record"]
         values = {parameter.name: _value(parameter, args[parameter.name]) for parameter in parameters}
-        settings = {
-            p.name: _plain(values[p.name])
-            for p in parameters
-            if p.role is None and p.kind is not Path and p.name != "code"
-        }
+        settings = {p.name: _setting(p, args[p.name]) for p in parameters if p.is_setting}
         read, written = (_paths(parameters, values, role) for role in (Role.READ, Role.WRITTEN))
         outputs = _flat(written)
         inputs = digest_paths([*_flat(read), *args["depends"]], record) if record else {}
@@ -173,7 +175,7 @@ def _form(parameter: Parameter) -> dict[str, Any]:
         form |= {"type": kind}
     elif get_origin(kind) is Literal:
         form |= {"choices": get_args(kind)}
-    elif kind is not str:
+    elif parameter.is_json:
         form |= {"metavar": "JSON"}
     return form
 
@@ -184,7 +186,7 @@ def _value(parameter: Parameter, given: Any) -> Any:
     Raises:
         UserError: a JSON text that does not hold what the parameter needs.
     """
-    if not isinstance(given, str) or parameter.kind is str or get_origin(parameter.kind) is Literal:
+    if not parameter.is_json or not isinstance(given, str):
         return given
     try:
         if get_origin(parameter.kind) is dict:
@@ -195,18 +197,18 @@ def _value(parameter: Parameter, given: Any) -> Any:
         raise cli.UserError(f"{parameter.option}: {' '.join(str(error).split())}") from error
 
 
+def _setting(parameter: Parameter, given: Any) -> Any:
+    """Return an option's value as the record holds it: a JSON text as what it holds, so without defaults."""
+    if parameter.is_json and isinstance(given, str):
+        return json.loads(given)
+    return given.model_dump(mode="json") if hasattr(given, "model_dump") else given
+
+
 def _paths(parameters: list[Parameter], values: Mapping[str, Any], role: Role) -> dict[str, list[Path]]:
     """Return parameter -> the paths that it names, of those with this role."""
-    named = {p.name: values[p.name] for p in parameters if p.role is role}
-    return {name: paths if isinstance(paths, list) else [paths] for name, paths in named.items() if paths is not None}
+    named = {p.name: values[p.name] for p in parameters if p.role is role and values[p.name] is not None}
+    return {name: [paths] if isinstance(paths, Path) else list(paths) for name, paths in named.items()}
 
 
 def _flat(paths: Mapping[str, list[Path]]) -> list[Path]:
     return [path for several in paths.values() for path in several]
-
-
-def _plain(value: Any) -> Any:
-    """Return a setting as JSON can hold it."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value

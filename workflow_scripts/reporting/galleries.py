@@ -1,6 +1,6 @@
 """Galleries: pictures of items side by side, chosen by rank and never by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from workflow_scripts.core.files import atomic_path
 from workflow_scripts.reporting.style import FAINT, INK, PAPER, shorten, text_font
 
 MARGIN, GAP, HEADER, LABEL, LINE = 12, 6, 26, 170, 16  # pixels
+BETWEEN_ITEMS = 22  # pixels between the items of a first look
 MIN_PANEL = 128  # pixels; smaller pictures are enlarged, each pixel to a square
 
 
@@ -60,6 +61,30 @@ def draw_gallery(titles: Sequence[str], rows: Sequence[Row], path: Path) -> None
             baseline += (len(details) + 1) * LINE + GAP
         for column, picture in enumerate(row.pictures):
             canvas.paste(_panel(picture, side), (_left(column, side), top))
+    with atomic_path(path) as temporary:
+        marking.save_png(canvas, temporary)
+
+
+def draw_first_look(groups: Sequence[Mapping[str, np.ndarray]], path: Path) -> None:
+    """Write a marked PNG of one line of pictures, which are understood without a number.
+
+    Args:
+        groups: for each item title -> picture, uint8 (S, S, 3), from left to right; all have the same titles.
+        path: the file.
+    """
+    pictures = [picture for group in groups for picture in group.values()]
+    side = _panel_side(pictures[0].shape[0])
+    lefts = [
+        MARGIN + (number * len(group) + column) * (side + GAP) + number * BETWEEN_ITEMS
+        for number, group in enumerate(groups)
+        for column in range(len(group))
+    ]
+    canvas = Image.new("RGB", (lefts[-1] + side + MARGIN, 2 * MARGIN + HEADER + side), PAPER)
+    draw, bold = ImageDraw.Draw(canvas), text_font("DejaVuSans-Bold", 12)
+    titles = [title for group in groups for title in group]
+    for left, title, picture in zip(lefts, titles, pictures, strict=True):
+        draw.text((left + side / 2, MARGIN + 6), shorten(title, bold, side), INK, bold, anchor="ma")
+        canvas.paste(_panel(picture, side), (left, MARGIN + HEADER))
     with atomic_path(path) as temporary:
         marking.save_png(canvas, temporary)
 

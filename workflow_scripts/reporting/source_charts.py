@@ -153,7 +153,7 @@ def draw_pose(roll: np.ndarray, yaw: np.ndarray, path: Path) -> None:
     save_chart(figure, path)
 
 
-def draw_landmarks(density: np.ndarray, mean: np.ndarray, path: Path) -> None:
+def draw_landmark_density(density: np.ndarray, mean: np.ndarray, path: Path) -> None:
     """Draw where the 68 landmarks lie in the crops, over the mean crop.
 
     Args:

@@ -22,7 +22,7 @@ from workflow_scripts.faces.drawings import check_drawing, draw_face, find_gaze,
 from workflow_scripts.faces.shape_transfer import MIN_FRAMES, neutral_shape, transfer_shape
 from workflow_scripts.faces.smoothing import gaussian_mean
 from workflow_scripts.provenance.stage import Input, OptionalInput, Output, stage_command
-from workflow_scripts.systems.reenact.config import Drawing
+from workflow_scripts.systems._reenactment.config import Drawing
 
 STAGE = "draw_landmarks"
 DEVIATION = 0.02  # seconds; standard deviation of the weights

@@ -13,15 +13,15 @@ from tqdm import tqdm
 from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.provenance.stage import Input, Output, stage_command
-from workflow_scripts.systems.reenact.config import Experiment
-from workflow_scripts.systems.reenact.inference import load_network, paint_faces, paint_faces_as_published
+from workflow_scripts.systems import system_module
+from workflow_scripts.systems._reenactment.config import ReenactmentExperiment
 from workflow_scripts.training.data import Key
 from workflow_scripts.training.device import choose_device
 from workflow_scripts.training.inference import BATCH, item_seed
 
 
 def drive_faces(
-    experiment: Experiment,
+    experiment: ReenactmentExperiment,
     source: str,
     seed: int,
     checkpoint: Input,
@@ -42,7 +42,8 @@ def drive_faces(
         threads: CPU threads.
         gpus: GPUs that the job was given.
     """
-    network = load_network(checkpoint, choose_device("auto", gpus, threads))
+    inference = system_module(experiment.system, "inference")
+    network = inference.load_network(checkpoint, choose_device("auto", gpus, threads))
     shard = Shard(drawings)
     size = shard.tensor("input", 0).shape[0] if len(shard) else 1
     seeds = [item_seed(seed, Key(source, item, 0)) for item in shard.items]
@@ -50,8 +51,8 @@ def drive_faces(
     def paint(rows: range, before: np.ndarray | None) -> np.ndarray:
         shown = shard.tensors("input", rows)
         if experiment.inference == "deterministic":
-            return paint_faces(network, shown, before)
-        return paint_faces_as_published(network, shown, before, [seeds[row] for row in rows])
+            return inference.paint_faces(network, shown, before)
+        return inference.paint_faces_as_published(network, shown, before, [seeds[row] for row in rows])
 
     def outputs() -> Iterator[np.ndarray]:
         if not network.temporal:

@@ -34,7 +34,7 @@ from workflow_scripts.reporting import films
 from workflow_scripts.reporting.style import FAINT, PAPER, text_font
 from workflow_scripts.sources._pictures import BadPicture
 from workflow_scripts.sources._reader import PictureReader
-from workflow_scripts.systems.reenact.config import Video
+from workflow_scripts.systems._reenactment.config import Video
 
 SMALL = 128  # pixels of a picture in what is small
 GIF_SECONDS, GIF_PACE = 6.0, 10.0  # seconds, frames a second

@@ -57,7 +57,7 @@ def edit_faces(
             batch = chosen[start : start + BATCH]
             images, holes = shard.tensors("input", batch), predicted.tensors("map", batch)
             seeds = [item_seed(seed, Key(source, shard.items[row], 0)) for row in batch]
-            edited = inference.edit_faces(network, images, holes, seeds)
+            edited = inference.paint_bare_faces(network, images, holes, seeds)
             composites = np.where(holes[..., None] > 0, edited, images)
             for row, image, composite in zip(batch, edited, composites, strict=True):
                 yield {"item": shard.items[row], "variant": 0, "output": image, "composite": composite}

@@ -40,7 +40,7 @@ def predict_maps(
         variants = shard.scalars("variant")
         for start in tqdm(range(0, len(shard), BATCH), desc="predict_maps", mininterval=2):
             batch = range(start, min(start + BATCH, len(shard)))
-            found = np.rint(inference.predict_maps(network, shard.tensors("input", batch)) * 255).astype(np.uint8)
+            found = np.rint(inference.find_occluders(network, shard.tensors("input", batch)) * 255).astype(np.uint8)
             for row, probability in zip(batch, found, strict=True):
                 cleaned = clean_map(probability, difference.opening)
                 yield {"item": shard.items[row], "variant": variants[row], "probability": probability, "map": cleaned}

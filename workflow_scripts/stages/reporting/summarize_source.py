@@ -170,7 +170,7 @@ def _draw_crops(shards: Sequence[Shard], folder: Path) -> None:
     density = landmark_density(shards)
     if density.any():
         mean = sum(shard.tensor("image", row).astype(np.float64) for _, shard, row in chosen) / len(chosen)
-        charts.draw_landmarks(density, np.rint(mean).astype(np.uint8), folder / "landmarks.svg")
+        charts.draw_landmark_density(density, np.rint(mean).astype(np.uint8), folder / "landmarks.svg")
 
 
 def _draw_accepted(source: BaseSource, items: pd.DataFrame, folder: Path) -> None:

@@ -22,6 +22,7 @@ from workflow_scripts.systems import family_module
 
 PACKAGE = Path(__file__).parents[2]
 PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
+FEW = 2000  # training items; with fewer, the page says what so few can show
 MIME = PICTURES | {".mp4": "video/mp4"}
 
 
@@ -79,6 +80,7 @@ def write_overview(
     page = environment.get_template("page.html.jinja2").render(
         comparisons=group_by_family(views),
         experiments=views,
+        few=FEW,
         sources=source_views,
         flows=flows.values(),
         stages=passed_stages(source_views),
@@ -124,6 +126,7 @@ def experiment_view(
         "flow": experiment_flow(files["splits"], flows, experiment.item_stage, summary),
         "reasons": experiment_reasons(name, summary),
         "figures": find_figures(files["figures"]),
+        "first_look": family_module(experiment.family, "report").CAPTIONS["first_look"],
         "previews": {folder.name: _last_preview(folder) for folder in previews},
         "config": yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     } | family_module(experiment.family, "report").view(experiment, shown)

@@ -8,6 +8,8 @@ from workflow_scripts.systems._reenactment.config import ReenactmentExperiment
 SHOWN_VIDEOS = 4  # of an experiment at most; further ones are only counted
 # Beginning of a figure's name -> what it shows; {rest} is the rest of the name.
 CAPTIONS = {
+    "first_look": "Left of each pair a frame of the driver, right of it the face that was learned, painted with the "
+    "driver's expression and movement. Nobody ever made this face in front of a camera.",
     "gallery_": "Held-out frames of {rest}, never trained on, at equal distances from the best to the worst by PSNR. "
     "Nearest: the training frame whose landmarks are nearest to the drawn ones.",
     "applied_": "Frames of {rest}, which drives, at equal distances from the least to the largest landmark error.",

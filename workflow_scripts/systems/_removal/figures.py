@@ -2,6 +2,7 @@
 
 | file of `figures/` | what |
 |---|---|
+| `first_look.png` | the best, the middle and the worst test item: occluded, what was made of it, truth |
 | `gallery_{source}.png` | test items with a truth: occluded, true map, predicted map, output, composite, truth |
 | `applied_{source}.png` | items of a source without a truth: input, predicted map, composite |
 | `scores.svg` | spread of the test items' scores by kind of occluder |
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.core.shards import ShardedTensors
-from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_gallery
+from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_first_look, draw_gallery
 from workflow_scripts.systems._removal.charts import draw_presence, draw_score_boxes
 from workflow_scripts.systems._removal.config import RemovalExperiment
 
@@ -32,6 +33,8 @@ GALLERY = {
 }
 APPLIED = {name: GALLERY[name] for name in ("occluded", "predicted map", "composite")}
 APPLIED_PER_LINE = 2
+FIRST_LOOK = {"given": GALLERY["occluded"], "taken off": GALLERY["composite"], "truth": GALLERY["truth"]}
+FIRST_LOOK_ITEMS = 3
 
 
 def draw(
@@ -51,12 +54,20 @@ def draw(
         draw_test_gallery(of_source, pictures, experiment.gallery, folder / f"gallery_{source}.png")
     for source, of_source in rows[rows["split"] == "apply"].groupby("source"):
         draw_applied_gallery(of_source, pictures, experiment.gallery, folder / f"applied_{source}.png")
+    if len(test):
+        draw_first_look(_first_look(test, pictures), folder / "first_look.png")
     draw_score_boxes(test, folder / "scores.svg")
     if experiment.presence is not None:
         sources = (experiment.presence.occluded, experiment.presence.bare)
         areas = [rows.loc[(rows["source"] == name) & ~rows["seen"], "predicted_area"].to_numpy() for name in sources]
         if all(map(len, areas)):
             draw_presence(*areas, sources, folder / "presence.svg")
+
+
+def _first_look(rows: pd.DataFrame, pictures: ShardedTensors) -> list[dict[str, np.ndarray]]:
+    """Return the best, the middle and the worst item, by the composite's PSNR in the hole."""
+    chosen = rows.loc[choose_by_rank(rows["psnr_composite_hole"], FIRST_LOOK_ITEMS)]
+    return [dict(zip(FIRST_LOOK, _panels(row, pictures, FIRST_LOOK), strict=True)) for row in chosen.itertuples()]
 
 
 def draw_test_gallery(rows: pd.DataFrame, pictures: ShardedTensors, count: int, path: Path) -> None:

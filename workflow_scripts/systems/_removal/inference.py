@@ -12,7 +12,7 @@ from workflow_scripts.training.data import maps_to_float, on_device, pictures_to
 
 
 @torch.inference_mode()
-def predict_maps(network: MapModule, images: np.ndarray) -> np.ndarray:
+def find_occluders(network: MapModule, images: np.ndarray) -> np.ndarray:
     """Return the probability of the occluder.
 
     Args:
@@ -26,7 +26,7 @@ def predict_maps(network: MapModule, images: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def edit_faces(network: nn.Module, images: np.ndarray, maps: np.ndarray, seeds: Sequence[int] = ()) -> np.ndarray:
+def paint_bare_faces(network: nn.Module, images: np.ndarray, maps: np.ndarray, seeds: Sequence[int] = ()) -> np.ndarray:
     """Return the faces without their occluders.
 
     Args:

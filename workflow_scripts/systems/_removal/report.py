@@ -6,6 +6,9 @@ from workflow_scripts.systems._removal.config import RemovalExperiment
 
 # Beginning of a figure's name -> what it shows; {rest} is the rest of the name.
 CAPTIONS = {
+    "first_look": "People of the test set, whom no network has seen in training: the best, the middle and the worst of "
+    "all test pictures. Given: the picture with what is to be taken off, drawn by the workflow or given as a pair. "
+    "Taken off: what the two networks made of it; outside the region that they found it is the given picture.",
     "gallery_": "Test items of {rest}, never trained on, at equal distances from the best to the worst of each kind of "
     "occluder, by the composite's PSNR in the hole. At the left: kind, PSNR of the composite in the hole, PSNR of the "
     "unchanged input there, IoU of the predicted map.",

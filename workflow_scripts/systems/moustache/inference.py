@@ -1,6 +1,6 @@
 """The trained networks at work."""
 
-from workflow_scripts.systems._removal.inference import edit_faces, predict_maps
+from workflow_scripts.systems._removal.inference import find_occluders, paint_bare_faces
 from workflow_scripts.training.checkpoint import load_network
 
-__all__ = ["edit_faces", "load_network", "predict_maps"]
+__all__ = ["find_occluders", "load_network", "paint_bare_faces"]

@@ -9,7 +9,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from workflow_scripts.config.base import Model
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import Pix2PixConfig
@@ -17,18 +16,6 @@ from workflow_scripts.systems._reenactment.config import ReenactmentExperiment
 
 HEADS = ("head", "whole")  # frames of a crop in which a head moves
 VIDEOS = ("video", "sample_video")  # types of sources whose items have an order in time
-
-
-class Drawing(Model):
-    """How a face's landmarks are drawn: each part filled in its own colour, on black."""
-
-    gaze: bool = Field(True, description="the bright pixels of an eye are drawn in a lighter shade of its colour")
-    normalize: Literal["none", "similarity", "shape"] = Field(
-        "shape",
-        description="what is done to a driver's landmarks, whose face has another shape than the target's: `none`, as "
-        "published; `similarity`: moved, turned and scaled as a whole; `shape`: each part is also given the target's "
-        "neutral shape, and moves as the driver's does",
-    )
 
 
 class RenderNetwork(Pix2PixConfig):
@@ -77,31 +64,11 @@ class RenderNetwork(Pix2PixConfig):
         return self.variant == "original" or not self.ends_in_one(size)
 
 
-class Video(Model):
-    """The video of a driven face: the driver's frame, the drawing, the output, side by side."""
-
-    lost_frames: Literal["hold", "blank"] = Field(
-        "hold", description="what is shown for a frame without a face: the last output, or black; time never shifts"
-    )
-    visible_mark: bool = Field(
-        False,
-        description="a small label on every frame says that it is generated; the files' metadata always say so",
-    )
-    width: int = Field(256, ge=64, le=1024, multiple_of=2, description="pixels of each of the three pictures")
-
-
 class Experiment(ReenactmentExperiment):
     """Learn one person's face from a video, and drive it with the landmarks of others."""
 
     system: Literal["reenact"]
-    drawing: Drawing = Drawing()
     render: RenderNetwork = RenderNetwork()
-    inference: Literal["deterministic", "published"] = Field(
-        "deterministic",
-        description="`published`: dropout and the statistics of each picture are on when the network is applied, as in "
-        "training; what is dropped is drawn by the item's name",
-    )
-    video: Video = Video()
 
     @property
     def networks(self) -> tuple[str, ...]:

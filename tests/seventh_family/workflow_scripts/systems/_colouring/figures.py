@@ -1,6 +1,6 @@
 """What the page shows of a system that colours grey tiles: one gallery of test items."""
 
-from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_gallery
+from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_first_look, draw_gallery
 
 
 def draw(experiment, rows, pictures, index, folder) -> None:
@@ -11,4 +11,7 @@ def draw(experiment, rows, pictures, index, folder) -> None:
         Row([[row.item]], [pictures.get("tiles", name, row.source, row.item) for name in ("input", "target")])
         for row in chosen.itertuples()
     ]
+    draw_first_look(
+        [dict(zip(["grey", "truth"], row.pictures, strict=True)) for row in lines], folder / "first_look.png"
+    )
     draw_gallery(["grey", "truth"], lines, folder / "gallery.png")

@@ -1,6 +1,6 @@
 """The family's part of the page and of the report."""
 
-CAPTIONS = {"gallery": "Tiles, grey and in colour."}
+CAPTIONS = {"first_look": "Grey tiles, and the truth.", "gallery": "Tiles, grey and in colour."}
 
 
 def view(_experiment, _folders) -> dict:

@@ -1,0 +1,171 @@
+"""One command drives a learned face with any video: good clips, turned, cut, large and bad ones."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from film_files import assert_marked, frames_of
+
+from workflow_scripts.commands import reenact_video
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.tables import FACE_SHAPE, write_table
+from workflow_scripts.sources._decoding import VideoReader
+from workflow_scripts.systems.reenact.config import Experiment
+from workflow_scripts.systems.reenact.networks import build_network
+from workflow_scripts.training.checkpoint import save_checkpoint
+
+SIDE = 128
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory, face) -> Path:
+    """A network that has learnt nothing, with the shape of the fixture's face."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    render = {"halvings": 5, "channels": 4, "max_channels": 8, "perceptual": "none"}
+    config = Experiment(system="reenact", render=render)
+    description = {"system": "reenact", "network": "render", "config": config.model_dump(mode="json")}
+    description |= {"shapes": {"input": [64, 64, 3]}, "bases": {}}
+    save_checkpoint(folder / "render.safetensors", folder / "render.json", build_network("render", config), description)
+    shape = face[1] / 4
+    write_table(
+        folder / "face_shape.parquet",
+        pd.DataFrame({"point": range(68), "x": shape[:, 0], "y": shape[:, 1]}),
+        FACE_SHAPE,
+    )
+    return folder / "render.safetensors"
+
+
+def write_clip(path: Path, pictures, times=None, turn: int = 0, sound: bool = False) -> Path:
+    """Write a video, or its sound alone."""
+    with av.open(str(path), "w") as container:
+        if sound:
+            stream = container.add_stream("aac", rate=16000)
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+            frame.rate = 16000
+            container.mux([*stream.encode(frame), *stream.encode()])
+            return path
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, 1000)
+        stream.codec_context.time_base = Fraction(1, 1000)
+        if turn:
+            stream.set_display_rotation(turn)
+        for picture, time in zip(pictures, times or range(0, 40 * len(pictures), 40), strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def portrait(astronaut) -> np.ndarray:
+    return np.ascontiguousarray(astronaut[:300, 70:370])
+
+
+def drive(checkpoint: Path, driver: Path, *options: str) -> SimpleNamespace:
+    output = driver.with_name("out.mp4")
+    reenact_video.main([f"--checkpoint={checkpoint}", f"--driver={driver}", f"--output={output}", *options])
+    return SimpleNamespace(path=output, frames=frames_of(output))
+
+
+def test_one_command_drives_the_face_in_time_and_marked(checkpoint, portrait, tmp_path, capsys):
+    nobody = np.full_like(portrait, 90)
+    times = [0, 40, 140, 160, 400]
+    driver = write_clip(tmp_path / "webcam.mp4", [portrait, portrait, nobody, portrait, portrait], times)
+    made = drive(checkpoint, driver, "--lost-frames=blank", "--width=64")
+    assert [time for time, _ in made.frames] == pytest.approx([time / 1000 for time in times], abs=1e-3)
+    assert made.frames[0][1].shape == (64, 192, 3)
+    assert made.frames[2][1][:, 130:].max() < 12 and made.frames[1][1][:, 130:].max() > 12
+    assert "1 without an output: no face" in capsys.readouterr().err
+    assert_marked(made.path)
+
+
+def test_a_single_frame_is_driven(checkpoint, portrait, tmp_path):
+    assert len(drive(checkpoint, write_clip(tmp_path / "one.mp4", [portrait])).frames) == 1
+
+
+def test_a_turned_phone_video_is_upright(checkpoint, portrait, tmp_path):
+    driver = write_clip(tmp_path / "phone.mp4", [np.rot90(portrait, -1)] * 2, turn=90)
+    assert VideoReader(driver).read(0)[:40].mean() == pytest.approx(portrait[:40].mean(), abs=8)
+    assert len(drive(checkpoint, driver).frames) == 2
+
+
+def test_of_two_faces_the_larger_drives_and_a_cut_is_passed(checkpoint, portrait, tmp_path):
+    small = cv2.resize(portrait, (200, 200))
+    both = np.full((300, 560, 3), 120, np.uint8)
+    both[:, :300], both[50:250, 330:530] = portrait, small
+    turned = both[:, ::-1]
+    made = drive(checkpoint, write_clip(tmp_path / "two.mp4", [both, both, turned, turned]))
+    assert len(made.frames) == 4
+    crops = [strip[:, :256].astype(int) for _, strip in made.frames]
+    assert abs(crops[0] - crops[1]).mean() < 3 and abs(crops[0][:, ::-1] - crops[2]).mean() < 12
+
+
+def test_a_4k_video_is_driven(checkpoint, portrait, tmp_path):
+    large = cv2.resize(portrait, (2160, 2160))
+    wide = np.full((2160, 3840, 3), 120, np.uint8)
+    wide[:, 800:2960] = large
+    assert len(drive(checkpoint, write_clip(tmp_path / "4k.mp4", [wide])).frames) == 1
+
+
+def test_of_a_truncated_video_the_whole_frames_are_driven(checkpoint, portrait, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    grainy = [np.clip(portrait + rng.normal(0, 12, portrait.shape), 0, 255).astype(np.uint8) for _ in range(20)]
+    whole, driver = write_clip(tmp_path / "whole.mkv", grainy), tmp_path / "cut.mkv"
+    driver.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.4)])
+    assert 3 < len(drive(checkpoint, driver).frames) < 20
+    assert "1 without an output: video ends early" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("no face", "no frame can drive a face: 2 no face"),
+        ("sound alone", "it has no pictures, only sound"),
+        ("no video", "it is in no known video format"),
+        ("absent", "no such file"),
+        ("a picture", "ends in none of"),
+    ],
+)
+def test_a_driver_that_cannot_drive_is_refused_with_one_line(checkpoint, portrait, tmp_path, case, said):
+    driver = tmp_path / ("driver.png" if case == "a picture" else "driver.mp4")
+    if case == "no face":
+        write_clip(driver, [np.full_like(portrait, 90)] * 2)
+    elif case == "sound alone":
+        write_clip(driver, [], sound=True)
+    elif case != "absent":
+        driver.write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match=said) as refused:
+        drive(checkpoint, driver)
+    assert "\n" not in str(refused.value) and not driver.with_name("out.mp4").exists()
+
+
+def test_wrong_options_and_checkpoints_are_refused_with_the_remedy(checkpoint, portrait, tmp_path):
+    driver = write_clip(tmp_path / "driver.mp4", [portrait])
+
+    def refusal(*options: str, output: str = "out.mp4", network: Path = checkpoint) -> str:
+        with pytest.raises(UserError) as refused:
+            reenact_video.main(
+                [f"--checkpoint={network}", f"--driver={driver}", f"--output={tmp_path / output}", *options]
+            )
+        return str(refused.value)
+
+    assert "write `--output" in refusal(output="out.gif")
+    assert "is the driver itself" in refusal(output="driver.mp4")
+    assert "--normalize size" in refusal("--normalize=size") and "--lost-frames drop" in refusal("--lost-frames=drop")
+    assert "no file" in refusal(network=tmp_path / "render.safetensors")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in ("render.safetensors", "render.json"):
+        (alone / name).write_bytes((checkpoint.parent / name).read_bytes())
+    assert "face_shape.parquet" in refusal(network=alone / "render.safetensors")
+    description = json.loads((alone / "render.json").read_text())
+    (alone / "render.json").write_text(json.dumps(description | {"system": "unmask"}))
+    assert "of system unmask" in refusal(network=alone / "render.safetensors")
