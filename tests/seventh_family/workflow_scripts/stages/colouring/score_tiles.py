@@ -1,13 +1,13 @@
 """Stage: colour the scored tiles of one shard, and compare them with the truth."""
 
 import torch
-from workflow_scripts.systems._colouring.scores import METRICS
 
 from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, write_table
 from workflow_scripts.metrics.pictures import compare_whole
 from workflow_scripts.provenance.stage import Input, Output, stage_command
+from workflow_scripts.systems._colouring.scores import METRICS
 from workflow_scripts.training.checkpoint import load_network
 from workflow_scripts.training.data import on_device, pictures_to_float, pictures_to_uint8
 from workflow_scripts.training.device import choose_device

@@ -2,8 +2,8 @@
 
 import torch.nn.functional as F
 from torch import nn
-from workflow_scripts.systems.tint.networks import build_network
 
+from workflow_scripts.systems.tint.networks import build_network
 from workflow_scripts.training.losses import psnr
 from workflow_scripts.training.system import Score, System, Update
 
