@@ -85,7 +85,7 @@ def output_tables() -> str:
     of_families = [name for name in files if name not in included]
     lines = []
     for name in [*included[:-1], *of_families, included[-1]]:
-        title, outputs = read_outputs(files[name].read_text(encoding="utf-8"))
+        title, outputs = read_outputs(name, files[name].read_text(encoding="utf-8"))
         if not outputs:
             continue
         lines += [f"### [`rules/{name}.smk`](../rules/{name}.smk): {title[0].lower()}{title[1:]}", ""]
@@ -97,14 +97,15 @@ def output_tables() -> str:
     return "\n".join(lines)
 
 
-def read_outputs(rules: str) -> tuple[str, list[Output]]:
+def read_outputs(name: str, rules: str) -> tuple[str, list[Output]]:
     """Return the first sentence of a rules file and the outputs that its head lists.
 
     Args:
-        rules: the text of the file.
+        name: of the file, without its ending.
+        rules: its text.
 
     Raises:
-        ValueError: the head does not list every output of every rule once.
+        ValueError: the head does not list every output of every rule.
     """
     head, body = re.match(r'"""(.*?)"""(.*)', rules, re.DOTALL).groups()
     title = re.match(r"[^.]*", head)[0].replace("\n", " ")
@@ -115,7 +116,7 @@ def read_outputs(rules: str) -> tuple[str, list[Output]]:
     listed = re.findall(r"^    (results/\S+) {2,}(\S.*)$", head.partition("\nOUTPUTS\n")[2], re.MULTILINE)
     outputs = [Output(path, meaning, makers.pop(path.rstrip("/"), None)) for path, meaning in listed]
     if makers:
-        raise ValueError(f"{title}: the section OUTPUTS at the head of the rules file lacks {', '.join(makers)}")
+        raise ValueError(f"rules/{name}.smk: the section OUTPUTS of its head lacks {', '.join(makers)}")
     return title, outputs
 
 

@@ -1,8 +1,12 @@
 """From pictures to grey tiles that a network colours again: a family of systems as small as one can be.
 
+INPUTS
+    results/{source}/index/{shard}.parquet, results/{source}/fingerprints/{shard}.arrow,
+    results/{experiment}/splits.parquet, results/{experiment}/checkpoints/paint.safetensors
 OUTPUTS
-    results/{experiment}/tiles/{source}/{shard}.arrow         grey input, coloured target
-    results/{experiment}/metrics/{source}/{shard}.parquet     scores of each tile
+    results/{experiment}/tiles/{source}/{shard}.arrow                      grey input, coloured target
+    results/{experiment}/quarantine/make_tiles/{source}/{shard}.parquet    pictures that are grey already
+    results/{experiment}/metrics/{source}/{shard}.parquet                  scores of each tile
 """
 
 COLOURING = experiments_of("colouring")
