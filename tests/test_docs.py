@@ -46,3 +46,8 @@ def test_the_picture_of_the_pipeline_shows_the_rules_of_each_phase_that_it_shows
     phases = [set(re.findall(r"^rule (\w+):", path.read_text(), re.M)) for path in (ROOT / "rules").glob("*.smk")]
     shown = [phase for phase in phases if phase & drawn]  # a family of one's own need not be drawn
     assert drawn == set().union(*shown) - NOT_DRAWN
+
+
+def test_the_rule_that_contributors_are_shown_is_a_real_one():
+    (shown,) = re.findall(r"```snakemake\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    assert shown in (ROOT / "rules/faces.smk").read_text()
