@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from workflow_scripts.reporting.films import PAGE
 from workflow_scripts.systems._reenactment.config import ReenactmentExperiment
 
 SHOWN_VIDEOS = 4  # of an experiment at most; further ones are only counted
@@ -34,6 +33,8 @@ def view(_experiment: ReenactmentExperiment, folders: dict[str, Path]) -> dict:
 
 def find_videos(folder: Path) -> list[dict]:
     """Return the videos of one source: `source`, `whole` (the file's name), `page` (what is shown), `sheet`."""
+    from workflow_scripts.reporting.films import PAGE  # late: the workflow reads the captions at every start
+
     found = []
     for sheet in sorted(folder.glob("*.png")):
         whole, page = sheet.with_suffix(".mp4"), sheet.with_name(f"{sheet.stem}{PAGE}.mp4")
