@@ -16,6 +16,13 @@ CAPTIONS = {
     "driver.",
 }
 
+# What the page says where fewer than so many frames were learned from.
+FEW = 1000
+FEW_SHOW = (
+    "So few show that the face follows its driver, blurred as it is. A sharp one takes a minute of video and an hour of "
+    "training."
+)
+
 
 def view(_experiment: ReenactmentExperiment, folders: dict[str, Path]) -> dict:
     """Return what its templates are given beside what those of every system are given.
