@@ -19,8 +19,8 @@ CAPTIONS = {
 # What the page says where fewer than so many frames were learned from.
 FEW = 1000
 FEW_SHOW = (
-    "So few show that the face follows its driver, blurred as it is. A sharp one takes a minute of video and an hour of "
-    "training."
+    "So few show that the face follows its driver, blurred as it is. A sharp one takes a minute of video and an hour "
+    "of training."
 )
 
 
