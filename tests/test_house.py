@@ -3,6 +3,8 @@
 import ast
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,3 +159,10 @@ def test_the_copied_project_is_as_it_was_but_for_the_new_files(enlarged):
             if path.is_file() and name not in added and "__pycache__" not in name.parts:
                 assert path.read_bytes() == (ROOT / name).read_bytes(), name
     assert yaml.safe_load((enlarged.root / "config.yaml").read_text())["experiments"].keys() == {"tint"}
+
+
+def test_what_every_start_reads_of_a_family_is_light():
+    modules = ", ".join(f"workflow_scripts.systems._{family}.report" for family in sorted(FAMILIES))
+    code = f"import sys, {modules}; print(*{{'torch', 'pandas', 'av', 'cv2', 'PIL', 'matplotlib'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -8,7 +8,8 @@ What a system `NAME` of a family `FAMILY` consists of; everything is found by it
                                 (`training/system.py`)
     systems/_FAMILY/scores.py   `METRICS`, `SCORES`, `SPLITS` and `summarize`: the table of scores and its summary
     systems/_FAMILY/figures.py  `draw`: what the page shows of an experiment, first of all `first_look.png`
-    systems/_FAMILY/report.py   `CAPTIONS` of the figures, `first_look` among them, and `view`: what its templates get
+    systems/_FAMILY/report.py   `CAPTIONS` of the figures, `first_look` among them, `FEW` and `FEW_SHOW`: what
+                                so many training items can show; `view`: what its templates get
     systems/_FAMILY/templates/  `experiment.html.jinja2`, `compared.html.jinja2`: its parts of the page
     rules/FAMILY.smk            its rules, constrained to the experiments of the family
     stages/FAMILY/              the stages that they run

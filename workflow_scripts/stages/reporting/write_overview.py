@@ -22,7 +22,6 @@ from workflow_scripts.systems import family_module
 
 PACKAGE = Path(__file__).parents[2]
 PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
-FEW = 2000  # training items; with fewer, the page says what so few can show
 MIME = PICTURES | {".mp4": "video/mp4"}
 
 
@@ -80,7 +79,6 @@ def write_overview(
     page = environment.get_template("page.html.jinja2").render(
         comparisons=group_by_family(views),
         experiments=views,
-        few=FEW,
         sources=source_views,
         flows=flows.values(),
         stages=passed_stages(source_views),
@@ -116,6 +114,7 @@ def experiment_view(
         flows: what became of the items of each source.
     """
     summary = json.loads(files["metrics"].read_text(encoding="utf-8"))
+    report = family_module(experiment.family, "report")
     return {
         "name": name,
         "experiment": experiment,
@@ -126,10 +125,10 @@ def experiment_view(
         "flow": experiment_flow(files["splits"], flows, experiment.item_stage, summary),
         "reasons": experiment_reasons(name, summary),
         "figures": find_figures(files["figures"]),
-        "first_look": family_module(experiment.family, "report").CAPTIONS["first_look"],
+        "report": report,
         "previews": {folder.name: _last_preview(folder) for folder in previews},
         "config": yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
-    } | family_module(experiment.family, "report").view(experiment, shown)
+    } | report.view(experiment, shown)
 
 
 def source_view(name: str, folder: Path) -> dict:

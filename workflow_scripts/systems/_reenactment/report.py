@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from workflow_scripts.reporting.films import PAGE
 from workflow_scripts.systems._reenactment.config import ReenactmentExperiment
 
 SHOWN_VIDEOS = 4  # of an experiment at most; further ones are only counted
@@ -16,6 +15,13 @@ CAPTIONS = {
     "time_": "Landmark error and change from the frame before, frame by frame, of output, nearest training frame and "
     "driver.",
 }
+
+# What the page says where fewer than so many frames were learned from.
+FEW = 1000
+FEW_SHOW = (
+    "So few show that the face follows its driver, blurred as it is. A sharp one takes a minute of video and an hour "
+    "of training."
+)
 
 
 def view(_experiment: ReenactmentExperiment, folders: dict[str, Path]) -> dict:
@@ -34,6 +40,8 @@ def view(_experiment: ReenactmentExperiment, folders: dict[str, Path]) -> dict:
 
 def find_videos(folder: Path) -> list[dict]:
     """Return the videos of one source: `source`, `whole` (the file's name), `page` (what is shown), `sheet`."""
+    from workflow_scripts.reporting.films import PAGE  # late: the workflow reads the captions at every start
+
     found = []
     for sheet in sorted(folder.glob("*.png")):
         whole, page = sheet.with_suffix(".mp4"), sheet.with_name(f"{sheet.stem}{PAGE}.mp4")

@@ -2,7 +2,7 @@
 
 | file of `figures/` | what |
 |---|---|
-| `first_look.png` | the best, the middle and the worst test item: occluded, what was made of it, truth |
+| `first_look.png` | the best, the middle and the worst test picture: occluded, what was made of it, truth |
 | `gallery_{source}.png` | test items with a truth: occluded, true map, predicted map, output, composite, truth |
 | `applied_{source}.png` | items of a source without a truth: input, predicted map, composite |
 | `scores.svg` | spread of the test items' scores by kind of occluder |
@@ -65,8 +65,11 @@ def draw(
 
 
 def _first_look(rows: pd.DataFrame, pictures: ShardedTensors) -> list[dict[str, np.ndarray]]:
-    """Return the best, the middle and the worst item, by the composite's PSNR in the hole."""
-    chosen = rows.loc[choose_by_rank(rows["psnr_composite_hole"], FIRST_LOOK_ITEMS)]
+    """Return the best, the middle and the worst picture, by the composite's PSNR in the hole; of a clip one frame."""
+    ranked = rows.sort_values(["psnr_composite_hole", "item"])
+    clips = ranked.groupby(["source", ranked["item"].str.partition("#")[0]]).indices.values()
+    middles = ranked.iloc[[of_clip[len(of_clip) // 2] for of_clip in clips]]
+    chosen = middles.loc[choose_by_rank(middles["psnr_composite_hole"], FIRST_LOOK_ITEMS)]
     return [dict(zip(FIRST_LOOK, _panels(row, pictures, FIRST_LOOK), strict=True)) for row in chosen.itertuples()]
 
 
