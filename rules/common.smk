@@ -29,7 +29,7 @@ except UserError as error:
 if workflow.is_main_process:
     keep_records()
     join_runs()
-# Jobs end when this process is killed.
+# Jobs watch this process and end when it is killed.
 os.environ[RUN_PROCESS] = str(os.getpid())
 
 # Jobs find the project's modules and its Python from any working directory.
@@ -37,7 +37,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.en
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 # One GPU for each job that can use one, if this machine has any; on a cluster: --set-resources train_network:gpu=1.
 GPUS = 1 if Path("/dev/nvidia0").exists() else 0
-# The end of every stage's command.
+# How the command of every stage ends.
 RECORD = "--code {params.code} --record {output.record:q} > {log:q} 2>&1"
 # Sources of the embedded sample, whose files the workflow downloads itself.
 SAMPLES = ("sample", "sample_video")
@@ -45,22 +45,22 @@ SAMPLES = ("sample", "sample_video")
 
 wildcard_constraints:
     source="|".join(CONFIG.sources),
-    experiment="|".join(CONFIG.experiments) or "(?!)",  # no name at all, where there is no experiment
+    experiment="|".join(CONFIG.experiments) or "(?!)",  # matches no name where there is no experiment
     shard=r"\d{5}",
     network="[a-z]+",
 
 
 def file_digest(path):
-    """Return a digest of a file of the project: unlike an input, it does not change with a clone's times."""
+    """Return a digest of a file of the project; unlike an input, it does not change with the times of a clone."""
     return hashlib.sha256((Path(workflow.basedir) / path).read_bytes()).hexdigest()[:16]
 
 
-# Results may change with the libraries.
+# Results may change with the libraries, so every stage depends on their versions.
 LOCK = file_digest("envs/requirements.lock")
 
 
 def digest(*modules, files=()):
-    """Return what a stage's results depend on beside inputs and settings: its code, files read by it, the libraries."""
+    """Return what a stage's results depend on beside inputs and settings: its code, the files it reads, the libraries."""
     read = [f"{path}:{file_digest(path)}" for path in files]
     return ",".join([code_digest(*modules), *read, f"lock:{LOCK}"])
 

@@ -19,7 +19,7 @@ OUTPUTS
     results/{experiment}/figures.json                         the digests of the figures
 """
 
-# Snakemake looks for captions from this file's folder on.
+# Snakemake looks for captions relative to the folder of this file.
 CAPTIONS = "../workflow_scripts/reporting/captions"
 
 
@@ -29,7 +29,7 @@ def of_each_source(pattern):
 
 
 def fingerprints(wildcards):
-    """Return what tells how pictures look: crops, or a table of its own where the experiment needs no faces."""
+    """Return the shards that hold fingerprints: crops or, where the experiment needs no faces, shards of their own."""
     chosen = experiment(wildcards)
     kind = "crops" if "crops" in chosen.needs else "fingerprints"
     return shards_of(f"results/{{source}}/{kind}/{{shard}}.arrow", chosen.used_sources)
@@ -110,7 +110,7 @@ rule train_network:
         seed=CONFIG.seed,
         resume="results/{experiment}/resume/{network}",
         live="results/logs/train_network/{experiment}/{network}",
-    # tee: the progress bar is for the terminal too; -i: it outlives Ctrl-C, so that the training can say its last word
+    # tee shows the progress bar in the terminal too; -i: it outlives Ctrl-C, so that the training's last line is seen
     shell:
         "python -m workflow_scripts.stages.experiments.train_network --reuse "
         "--experiment {params.experiment:q} "

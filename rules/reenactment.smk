@@ -4,20 +4,20 @@ INPUTS
     results/{source}/crops/{shard}.arrow, results/{source}/index/{shard}.parquet, results/{experiment}/splits.parquet,
     results/{experiment}/checkpoints/render.safetensors, results/weights/landmarks.safetensors
 OUTPUTS
-    results/{experiment}/face_shape.parquet                                   the neutral shape of the driven face
-    results/{experiment}/drawings/{source}/{shard}.arrow                      drawn parts of the face, and the crop
+    results/{experiment}/face_shape.parquet                                  the neutral shape of the driven face
+    results/{experiment}/drawings/{source}/{shard}.arrow                     drawn parts of the face, and the crop
     results/{experiment}/quarantine/draw_landmarks/{source}/{shard}.parquet  frames that cannot be drawn
-    results/{experiment}/driven/{source}/{shard}.arrow                        painted frames
-    results/{experiment}/metrics/{source}/{shard}.parquet                     scores of each frame
-    results/{experiment}/videos/{source}/                                     driver, drawing, output side by side
-    results/{experiment}/videos/{source}.json                                 digests of the videos
+    results/{experiment}/driven/{source}/{shard}.arrow                       painted frames
+    results/{experiment}/metrics/{source}/{shard}.parquet                    scores of each frame
+    results/{experiment}/videos/{source}/                                    driver, drawing, output side by side
+    results/{experiment}/videos/{source}.json                                digests of the videos
 """
 
 REENACTMENT = experiments_of("reenactment")
 
 
 def drawing(wildcards):
-    """Return how a source's faces are drawn; only a driver's are given the target's shape, so that it retrains nothing."""
+    """Return how a source's faces are drawn. Only a driver's get the target's shape: changing this trains nothing anew."""
     chosen = experiment(wildcards).drawing
     if wildcards.source in experiment(wildcards).apply:
         return chosen

@@ -58,7 +58,7 @@ rule fetch_weights:
 
 
 def listing(wildcards):
-    """Return the digest of a shard's files; later times of the same contents leave it as it is."""
+    """Return the digest of a shard's files, which newer times of the same contents do not change."""
     part = shard_listings(source(wildcards), len(SHARDS[wildcards.source]))[int(wildcards.shard)]
     return listing_digest(part, RECORDS / f"contents/{wildcards.source}/{wildcards.shard}.json")
 

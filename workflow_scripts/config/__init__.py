@@ -1,1 +1,1 @@
-"""Every key of the configuration, checked once; schema and reference page are written from these models."""
+"""Every key of the configuration, checked once. The schema and the reference page are made from these models."""

@@ -1,6 +1,6 @@
 """What all groups of configuration keys share: unknown keys are refused, defaults are completed, text is canonical.
 
-Only light modules are imported by this package: the Snakefile loads it at every start.
+This package imports only light modules, because the Snakefile loads it at every start.
 """
 
 import json
@@ -25,7 +25,7 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _complete_groups(cls, given: object) -> object:
-        """Let a group that is given in part keep the rest of this key's default, which can differ from its class's."""
+        """Complete a group that is given in part from this key's default, which can differ from that of its class."""
         if not isinstance(given, dict):
             return given
         defaults = {name: field.default for name, field in cls.model_fields.items()}

@@ -22,14 +22,14 @@ SYSTEMS = Path(__file__).parents[1] / "systems"
 class BaseExperiment(Model):
     """Keys that every experiment has.
 
-    The class of each system, or of its family, also says what the shared rules must know. Kinds of shards are folders
+    The class of each system, or of its family, also answers what the shared rules ask. Kinds of shards are folders
     of `results/{experiment}/`, with a file for each shard of each source.
 
     Attributes:
         family: its rules are `rules/{family}.smk`, their stages `stages/{family}/`, what its systems share
             `systems/_{family}/`.
-        needs: what must be made of its sources before, keys of `config.sources.NEEDS`.
-        item_kind: the kind of shards that holds its items, one row or more for each.
+        needs: what must be made of its sources first; keys of `config.sources.NEEDS`.
+        item_kind: the kind of shards that holds its items, with one row or more for each.
         item_stage: the stage that makes them, which may quarantine items.
         summarized_kinds: the kinds of shards that its summary is made of, beside the table of scores.
         summarized_keys: the keys that its summary depends on.
@@ -115,12 +115,12 @@ class BaseExperiment(Model):
         return experiment_type(system).model_validate_json(text)
 
     def slice(self, *keys: str) -> str:
-        """Return only `keys` as canonical JSON: what one stage depends on; everything else is left at its default."""
+        """Return only `keys` as canonical JSON, for a stage that depends on them alone."""
         return canonical_json(self, {"system", *keys})
 
 
 def system_names() -> list[str]:
-    """Return the names of all systems: the folders of `systems/`; one with `_` in front is a family's shared code."""
+    """Return the names of all systems: the folders of `systems/`, but for those of families, with `_` in front."""
     return sorted(m.name for m in pkgutil.iter_modules([str(SYSTEMS)]) if m.ispkg and not m.name.startswith("_"))
 
 

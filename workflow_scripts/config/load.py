@@ -1,4 +1,4 @@
-"""Check the whole configuration at start: a wrong key is named, with the line to write instead; then nothing runs."""
+"""Check the whole configuration at the start. If a key is wrong, say what to write instead, and run nothing."""
 
 import difflib
 from pathlib import Path
@@ -12,7 +12,7 @@ from workflow_scripts.config.experiments import experiment_type, system_names
 from workflow_scripts.config.sources import NEEDS, PairsSource, Source, Weights
 from workflow_scripts.core.cli import UserError
 
-# Folders of results/ that are no source and no experiment.
+# Folders of results/ that belong to no source and no experiment, so that none can have their names.
 RESERVED = ("logs", "benchmarks", "records", "weights", "report")
 Name = Annotated[str, Field(pattern=NAME)]
 Experiment = Annotated[Union[tuple(map(experiment_type, system_names()))], Field(discriminator="system")]  # noqa: UP007 (the types are found at run time)
@@ -159,7 +159,7 @@ def _follow(location: tuple) -> tuple[list[str], type[BaseModel] | None]:
     """Return the keys of a fault as the user wrote them, and the model in which the last one stands."""
     path = [str(part) for part in location if part != "[key]"]
     model: type[BaseModel] = Config
-    if len(path) > 2 and path[0] in ("sources", "experiments"):  # pydantic adds the chosen type or system: left out
+    if len(path) > 2 and path[0] in ("sources", "experiments"):  # pydantic has added the chosen type or system
         model = _members()[path.pop(2)]
         below = path[2:]
     else:

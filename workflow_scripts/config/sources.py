@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, field_validator, model_
 
 from workflow_scripts.config.base import Model, canonical_json
 
-# What can be made of a source beside its index -> the stages on the way that may quarantine its items.
+# What can be made of a source beside its index -> the stages that make it and may quarantine items.
 NEEDS: dict[str, tuple[str, ...]] = {
     "crops": ("find_landmarks", "crop_faces"),
     "pictures": ("fingerprint_pictures",),
@@ -95,7 +95,7 @@ class BaseSource(Model):
     """Keys that every source has.
 
     Attributes:
-        made_alone: what is made of a source of this type that no experiment uses, where `needs` says nothing.
+        made_alone: what is made of a source of this type if no experiment uses it and its `needs` is null.
     """
 
     made_alone: ClassVar[tuple[str, ...]] = ("crops",)

@@ -1,1 +1,1 @@
-"""What made a file, and is it still that: code digests, records, the manifest, a store of results."""
+"""What made a file, and whether it is still the same: digests of code, records, the manifest, a store of results."""

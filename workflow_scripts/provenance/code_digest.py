@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-# The values of the configuration reach a stage as options of its command, which are tracked by themselves; what keeps
-# the books on results changes none.
+# The values of the configuration reach a stage as options of its command, which are tracked by themselves. Provenance
+# describes results and does not change any.
 UNTRACKED = ("workflow_scripts.config", "workflow_scripts.provenance")
 
 
@@ -16,7 +16,7 @@ def code_digest(*modules: str) -> str:
     """Return a digest of the syntax trees, without docstrings, of `modules` and all that they import from this project.
 
     Args:
-        modules: names below `workflow_scripts`, as `find_landmarks` or `systems.unmask.training`.
+        modules: names below `workflow_scripts`, for example `stages.faces.crop_faces` or `systems.unmask.training`.
 
     Raises:
         FileNotFoundError: no such module.
@@ -30,7 +30,7 @@ def code_digest(*modules: str) -> str:
         seen[name], imports = _read(name)
         queue += imports
     text = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
-    return f"code:{hashlib.sha256(text.encode()).hexdigest()[:16]}"  # named: Snakemake records values only
+    return f"code:{hashlib.sha256(text.encode()).hexdigest()[:16]}"  # named, as Snakemake records values only
 
 
 @cache

@@ -18,18 +18,18 @@ from pathlib import Path, PurePosixPath
 from workflow_scripts.provenance.records import RECORDS, Record
 
 MANIFEST = "manifest.json"
-# What cannot be the same twice, and what is made of files that are in the manifest.
+# Files that differ between equal rebuilds, and files that are made of others in the manifest.
 APART = ("logs", "benchmarks", RECORDS, MANIFEST, "report.html", "README.md")
 
 
 def is_artifact(path: PurePosixPath) -> bool:
-    """Tell whether a path below `results/` belongs into the manifest."""
+    """Tell whether a path below `results/` belongs in the manifest."""
     apart = path.parts[0] in APART or path.parts[1:2] == ("resume",)
     return not apart and path.name != ".snakemake_timestamp"
 
 
 def list_artifacts(results: Path) -> list[str]:
-    """Return the files of a results folder that belong into its manifest, sorted."""
+    """Return the files of a results folder that belong in its manifest, sorted."""
     files = (path.relative_to(results) for path in results.rglob("*") if path.is_file())
     return sorted(path.as_posix() for path in files if is_artifact(path))
 

@@ -11,7 +11,7 @@ wherever the job ran. It holds
     libraries   versions that results may depend on
     made        when it began and ended, in seconds since 1970
 
-A path below the results folder is written from there on; in place of a folder stand the files in it.
+A path below the results folder is written relative to it; a folder is written as the files in it.
 """
 
 import json
@@ -34,7 +34,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Record:
-    """What one job made; attributes as in the file, and two that its place tells.
+    """What one job made: the values of the file, and two attributes that follow from where the file lies.
 
     Attributes:
         stage: the rule, which is the stage's name.
@@ -105,7 +105,7 @@ def read_records(results: Path) -> list[Record]:
         stage, *wildcards = file.relative_to(home).with_suffix("").parts
         try:
             records.append(Record(stage, wildcards, **json.loads(file.read_text(encoding="utf-8"))))
-        except (ValueError, TypeError):  # not a record, or one that was cut off
+        except (ValueError, TypeError):  # not a record, or a record that was cut off
             continue
     return sorted(records, key=lambda record: record.made)
 
@@ -116,6 +116,6 @@ def installed_libraries() -> dict[str, str]:
 
 
 def _name(path: Path, record: Path) -> str:
-    """Return a path as a record names it: below the results folder from there on."""
+    """Return a path as a record names it: relative to the results folder where it is below that."""
     results = next(parent for parent in record.parents if record.is_relative_to(parent / JOBS))
     return path.relative_to(results).as_posix() if path.is_relative_to(results) else path.as_posix()

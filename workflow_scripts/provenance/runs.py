@@ -32,7 +32,7 @@ def keep_records() -> None:
         home.mkdir(exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(Path("..") / home)
-    except OSError:  # a folder that cannot be written: Snakemake says so as soon as it needs it
+    except OSError:  # the folder cannot be written, which Snakemake says as soon as it needs it
         return
 
 
@@ -46,7 +46,7 @@ def check_writable() -> None:
 
 
 def explain_kill(logs: list[str]) -> None:
-    """Say it when a run's logs tell that a job was killed: the job itself could leave no word."""
+    """Tell the user if a run's logs show that a job was killed, since the job itself could not."""
     if any(KILLED.search(Path(log).read_text(encoding="utf-8", errors="replace")) for log in logs):
         print(
             "error: a job was killed (SIGKILL), by the system if it ran out of memory: use fewer --cores, "
@@ -58,8 +58,8 @@ def explain_kill(logs: list[str]) -> None:
 def join_runs() -> None:
     """Remove Snakemake's lock if nobody is left who could hold it, and hold a lock of our own until this process ends.
 
-    Snakemake's lock is a file, which a killed run leaves behind. Ours is the system's, which goes with the process: it
-    is shared by all runs in a folder, and who can have it alone for a moment is the only one.
+    Snakemake's lock is a file, which a killed run leaves behind. Ours is a lock of the operating system, which ends
+    with the process. All runs in a folder share it; a run that can have it alone for a moment is the only one.
     """
     try:
         lock = os.open(OWN / "runs.lock", os.O_RDWR | os.O_CREAT, 0o666)
@@ -68,7 +68,7 @@ def join_runs() -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(OWN / "locks", ignore_errors=True)
-    except OSError:  # another run lives, or the file system has no locks: Snakemake's own lock decides
+    except OSError:  # another run lives, or the file system has no locks; then Snakemake's own lock decides
         pass
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)

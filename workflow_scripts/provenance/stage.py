@@ -1,4 +1,4 @@
-"""A stage as a command: its options are the parameters of its function, and a record says what was made of what.
+"""A stage as a command. Its options are the parameters of its function, and a record says what was made of what.
 
     python -m workflow_scripts.stages.faces.crop_faces --help
 
@@ -13,9 +13,9 @@ A stage is one typed function that knows nothing of Snakemake. The types of its 
 | `int`, `float`, `str`, `Literal`, `list[str]` | a value | a setting |
 | a group of configuration keys, or a dict of such | its JSON text | a setting |
 
-Every command has four options more. `--record` names the JSON file (see `provenance/records.py`) that is written when
+Every command has four more options. `--record` names the JSON file (see `provenance/records.py`) that is written when
 the stage has ended; `--code` gives the digests of its code and of the lock file; `--depends` names files that the stage
-finds by itself; with `--reuse` its results are taken from the store where that has them (`provenance/store.py`).
+finds by itself; with `--reuse`, results that are in the store are taken from there (`provenance/store.py`).
 """
 
 import argparse
@@ -56,8 +56,8 @@ class Parameter(NamedTuple):
     Attributes:
         name: in the function; the option has `-` for `_`.
         kind: its type without `Annotated` and `None`.
-        role: of an input, an output and what is not recorded, else None.
-        default: what is passed where the option is not given; `inspect.Parameter.empty` where it must be.
+        role: for an input, an output or an unrecorded text; None for any other.
+        default: the value where the option is not given; `inspect.Parameter.empty` where it must be given.
         text: what the function's docstring says of it.
     """
 

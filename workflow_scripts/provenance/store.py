@@ -28,8 +28,8 @@ class Job(NamedTuple):
         module: of the stage.
         code: digests of its code and of the lock file.
         settings: its options that are no paths, as JSON holds them.
-        inputs: option -> paths `results/{source or experiment}/…`: their contents count, and their names below that.
-        outputs: where the results go; where that is does not count.
+        inputs: option -> paths `results/{source or experiment}/…`; their contents and the rest of their names count.
+        outputs: where the results go, which is no part of the digest.
     """
 
     module: str

@@ -1,7 +1,7 @@
 """Check results against their manifest; tell what made a file, and what differs between two runs.
 
 python -m workflow_scripts.provenance.verify_results check                          every file is what the workflow made
-python -m workflow_scripts.provenance.verify_results update                         the same in a hurry, after a run
+python -m workflow_scripts.provenance.verify_results update                         the same, quickly, after a run
 python -m workflow_scripts.provenance.verify_results explain results/unmask/metrics.json
 python -m workflow_scripts.provenance.verify_results compare A/results B/results
 """
@@ -26,7 +26,7 @@ from workflow_scripts.provenance.manifest import (
 from workflow_scripts.provenance.records import JOBS, Record, read_records
 
 REMEDY = "make it again: snakemake --cores all --force"
-NAMED = 5  # examples named of a longer list
+NAMED = 5  # examples that are named of a longer list
 
 
 def check(results: Path, after_run: bool = False) -> list[str]:
@@ -34,8 +34,8 @@ def check(results: Path, after_run: bool = False) -> list[str]:
 
     Args:
         results: the folder.
-        after_run: be quick and tolerant, as a run has just made all that is needed: sizes are compared and no file is
-            read, files that are gone are forgotten, and files of others are passed over.
+        after_run: a run has just made all that is needed. So only sizes are compared and no file is read, files that
+            are gone are forgotten, and files that the workflow did not make are passed over.
 
     Returns:
         One line for each file that is changed, missing or unknown.

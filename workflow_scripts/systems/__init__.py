@@ -1,4 +1,4 @@
-"""The published systems, one folder each, and what systems of one family share, in a folder with `_` in front.
+"""The published systems, a folder for each, and a folder with `_` in front for what systems of one family share.
 
 What a system `NAME` of a family `FAMILY` consists of; everything is found by its name:
 

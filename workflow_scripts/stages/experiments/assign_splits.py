@@ -3,7 +3,7 @@
 A source's own split (by person, video time block or item) stands, but sources can overlap: the same picture in two
 folders, the same person in two exports. So a training item whose picture (SHA-256) or person is also tested on is taken
 out, and so is one whose picture is nearly the same as a tested one: re-encoded, resized, trimmed or mirrored. Frames of
-one video are all alike; those are divided by its time blocks alone.
+one video are all alike, so they are divided by its time blocks alone.
 """
 
 import os
@@ -22,7 +22,7 @@ from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import SPLITS, TRAINING, Quarantine, read_table, write_table
 from workflow_scripts.provenance.stage import Inputs, Output, stage_command
 
-PRIORITY = ("test", "val", "train")  # where a picture or person stands in several, the first keeps it
+PRIORITY = ("test", "val", "train")  # a picture or person that is in several of them stays in the first
 
 
 def assign_splits(
@@ -47,7 +47,8 @@ def assign_splits(
         fingerprints: `{source}/{kind}/{shard}.arrow` with the fingerprints of the pictures of every source: its crops
             or, where the experiment needs no faces, what `fingerprint_pictures` made.
         output: the table: a row for each item that is not in quarantine.
-        training: its `train` and `val` rows alone, so that what is tested and applied changes no training.
+        training: its `train` and `val` rows alone. Trainings depend on it and not on the whole table, so that a change
+            of what is only tested on or applied does not repeat them.
         quarantine: the items taken out.
 
     Raises:
@@ -97,7 +98,7 @@ class Pictures:
     """What the pictures of items look like.
 
     Args:
-        rows: items with `source`, `item`, `file` and `frame`; their index is what they are asked for by.
+        rows: items with `source`, `item`, `file` and `frame`; their index names them in `find_near`.
         shards: what holds their fingerprints.
     """
 
@@ -145,7 +146,7 @@ def _name_equal_pictures(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _close_leaks(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows that no split of higher priority holds too, and those taken out, with `keeper` and `why`."""
+    """Return the rows that no split of higher priority also holds, and those taken out, with `keeper` and `why`."""
     taken = []
     for place, keeper in enumerate(PRIORITY[:-1]):
         held = rows[rows["split"] == keeper]

@@ -23,7 +23,7 @@ def draw_figures(
     digests: Output,
     index: Inputs = (),
 ) -> None:
-    """Write the folder of figures, what was there is replaced, and the digests of the files in it.
+    """Write the folder of figures, in place of an earlier one, and the digests of the files in it.
 
     Args:
         experiment: its keys `drawn_keys` are used.
@@ -31,7 +31,7 @@ def draw_figures(
         curves: `curves/{network}.parquet` of every network.
         shards: `{kind}/{source}/{shard}.arrow` of the kinds `drawn_kinds`.
         output: the folder.
-        digests: JSON, file name -> SHA-256: what depends on the figures can tell whether any changed.
+        digests: JSON, file name -> SHA-256; by it, later stages know whether a figure has changed.
         index: `{source}/index.parquet` of every source, where the family draws with it.
     """
     rows, pictures = read_table(metrics), ShardedTensors(paths_by_kind(shards))

@@ -1,6 +1,6 @@
 """Stage: gather the scores of an experiment: all rows in one table, their summary in one JSON file.
 
-`metrics.json`, where null means not measured and a neighbouring text says why:
+`metrics.json` has these keys; null means that something was not measured, and a text beside it says why:
 
 - `scores`: a list, one entry for each `split`, `source` and (where the system has kinds) `kind` that occurs; null as
   source or kind means all of them together. `items` counts its rows; `mean`, `median` and `count` hold a number for
@@ -8,10 +8,10 @@
   number of rows that have it).
 - `gaps`: a list, one entry for each source that is both trained and tested on, and one for all together (null; training
   and test items may then come from different sources): for each score, the mean of training less that of test items.
-- `published`: rows to show beside, each measured on other items.
+- `published`: published rows to show beside these, each measured on other items.
 - `items`: for each source, how many items were made (`paired`) and how many are scored (`scored`).
 - `quarantined`: the experiment's lost items, counted by stage, source and reason.
-- what the family adds: `systems/_{family}/scores.py`.
+- and the keys that the family adds, see `systems/_{family}/scores.py`.
 """
 
 from workflow_scripts.config.experiments import BaseExperiment

@@ -19,7 +19,7 @@ from workflow_scripts.training.device import choose_device, use_bf16, warn_if_bu
 from workflow_scripts.training.loop import Places, Trainer
 from workflow_scripts.training.state import stamp
 
-WATCHED = 512  # validation items at most: watching must not cost more than training
+WATCHED = 512  # validation items at most, so that watching does not cost more than training
 
 
 def train_network(
@@ -79,7 +79,7 @@ def train_network(
         print(f"all {len(train)} training items are on the GPU", file=sys.stderr)
 
     used = dict.fromkeys([splits, *(path for paths in columns.values() for path in paths), *weights])
-    # Named from the experiment's folder on, so that two experiments with the same inputs have equal checkpoints.
+    # Names begin below the experiment's folder, so that two experiments with the same inputs have equal checkpoints.
     inputs = {os.path.relpath(path, splits.parent): sha256_of(path) for path in used}
     keys = experiment.keys_of(network)
     config = experiment.slice(*keys)
@@ -107,12 +107,12 @@ def train_network(
 
 
 def _some(items: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return at most `WATCHED` items; which, depends on nothing but their names."""
+    """Return at most `WATCHED` items; which ones depends on their names alone."""
     return set(sorted(items, key=lambda key: stable_hash(*key))[:WATCHED])
 
 
 def _without_end(config):
-    """Return a network's configuration without what says when to stop: with more epochs or patience, it goes on."""
+    """Return a network's configuration without what says when to stop, so that more epochs or patience continue it."""
     endless = config.training.model_copy(update={"epochs": 1, "patience": None})
     return config.model_copy(update={"training": endless})
 

@@ -1,8 +1,8 @@
 """Stage: check the landmarks of a source against what is known of its faces.
 
-Two numbers an item, both a mean distance over the distance of the outer eye corners (NME): of eye centres, nose tip and
-mouth corners from the five points that the data set gives; and, where a prior took the detector's place, of all 68
-landmarks from those found by the detector, on a sample.
+Each item gets two numbers. Both are mean distances divided by the distance of the outer eye corners (NME). The first is
+that of eye centres, nose tip and mouth corners from the five points that the data set gives. The second is that of all
+68 landmarks from those that the detector leads to, on a sample, where a prior took the detector's place.
 """
 
 import sys
@@ -47,7 +47,7 @@ def check_landmarks(
         landmarks: the shards of the landmarks.
         model: `LandmarkModel`'s file.
         output: the table.
-        summary: JSON: of both numbers how many items, median, 90th and 99th percentile; None where there are none.
+        summary: JSON: for both numbers the count of items, median, 90th and 99th percentile; None where there are none.
         weights: the files of the detector, where it needs some.
     """
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""Cut the chosen face of every picture of one shard to the square that all later stages work on."""
+"""Stage: cut the chosen face of every picture of one shard to the square that all later stages work on."""
 
 import sys
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ STAGE = "crop_faces"
 def crop_faces(source: BaseSource, index: Input, landmarks: Input, output: Output, quarantine: Output) -> None:
     """Write the `crops` shard: the chosen face of each item that has one, with its landmarks in pixels of the crop.
 
-    `fingerprint` is the whole picture's, by which copies of it are found.
+    The column `fingerprint` is that of the whole picture; copies of a picture are found by it.
 
     Args:
         source: its `crop` and `max_pixels` keys, and where its pictures are.
@@ -53,7 +53,7 @@ def crop_faces(source: BaseSource, index: Input, landmarks: Input, output: Outpu
 
 
 def _heads(rows: pd.DataFrame, boxes: np.ndarray) -> np.ndarray:
-    """Return the square around each item's head, float64 (n, 3); a picture is a shot of its own."""
+    """Return the square around each item's head, float64 (n, 3); a picture counts as a shot of its own."""
     squares = grown_squares(boxes)
     for members in rows.groupby(["file", "shot"], dropna=False).indices.values():
         if len(members) > 1:

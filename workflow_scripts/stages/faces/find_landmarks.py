@@ -1,4 +1,4 @@
-"""Find the faces of one shard of pictures, and 68 landmarks of each."""
+"""Stage: find the faces of one shard of pictures, and 68 landmarks of each."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Stage: stack the annotations that could not be used to one table."""
+"""Stage: put the annotations of all shards that cannot be used into one table."""
 
 from workflow_scripts.core import cli
 from workflow_scripts.core.tables import merge_tables

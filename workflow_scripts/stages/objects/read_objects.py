@@ -1,4 +1,4 @@
-"""Stage: read the objects and captions of one shard of a COCO source: masks, boxes, keypoints, what cannot be used."""
+"""Stage: read the objects (masks, boxes, keypoints) and captions of one shard of a COCO source."""
 
 import json
 import sys
@@ -39,13 +39,13 @@ def read_objects(
     """Write the `objects` and `captions` tables of one shard, sorted by item and annotation.
 
     Every entry of `annotations` is a row of one of them or of the quarantine, except that the keypoints of an object
-    that another file gives too are joined to its row. An entry of `images` is quarantined or leaves no trace. What is
-    set aside is named by its place in its file, as `instances_val2017.json#/annotations/12`.
+    that another file also gives are joined to its row. An entry of `images` leaves no row, unless it is quarantined. A
+    quarantined entry is named by its place in its file, for example `instances_val2017.json#/annotations/12`.
 
     Args:
         source: its key `subset`: entries about pictures that are not in it are passed over.
         annotations: the folder that `split_annotations` made.
-        shard: its name, five digits.
+        shard: the shard's name, five digits.
         index: the shard's part of the index.
         rejected_pictures: the pictures that could not be indexed.
         output: the table of objects.
@@ -88,10 +88,10 @@ class _Reader:
         self._categories = categories
         self._sizes = sizes
         self._unusable = unusable
-        self._resized: set[tuple[str, str]] = set()  # file and item: pictures of another size than that file says
+        self._resized: set[tuple[str, str]] = set()  # file and item, where the file states another size
 
     def keep(self, row, read: Callable) -> None:
-        """Read one entry; what cannot be used goes to quarantine."""
+        """Read one entry; one that cannot be used goes to quarantine."""
         try:
             if row.repeated:
                 raise BadEntry("id used twice", f"an earlier entry of {row.section} has this id; {MEND}")

@@ -20,7 +20,7 @@ from workflow_scripts.provenance.stage import Inputs, Output, stage_command
 from workflow_scripts.sources import shard_of
 from workflow_scripts.sources._coco_json import Entry, read_entries
 
-OPEN_FILES = 256  # shards written in one pass over the annotation files: systems allow a job some 1,000
+OPEN_FILES = 256  # shards written in one pass over the annotation files; a job may open some 1,000 files
 BUFFER = 1 << 25  # characters held before they are written
 CATEGORIES = "categories.json"
 
@@ -40,7 +40,7 @@ class Contents(NamedTuple):
 def split_annotations(annotations: Inputs, shards: int, output: Output) -> None:
     """Write the entries of all annotation files, by the shard of their picture.
 
-    An entry whose picture the file does not list goes to the shard of its own place in the file.
+    An entry whose picture the file does not list goes to the shard that belongs to its place in the file.
 
     Args:
         annotations: COCO's JSON files: instances, person keypoints, captions, in any number.
@@ -96,7 +96,7 @@ def _is_picture(value: object) -> bool:
 
 
 def _add_category(categories: dict[int, dict], value: object, where: str) -> None:
-    """Add a category; one that means nothing is no single entry to set aside, as all its objects depend on it."""
+    """Add a category. A meaningless one is an error of the whole file, because all its objects depend on it."""
     match value:
         case {"id": int(number), "name": str(name)} if number not in categories and _is_utf8(name):
             parent, keypoints = value.get("supercategory"), value.get("keypoints")

@@ -1,9 +1,9 @@
 """Stage: draw the landmarks of one shard of crops, a driver's with the target's proportions.
 
 Landmarks that are found frame by frame tremble, and so would the face that is painted from them. They are averaged with
-Gaussian weights over presentation time, within a shot, so lightly that no blink is lost: of four clips at 25 to 30
-frames a second, what the drawings' neighbours in time do not explain falls by 5 to 32 %, the points move by 0.1 to 0.35
-of 256 pixels, and the narrowest eye opens by 0 to 0.4. Frames that are a tenth of a second apart stay as they are.
+Gaussian weights over presentation time, within a shot, so lightly that no blink is lost. On four clips at 25 to 30
+frames a second, the movement that a drawing's neighbours in time do not explain falls by 5 to 32 %, the points move by
+0.1 to 0.35 of 256 pixels, and the narrowest eye opens by 0 to 0.4. Frames a tenth of a second apart stay as they are.
 """
 
 import sys
@@ -48,7 +48,7 @@ def draw_landmarks(
     frames = read_table(index, ["item", "file", "time", "shot"]).set_index("item").loc[shard.items].reset_index()
     found = shard.tensors("landmarks", range(len(shard))) if len(shard) else np.empty((0, 68, 2), np.float32)
     rejected = Quarantine(STAGE)
-    # Those who are not whole go first: what is found wrong must not be averaged into its neighbours.
+    # Incomplete drawings are taken out first, so that wrong landmarks are not averaged into their neighbours.
     whole = _whole(frames, found, size, rejected)
     frames, found = frames.iloc[whole].assign(row=whole), found[whole]
     drawn = _smoothed(frames, found)
@@ -83,9 +83,9 @@ def _smoothed(frames: pd.DataFrame, landmarks: np.ndarray) -> np.ndarray:
 
 
 def _normalised(frames: pd.DataFrame, landmarks: np.ndarray, target: np.ndarray, how: str) -> np.ndarray:
-    """Return landmarks (n, 68, 2) of drivers, one a clip, with the target's proportions.
+    """Return landmarks (n, 68, 2) with the target's proportions; each clip has one driver.
 
-    Of a clip of few frames no calm face can be told: its face is moved and scaled as a whole.
+    A clip of few frames does not tell what its face looks like at rest, so that face is moved and scaled as a whole.
     """
     moved = landmarks.copy()
     for members in frames.groupby("file").indices.values():

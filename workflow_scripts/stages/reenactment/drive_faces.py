@@ -1,7 +1,7 @@
 """Stage: paint the face that each drawing stands for.
 
-A temporal network sees its own output for the frame before: the frames of a shot are painted one after the other, and
-after a gap it starts from nothing.
+A temporal network also sees its own output for the frame before. So the frames of a shot are painted one after the
+other, and after a gap it starts from nothing.
 """
 
 from collections.abc import Iterator

@@ -16,10 +16,10 @@ One row per scored item, sorted by item:
 | `change_{p}` | float64 | mean difference to the frame before, in grey levels; null at a shot's start and after a gap |
 | `flicker_{p}` | float64 | how far this change is from the driver's (`metrics.frames.flicker`); null likewise |
 
-`{p}` is `output`, `nearest` (the copier's frame, as it is) or `driver`: the driver's own crop. The last tells the
-scale: `identity_driver` is that of the person who drives (of the truth, for the target's own frames), `nme_driver` is
-between two searches for the landmarks of one picture, on the whole frame and on the crop. A training frame is no
-candidate for its own nearest.
+`{p}` is `output`, `nearest` (the copier's frame, as it is) or `driver` (the driver's own crop). The last gives the
+scale: `identity_driver` is that of the person who drives (for the target's own frames, that of the truth), and
+`nme_driver` is the difference of two searches for the landmarks of one picture, on the whole frame and on the crop. A
+training frame is never its own nearest frame.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ from workflow_scripts.metrics.pictures import compare_whole
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.systems._reenactment.columns import CHANGES, COMPARED, FRAME_METRICS
 
-DESCRIBED = 32  # training frames at most, chosen by hash: the mean descriptor of more is the same
+DESCRIBED = 32  # training frames at most, chosen by hash; with more, the mean descriptor stays the same
 
 
 def score_frames(

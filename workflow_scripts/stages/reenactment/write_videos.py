@@ -3,14 +3,14 @@
 | file of `videos/{source}/` | what |
 |---|---|
 | `{clip}.mp4` | all frames, each at the driver's own time |
-| `{clip}_page.mp4` | the beginning, small: only where the whole is too large for the report |
+| `{clip}_page.mp4` | the beginning, small; only where the whole video is too large for the report |
 | `{clip}.gif` | the beginning, small |
 | `{clip}.png` | frames at equal distances, their times above them |
 
-Of an applied source every clip is shown as a whole, of the target's own the held-out blocks. `{clip}` is the clip's
-path with `_` for what is neither letter, digit, `.` nor `-`. A frame without an output (no face, or an incomplete
-drawing) is in the video all the same, so that time never shifts: the driver's frame is shown whole, the drawing is
-black, and for the output stands the last one, or black (`video: {lost_frames: blank}`).
+Of an applied source, every clip is shown as a whole; of the target's own source, the held-out blocks. `{clip}` is the
+clip's path with `_` for what is neither letter, digit, `.` nor `-`. A frame without an output (no face, or an
+incomplete drawing) is in the video all the same, so that time never shifts. The driver's frame is then shown whole, the
+drawing is black, and in place of the output stands the last one, or black (`video: {lost_frames: blank}`).
 """
 
 import re
@@ -39,7 +39,7 @@ from workflow_scripts.systems._reenactment.config import Video
 SMALL = 128  # pixels of a picture in what is small
 GIF_SECONDS, GIF_PACE = 6.0, 10.0  # seconds, frames a second
 LABEL = "AI-generated"
-PAGE_BYTES, PAGE_SECONDS = 1_500_000, 20.0  # what the report can hold; of a larger video, a small copy of its beginning
+PAGE_BYTES, PAGE_SECONDS = 1_500_000, 20.0  # largest video of the report; of a larger one it has a small beginning
 SHEET_FRAMES, SHEET_SIDE, GAP, HEADER = 8, 126, 6, 20  # frames, then pixels
 
 
@@ -66,7 +66,7 @@ def write_videos(
     output: Output,
     digests: Output,
 ) -> None:
-    """Write the folder of videos of one source, what was there is replaced, and the digests of the files in it.
+    """Write the folder of videos of one source, in place of an earlier one, and the digests of the files in it.
 
     Args:
         name: of the source.

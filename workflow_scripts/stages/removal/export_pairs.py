@@ -1,4 +1,4 @@
-"""Stage: write an experiment's pairs and maps as PNG folders, which is what other people's code reads.
+"""Stage: write an experiment's pairs and maps as folders of PNG files, which other programs read.
 
 The folder is laid out as TensorFlow's and PyTorch's pix2pix read it:
 
@@ -6,8 +6,8 @@ The folder is laid out as TensorFlow's and PyTorch's pix2pix read it:
 - `maps/{split}/{name}.png`: white where the occluder is, else black.
 - `items.csv`: `name`, `source`, `item`, `variant`, `kind`, `split`.
 
-A name is the item's, with what a file name cannot hold replaced. This is no part of a whole run: ask for it by
-`snakemake results/{experiment}/export`.
+A name is that of the item, in which characters that a file name cannot hold are replaced. A whole run does not make
+this folder; ask for it by `snakemake --cores 2 results/{experiment}/export`.
 """
 
 import csv
@@ -84,7 +84,7 @@ def _written(shard: Shard, source: str, places: dict[tuple[str, str], str], fold
 
 
 def file_name(item: str) -> str:
-    """Return an item's name as a file's; where it has to be changed, with a digest, so that no two get the same."""
+    """Return an item's name as a file name; a changed one has a digest, so that no two items get the same."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "_", item)
     return plain if plain == item else f"{plain[:120]}_{stable_hash(item):016x}"
 

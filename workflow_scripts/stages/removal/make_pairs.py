@@ -1,7 +1,7 @@
 """Stage: make the pictures a network learns from and is tested on: occluded input, bare target, map of the difference.
 
-Three roles. `draw`: an occluder is drawn on each crop. `given`: the source holds both pictures. `apply`: there is no
-truth, the crop is the input.
+A source has one of three roles. `draw`: an occluder is drawn on each crop. `given`: the source holds both pictures.
+`apply`: there is no truth, and the crop is the input.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_comma
 from workflow_scripts.systems._removal.config import Difference
 from workflow_scripts.systems._removal.maps import coverage_map, difference_map
 
-DRAWS = 3  # tries at a fitting occluder before an item is given up
+DRAWS = 3  # an item is given up after so many occluders that do not sit right
 
 
 def make_pairs(
@@ -116,7 +116,7 @@ def _drawn(
     seed: int,
     rejected: Quarantine,
 ) -> Iterator[dict]:
-    """Yield every variant of an item, or none: where one does not fit, the landmarks are not to be trusted."""
+    """Yield every variant of an item, or none: where one does not sit right, the landmarks cannot be trusted."""
     drawn = []
     mix = [(share, kind) for kind, share in occluders.mix.items()]
     for variant in range(variants):

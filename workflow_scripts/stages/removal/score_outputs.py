@@ -8,7 +8,7 @@ Columns of the `metrics` table, one row per item and variant:
 | `variant` | int32 | which of the item's occluders |
 | `split` | string | `test`, `train` or `apply` |
 | `seen` | bool | an applied item whose person or picture was trained on |
-| `kind` | string | of occluder; null where unknown |
+| `kind` | string | kind of occluder; null where unknown |
 | `psnr_{picture}_{region}` | float64 | dB of 8-bit values, at most 100 (equal pictures) |
 | `ssim_{picture}_{region}` | float64 | scikit-image's definition, Gaussian window |
 | `identity_{picture}` | float64 | cosine of dlib's face descriptors of picture and truth; null without landmarks |
@@ -17,8 +17,8 @@ Columns of the `metrics` table, one row per item and variant:
 | `predicted_area`, `true_area` | float64 | fraction of the picture in the predicted map and in the difference map |
 
 `{picture}` is `copy` (the input, unchanged), `raw` (the network's output) or `composite` (output inside the predicted
-map, input outside it). `{region}` is `whole`, or `hole`: the pixels of the difference map. What needs a truth is null
-where the source has none.
+map, input outside it). `{region}` is `whole`, or `hole`: the pixels of the difference map. Scores that need a truth
+are null where the source has none.
 """
 
 import numpy as np
@@ -103,7 +103,7 @@ def score_pictures(
 
 
 def score_map(predicted: np.ndarray, difference: np.ndarray, coverage: np.ndarray | None) -> dict[str, float | None]:
-    """Return the columns of one item's maps: bool (S, S) each, coverage uint8 (S, S) or None."""
+    """Return the columns that compare one item's maps, bool (S, S) each; coverage is uint8 (S, S) or None."""
     return {
         "map_iou": iou(predicted, difference),
         "map_dice": dice(predicted, difference),

@@ -6,14 +6,14 @@
 | `items.svg` | items left after each stage |
 | `quarantine.svg` | reasons, coloured by stage |
 | `sizes.svg` | width and height of the pictures |
-| `faces.svg` | faces per picture, chosen faces by what found them |
+| `faces.svg` | faces per picture; chosen faces by the step that found them |
 | `scores.svg` | scores of the chosen faces, by detector |
 | `pose.svg` | roll and yaw of the chosen faces (`faces/pose.py`) |
 | `landmarks.svg` | where the 68 points lie in the crops, over the mean crop |
-| `accepted.png`, `rejected.png` | contact sheets, chosen by the hash of the item; of each reason something is shown |
+| `accepted.png`, `rejected.png` | contact sheets, chosen by the hash of the item; each reason is shown |
 
-A figure without anything to show is not written. Tables are read shard by shard, and of pictures only those shown and
-some hundred for the mean crop, so memory does not grow with the pictures of a source.
+A figure without anything to show is not written. Tables are read shard by shard, and no pictures but those
+that are shown and some hundred for the mean crop, so memory does not grow with the pictures of a source.
 """
 
 import heapq
@@ -76,7 +76,7 @@ def summarize_source(
     landmarks: Inputs = (),
     crops: Inputs = (),
 ) -> None:
-    """Write the folder `summary/` of one source; what was there is replaced.
+    """Write the folder `summary/` of one source, in place of an earlier one.
 
     Args:
         source: where its pictures are, and `max_pixels`.
@@ -221,8 +221,8 @@ def choose_rejected(rejected: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read(reader: PictureReader, row) -> np.ndarray | None:
-    """Return the picture of a quarantined item; None where it cannot be read, or is none by its name."""
-    file = row.item if pd.isna(row.file) else row.file  # the index does not know what its stage refused
+    """Return the picture of a quarantined item; None where it cannot be read, or where its name is not that of one."""
+    file = row.item if pd.isna(row.file) else row.file  # the index has no row of an item that its own stage refused
     if pd.isna(row.frame) and not file.lower().endswith(PICTURE_SUFFIXES):
         return None
     try:

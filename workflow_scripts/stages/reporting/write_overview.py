@@ -165,7 +165,7 @@ def group_by_family(views: list[dict]) -> dict[str, list[list[dict]]]:
 
 
 def format_number(value: float | None, digits: int, sign: bool = False) -> str:
-    """Return a number with fixed digits; a dash where there is none."""
+    """Return a number with fixed digits, or a dash where there is no number."""
     if value is None:
         return "–"
     return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "\N{MINUS SIGN}")

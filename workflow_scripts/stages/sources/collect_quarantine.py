@@ -1,4 +1,4 @@
-"""Stage: stack what all stages of a source could not use to one table."""
+"""Stage: put the items that the stages of a source could not use into one table."""
 
 from workflow_scripts.core import cli
 from workflow_scripts.core.tables import merge_tables

@@ -18,7 +18,7 @@ WHEELS = {
 
 
 def fetch_sample(folder: Output, manifest: Output) -> None:
-    """Fetch the files of the sample to a folder, and write which they are.
+    """Fetch the files of the sample to a folder, and write a list of them.
 
     Args:
         folder: where they go.

@@ -1,4 +1,4 @@
-"""Stage: check that pretrained weights are the published ones, and bring them into one safe form, safetensors.
+"""Stage: check that pretrained weights are the published ones, and write them as safetensors, which holds no code.
 
 `landmarks` is dlib's shape predictor; its parameters are those of `faces.dlib68.model_file.read_shape_predictor`.
 """

@@ -1,6 +1,6 @@
-"""Stage: know every picture of one shard by its looks, for experiments that work on whole pictures and need no face.
+"""Stage: write down how every picture of one shard looks, for experiments that need whole pictures and no faces.
 
-Where faces are cut out, `crop_faces` does this on the way.
+By these fingerprints, copies of a picture are found in other sources. Where faces are cut out, `crop_faces` makes them.
 """
 
 import sys

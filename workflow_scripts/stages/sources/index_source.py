@@ -30,8 +30,8 @@ def index_source(
 ) -> None:
     """Write the `index` table of one shard; its columns are described in `docs/data.md`.
 
-    Of pictures only the header is read: a picture that is damaged further on is found by the stage that decodes it.
-    An item's split depends on the seed, its group and the fractions alone, so adding pictures moves no other.
+    Only the header of a picture is read; a picture that is damaged further on is found by the stage that decodes it.
+    An item's split depends on the seed, its group and the fractions alone, so adding pictures does not move any other.
 
     Args:
         source: where the items are, and the keys `subset`, `split`, `identity` and `max_pixels`.
@@ -89,7 +89,7 @@ def draw_split(split: Split, seed: int, group: str) -> str:
 
 
 def _complete(row: dict, source: BaseSource, seed: int, reader: PictureReader) -> dict:
-    """Return a row of the index: what the adapter knew, and what the bytes tell if it has not read them."""
+    """Return a row of the index: what the adapter knew and, if it has not read the file, what its bytes tell."""
     if "sha256" not in row:
         row["sha256"], row["width"], row["height"] = reader.inspect(row["file"], row.get("frame"))
     if "occluded_file" in row:

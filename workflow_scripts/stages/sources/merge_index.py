@@ -1,4 +1,4 @@
-"""Stage: stack the shards of a source's index to one table."""
+"""Stage: put the shards of a source's index into one table."""
 
 from workflow_scripts.core import cli
 from workflow_scripts.core.tables import merge_tables

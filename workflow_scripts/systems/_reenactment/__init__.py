@@ -1,1 +1,1 @@
-"""What systems share that drive a face with another."""
+"""What is shared by the systems that drive one face with another."""

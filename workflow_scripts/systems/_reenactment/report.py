@@ -25,7 +25,7 @@ FEW_SHOW = (
 
 
 def view(_experiment: ReenactmentExperiment, folders: dict[str, Path]) -> dict:
-    """Return what its templates are given beside what those of every system are given.
+    """Return what its templates need beside what the templates of every system are given.
 
     Args:
         folders: the experiment's `shown_folders`, by their names.
@@ -40,7 +40,7 @@ def view(_experiment: ReenactmentExperiment, folders: dict[str, Path]) -> dict:
 
 def find_videos(folder: Path) -> list[dict]:
     """Return the videos of one source: `source`, `whole` (the file's name), `page` (what is shown), `sheet`."""
-    from workflow_scripts.reporting.films import PAGE  # late: the workflow reads the captions at every start
+    from workflow_scripts.reporting.films import PAGE  # here: captions are read at every start
 
     found = []
     for sheet in sorted(folder.glob("*.png")):

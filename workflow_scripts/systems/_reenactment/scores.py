@@ -1,7 +1,8 @@
 """The summary of a driven face: what all systems have (`stages/experiments/summarize_scores.py`).
 
-`test` are the target's held-out frames, painted from their own drawings, `apply` another person's. `psnr_nearest` and
-the like are the baseline: the target's nearest training frame. Only pictures were published, no numbers.
+`test` are the target's held-out frames, painted from their own drawings; `apply` are frames of another person.
+`psnr_nearest` and the like are the baseline: the target's nearest training frame. Only pictures were published, no
+numbers.
 """
 
 from workflow_scripts.systems._reenactment.columns import FRAME_METRICS as METRICS
@@ -14,5 +15,5 @@ PUBLISHED: dict = {}
 
 
 def summarize(*_args) -> dict:
-    """Return nothing: the summary has what that of every system has."""
+    """Return nothing, since the summary has only what that of every system has."""
     return {}

@@ -1,1 +1,1 @@
-"""What systems share that find an occluder on a face and paint what is below it."""
+"""What is shared by the systems that find an occluder on a face and paint what is below it."""

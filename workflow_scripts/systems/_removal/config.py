@@ -1,4 +1,4 @@
-"""Configuration that systems share which find an occluder and paint what is below it."""
+"""Keys that are shared by the systems which find an occluder and paint what is below it."""
 
 from collections.abc import Mapping
 from pathlib import Path

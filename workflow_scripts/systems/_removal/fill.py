@@ -1,4 +1,4 @@
-"""What an editing network is shown where the occluder was found: instead of it, a guess that hides its colours."""
+"""What an editing network is shown where the occluder was found: not its colours, but a guess of what is below."""
 
 from collections.abc import Sequence
 
@@ -38,8 +38,8 @@ def fill_holes(pictures: Tensor, maps: Tensor, fill: str, seeds: Sequence[int]) 
 def continue_colours(pictures: Tensor, known: Tensor) -> Tensor:
     """Return pictures whose unknown pixels continue smoothly what is around them: pull-push (Gortler et al. 1996).
 
-    Known pixels are averaged on ever coarser grids, until every cell has a colour; back on each finer grid, what is
-    unknown takes the coarser one's colour.
+    Known pixels are averaged on ever coarser grids, until every cell has a colour. Then, grid by grid, unknown cells
+    of the finer one take the colour of the coarser one.
 
     Args:
         pictures: (N, C, H, W).

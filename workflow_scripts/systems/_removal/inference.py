@@ -1,4 +1,4 @@
-"""The trained networks at work: evaluation mode, fp32, no dropout, so that the same input gives the same output."""
+"""The trained networks, applied in evaluation mode, in fp32, without dropout: the same input gives the same output."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Maps of an occluder: from two pictures, or cleaned from a network's answer, by the same opening."""
+"""Maps of an occluder, from two pictures or from a network's answer, both cleaned by the same opening."""
 
 import cv2
 import numpy as np

@@ -10,7 +10,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in OpenCV
 
 
 class MapModule(nn.Module):
-    """Where is the occluder? Returns logits; their sigmoid is the probability."""
+    """Where is the occluder? It returns logits; their sigmoid is the probability."""
 
     def __init__(self, config: MapNetwork):
         super().__init__()

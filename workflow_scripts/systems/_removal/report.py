@@ -30,5 +30,5 @@ FEW_SHOW = (
 
 
 def view(_experiment: RemovalExperiment, _folders: dict[str, Path]) -> dict:
-    """Return nothing: its templates show what those of every system are given."""
+    """Return nothing, since its templates need only what the templates of every system are given."""
     return {}

@@ -1,4 +1,4 @@
-"""The trained networks at work."""
+"""The trained networks of `moustache`, as the stages apply them."""
 
 from workflow_scripts.systems._removal.inference import find_occluders, paint_bare_faces
 from workflow_scripts.training.checkpoint import load_network

@@ -9,7 +9,7 @@ from workflow_scripts.systems.moustache.config import Experiment, PaintNetwork
 
 
 class PaintModule(nn.Module):
-    """What would the face look like without it? Sees the picture with the map's region filled."""
+    """What would the face look like without the moustache? It sees the picture with the map's region filled."""
 
     def __init__(self, config: PaintNetwork):
         super().__init__()

@@ -19,7 +19,7 @@ VIDEOS = ("video", "sample_video")  # types of sources whose items have an order
 
 
 class RenderNetwork(Pix2PixConfig):
-    """pix2pix: the network that paints the face that a drawing stands for."""
+    """pix2pix: the network that paints the face which a drawing stands for."""
 
     variant: Literal["original", "tensorflow"] = Field(
         "original",
@@ -86,7 +86,7 @@ class Experiment(ReenactmentExperiment):
         return (self.render.perceptual,)
 
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
-        """Refuse more than one person to learn, sources without time, and moved faces."""
+        """Refuse to learn more than one person, and sources without time or with crops that hold a head still."""
         if len(self.train) != 1:
             raise ValueError(f"{where}.train: one person is learned; write one source, as `train: [{self.train[0]}]`")
         for key in ("train", "test", "apply"):

@@ -1,4 +1,4 @@
-"""The trained network at work; the same drawing gives the same face, in either mode."""
+"""The trained network, as the stages apply it; in either mode the same drawing gives the same face."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def paint_faces(network: RenderModule, drawings: np.ndarray, before: np.ndarray 
     Args:
         network: as `load_network` returns it.
         drawings: RGB uint8 (N, S, S, 3).
-        before: outputs for the frames before, of the same shape; black: there is none. For a temporal network.
+        before: for a temporal network, the outputs for the frames before, of the same shape; black where there is none.
 
     Returns:
         RGB uint8 (N, S, S, 3).
@@ -35,7 +35,7 @@ def paint_faces_as_published(
     """Return the faces painted one by one as in training: dropout is on, each normalised by its own statistics.
 
     Args:
-        network: as `load_network` returns it, and so it is left.
+        network: as `load_network` returns it; it is left as it was.
         drawings: as in `paint_faces`.
         before: as in `paint_faces`.
         seeds: of the items; what is dropped is drawn from them.

@@ -8,7 +8,7 @@ from workflow_scripts.systems.reenact.config import Experiment, RenderNetwork
 
 
 class RenderModule(nn.Module):
-    """Which face does the drawing stand for? With `temporal`, the frame before says what it looked like just now."""
+    """Which face does the drawing stand for? With `temporal`, the frame before tells how it looked a moment ago."""
 
     def __init__(self, config: RenderNetwork):
         super().__init__()
@@ -30,7 +30,7 @@ class RenderModule(nn.Module):
         Args:
             drawings: (N, 3, S, S) in -1..1.
             before: the frames before, (N, 3, S, S) in -1..1; one that is -1 everywhere, as None, says that there is
-                none. Not looked at without `temporal`.
+                none. Without `temporal` it is ignored.
 
         Returns:
             RGB float32 (N, 3, S, S) in -1..1.

@@ -9,7 +9,7 @@ from workflow_scripts.systems.unmask.config import EditNetwork, Experiment
 
 
 class EditModule(nn.Module):
-    """What would the face look like without it? Sees the picture with the map's region filled, if that is wanted."""
+    """What would the face look like without the mask? It sees the picture, with the map's region filled if wanted."""
 
     def __init__(self, config: EditNetwork):
         super().__init__()
