@@ -1,4 +1,4 @@
-"""Faces in, reports out: see README.md for the commands and docs/architecture.md for what every file is."""
+"""Faces in, reports out: see README.md for the commands and docs/targets.md for what every file is."""
 
 from snakemake.utils import min_version
 

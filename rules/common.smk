@@ -60,7 +60,7 @@ LOCK = file_digest("envs/requirements.lock")
 
 
 def digest(*modules, files=()):
-    """Return what a stage's results depend on beside inputs and settings: its code, the files it reads, the libraries."""
+    """Return what a stage's results depend on beside inputs and settings: code, files it reads, libraries."""
     read = [f"{path}:{file_digest(path)}" for path in files]
     return ",".join([code_digest(*modules), *read, f"lock:{LOCK}"])
 

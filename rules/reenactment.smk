@@ -17,7 +17,7 @@ REENACTMENT = experiments_of("reenactment")
 
 
 def drawing(wildcards):
-    """Return how a source's faces are drawn. Only a driver's get the target's shape: changing this trains nothing anew."""
+    """Return how a source's faces are drawn. Only a driver's get the target's shape, so it trains nothing anew."""
     chosen = experiment(wildcards).drawing
     if wildcards.source in experiment(wildcards).apply:
         return chosen
