@@ -31,7 +31,7 @@ lint: $(READY) ## ruff, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile rules
 	@$(BIN)/python .ci/lint_workflow.py
 
-docs: $(READY) ## rewrite what is generated from the code: configuration schema and reference
+docs: $(READY) ## rewrite what is generated from the code: configuration schema and reference, tables of targets
 	@$(BIN)/python -m workflow_scripts.config.write_docs
 
 lock: $(READY) ## pin the newest allowed versions of all dependencies
