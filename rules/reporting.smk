@@ -67,9 +67,7 @@ def of_experiments(pattern):
     return expand(pattern, experiment=CONFIG.experiments)
 
 
-PREVIEWS = [
-    f"results/{name}/previews/{network}" for name, chosen in CONFIG.experiments.items() for network in chosen.networks
-]
+NETWORKS = [(name, network) for name, chosen in CONFIG.experiments.items() for network in chosen.networks]
 SHOWN = [f"results/{name}/{folder}" for name, chosen in CONFIG.experiments.items() for folder in chosen.shown_folders]
 
 
@@ -84,11 +82,11 @@ rule write_overview:
             *expand("results/{source}/summary.json", source=CONFIG.sources),
             *of_experiments("results/{experiment}/figures.json"),
             *(f"{path}.json" for path in SHOWN),
-            *(f"{path.replace('/previews/', '/checkpoints/')}.json" for path in PREVIEWS),
+            *(f"results/{name}/checkpoints/{network}.json" for name, network in NETWORKS),
         ],
         summaries=ancient(expand("results/{source}/summary", source=CONFIG.sources)),
         figures=ancient(of_experiments("results/{experiment}/figures")),
-        previews=ancient(PREVIEWS),
+        previews=ancient([f"results/{name}/previews/{network}" for name, network in NETWORKS]),
         shown=ancient(SHOWN),
     output:
         page="results/overview.html",
