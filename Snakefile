@@ -27,7 +27,8 @@ include: "rules/reporting.smk"
 
 
 onstart:
-    check_writable()
+    if problem := unwritable():
+        sys.exit(f"error: {problem}")
 
 
 onerror:

@@ -10,7 +10,7 @@ sys.path.insert(0, workflow.basedir)
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.cli import RUN_PROCESS, UserError
 from workflow_scripts.provenance.code_digest import code_digest
-from workflow_scripts.provenance.runs import RECORDS, check_writable, explain_kill, join_runs, keep_records
+from workflow_scripts.provenance.runs import RECORDS, explain_kill, join_runs, keep_records, unwritable
 from workflow_scripts.sources import shard_count, shard_listings
 from workflow_scripts.sources._contents import listing_digest
 
@@ -27,6 +27,9 @@ except UserError as error:
     sys.exit(f"error: {error}")
 
 if workflow.is_main_process:
+    # A dry run needs no more than to read; any other run ends before its first job.
+    if problem := unwritable():
+        print(f"warning: {problem}", file=sys.stderr)
     keep_records()
     join_runs()
 # Jobs watch this process and end when it is killed.

@@ -143,6 +143,6 @@ def test_results_that_cannot_be_written_end_with_one_line(project):
         undo()
     said = refused.stdout + refused.stderr
     assert refused.returncode != 0
-    assert "error: no permission to write in results/" in said
+    assert ": no permission to write in results/: change its owner or mode" in said
     assert "Traceback" not in said
     project.said()

@@ -36,13 +36,14 @@ def keep_records() -> None:
         return
 
 
-def check_writable() -> None:
-    """End with one line when results cannot be written."""
-    if not os.access(RECORDS.parent, os.W_OK):
-        sys.exit(
-            f"error: no permission to write in {RECORDS.parent}/: "
-            "change its owner or mode, or mount its file system for writing, and start again"
-        )
+def unwritable() -> str | None:
+    """Return one line that says that results cannot be written, and the remedy; None where they can."""
+    if os.access(RECORDS.parent, os.W_OK) or not RECORDS.parent.exists():
+        return None
+    return (
+        f"no permission to write in {RECORDS.parent}/: "
+        "change its owner or mode, or mount its file system for writing, and start again"
+    )
 
 
 def explain_kill(logs: list[str]) -> None:

@@ -28,7 +28,8 @@ class LiveCurves:
         if step == 0:
             shutil.rmtree(folder, ignore_errors=True)
         self._folder, self._network = folder, network
-        self._writer = SummaryWriter(str(folder), purge_step=step or None, flush_secs=10)
+        # The file's name has its time in seconds alone; a training that goes on within a second needs another one.
+        self._writer = SummaryWriter(str(folder), purge_step=step or None, flush_secs=10, filename_suffix=f".{step}")
         self._newest: pd.DataFrame | None = None  # not drawn yet
         self._drawn = time.monotonic()
 
