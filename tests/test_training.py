@@ -341,6 +341,14 @@ def test_an_editor_whose_hole_is_filled_never_sees_the_occluders_colour(astronau
         assert np.array_equal(red, blue) == alike
 
 
+def test_a_training_killed_while_it_drew_its_last_curves_draws_them_again(shards, tmp_path):
+    main(arguments(shards, tmp_path, "map", MAP))
+    (tmp_path / "live/curves.png").rename(tmp_path / "live/.curves.png.killed.part")
+    main(arguments(shards, tmp_path, "map", MAP))
+    assert (tmp_path / "live/curves.png").is_file()
+    assert not list(tmp_path.rglob("*.part"))
+
+
 def test_a_training_can_be_watched_in_tensorboard_and_as_a_picture(shards, tmp_path):
     for epochs in (2, 3):  # the second continues the first
         main(arguments(shards, tmp_path, "map", with_loop(MAP, epochs=epochs)))

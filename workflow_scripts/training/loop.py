@@ -131,6 +131,7 @@ class Trainer:
                         self._save()
                     if stopped:
                         raise UserError(f"stopped at step {self.step}; start again to go on from there")
+            self.live.draw(self._curves())  # also when a run that was killed while it drew had nothing else left to do
         network = (self.average or self.saved).eval()
         if self.best:
             load_learned(network, self.best)
