@@ -8,11 +8,19 @@ OUTPUTS
     results/{source}/captions/{shard}.parquet                   captions
     results/{source}/quarantine/read_objects/{shard}.parquet    entries of this shard that cannot be used
     results/{source}/rejected_annotations.parquet               all entries that cannot be used, with their reasons
+    results/{source}/annotation_counts.json                     how many objects and captions there are, and rejected entries
 """
 
 from workflow_scripts.sources import coco
 
 COCO = "|".join(name for name, chosen in CONFIG.sources.items() if chosen.type == "coco") or "(?!)"
+
+
+def picture_folders(wildcards):
+    """Return a digest of the folders with pictures, by which the names in annotation files are understood."""
+    parts = shard_listings(source(wildcards), len(SHARDS[wildcards.source]))
+    folders = {file.path.rpartition("/")[0] for part in parts for file in part.files}
+    return hashlib.sha256("\n".join(sorted(folders)).encode()).hexdigest()[:16]
 
 
 rule split_annotations:
@@ -31,12 +39,16 @@ rule split_annotations:
         mem_mb=1500,
         runtime=60,
     params:
-        code=digest("stages.objects.split_annotations"),
+        code=digest("stages.objects.split_annotations", "sources.coco"),
+        source=lambda wildcards: source(wildcards).slice("annotations"),
+        folders=picture_folders,
         shards=lambda wildcards: len(SHARDS[wildcards.source]),
     shell:
         "python -m workflow_scripts.stages.objects.split_annotations "
+        "--source {params.source:q} "
         "--annotations {input:q} "
         "--shards {params.shards} "
+        "--folders {params.folders:q} "
         "--output {output.folder:q} "
         f"{RECORD}"
 
@@ -78,9 +90,13 @@ rule read_objects:
 
 rule collect_rejected_annotations:
     input:
-        of_source("results/{source}/quarantine/read_objects/{shard}.parquet"),
+        annotations="results/{source}/annotations",
+        objects=of_source("results/{source}/objects/{shard}.parquet"),
+        captions=of_source("results/{source}/captions/{shard}.parquet"),
+        rejected=of_source("results/{source}/quarantine/read_objects/{shard}.parquet"),
     output:
         rejected="results/{source}/rejected_annotations.parquet",
+        counts="results/{source}/annotation_counts.json",
         record=record_of("collect_rejected_annotations/{source}"),
     log:
         log_of("collect_rejected_annotations/{source}"),
@@ -95,6 +111,10 @@ rule collect_rejected_annotations:
         code=digest("stages.objects.collect_rejected_annotations"),
     shell:
         "python -m workflow_scripts.stages.objects.collect_rejected_annotations "
-        "--rejected {input:q} "
+        "--annotations {input.annotations:q} "
+        "--objects {input.objects:q} "
+        "--captions {input.captions:q} "
+        "--rejected {input.rejected:q} "
         "--output {output.rejected:q} "
+        "--counts {output.counts:q} "
         f"{RECORD}"

@@ -2,7 +2,7 @@
 
 INPUTS
     results/{experiment}/metrics.json, splits.parquet, figures, previews and the other folders that an experiment shows
-    results/{source}/index.parquet, quarantine.parquet, landmarks and crops of each source
+    results/{source}/index.parquet, quarantine.parquet, landmarks, crops and annotation_counts.json of each source
 OUTPUTS
     results/{source}/summary/       what a source holds: charts, contact sheets, numbers
     results/{source}/summary.json   the digests of the files in the summary
@@ -26,6 +26,11 @@ rule summarize_source:
         quarantine="results/{source}/quarantine.parquet",
         landmarks=of_faces("results/{source}/landmarks/{shard}.parquet"),
         crops=of_faces("results/{source}/crops/{shard}.arrow"),
+        annotations=lambda wildcards: (
+            "results/{source}/annotation_counts.json"
+            if wildcards.source in sources_with("objects", "captions")
+            else []
+        ),
     output:
         digests="results/{source}/summary.json",
         summary=report(
@@ -57,6 +62,7 @@ rule summarize_source:
         "--quarantine {input.quarantine:q} "
         "--landmarks {input.landmarks:q} "
         "--crops {input.crops:q} "
+        "--annotations {input.annotations:q} "
         "--output {output.summary:q} "
         "--digests {output.digests:q} "
         "--depends {input.raw:q} "

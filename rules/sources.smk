@@ -80,7 +80,7 @@ rule index_source:
     params:
         code=lambda wildcards: digest("stages.sources.index_source", f"sources.{source(wildcards).type}"),
         source=lambda wildcards: source(wildcards).slice(
-            "subset", "split", "identity", "max_pixels", "every", "per_second", "split_by", "block"
+            "subset", "split", "identity", "max_pixels", "every", "per_second", "split_by", "block", "annotations"
         ),
         listing=listing,
         contents=str(RECORDS / "contents/{source}/{shard}.json"),

@@ -21,6 +21,8 @@ from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.tables import read_table, read_tables
 from workflow_scripts.sources import _coco_json as coco_json
 from workflow_scripts.sources import coco, shard_of
+from workflow_scripts.sources._coco_names import items_of, picture_folders
+from workflow_scripts.sources._listing import File
 from workflow_scripts.stages.objects import split_annotations as split_stage
 from workflow_scripts.stages.objects.read_objects import read_objects
 from workflow_scripts.stages.sources.index_source import index_source
@@ -34,6 +36,7 @@ KEYPOINTS = [30, 20, 2, 25, 18, 1, *[0, 0, 0] * 15]
 CATEGORIES = [
     {"id": 1, "name": "person", "supercategory": "person", "keypoints": [f"point {i}" for i in range(17)]},
     {"id": 18, "name": "dog", "supercategory": "animal"},
+    {"id": "c-7", "name": "cat"},
 ]
 
 
@@ -91,7 +94,7 @@ class Coco:
 
 def read(source: CocoSource, folder: Path, shards: int = 1):
     """Run the stages; return index, objects, captions and quarantine."""
-    split_stage.split_annotations(coco.annotation_files(source), shards, folder / "annotations")
+    split_stage.split_annotations(source, coco.annotation_files(source), shards, folder / "annotations")
     tables = [[], [], [], []]
     for shard in range(shards):
         name = f"{shard:05d}"
@@ -173,56 +176,80 @@ def test_a_box_that_is_not_given_is_that_of_the_mask(tmp_path):
 
 NAN = float("nan")
 RUNS = {"size": [HEIGHT, WIDTH], "counts": SQUARE_COUNTS}
-BROKEN = {
-    "no polygon": ({"segmentation": []}, "no polygon"),
-    "two points": ({"segmentation": [[1, 1, 9, 9]]}, "polygon of fewer than 3 points"),
-    "one part of two points": ({"segmentation": [SQUARE, [1, 1, 9, 9]]}, "polygon of fewer than 3 points"),
-    "odd coordinates": ({"segmentation": [[*SQUARE, 1]]}, "odd number of coordinates"),
-    "not a number": ({"segmentation": [[NAN, *SQUARE[1:]]]}, "not a finite number"),
-    "infinite": ({"segmentation": [[float("inf"), *SQUARE[1:]]]}, "not a finite number"),
-    "text in a polygon": ({"segmentation": [["10", *SQUARE[1:]]]}, "wrong type"),
-    "flat polygon": ({"segmentation": SQUARE}, "wrong type"),
-    "beside the picture": ({"segmentation": [[x + 60 * (i % 2 == 0) for i, x in enumerate(SQUARE)]]}, "empty mask"),
-    "far from the picture": ({"segmentation": [[1e9, 5, 2e9, 5, 2e9, 15]]}, "polygon far outside the picture"),
-    "no area": ({"segmentation": [[10, 5, 10, 5, 10, 5]]}, "empty mask"),
-    "empty run lengths": ({"segmentation": RUNS | {"counts": [HEIGHT * WIDTH]}}, "empty mask"),
-    "huge run length": ({"segmentation": RUNS | {"counts": [10**30]}}, "wrong type"),
-    "no run lengths": ({"segmentation": RUNS | {"counts": []}}, "run lengths do not fit the size"),
-    "short run lengths": ({"segmentation": RUNS | {"counts": [5, 6]}}, "run lengths do not fit the size"),
-    "negative run length": ({"segmentation": RUNS | {"counts": [-5, 5 + HEIGHT * WIDTH]}}, "wrong type"),
-    "size of another picture": ({"segmentation": RUNS | {"size": [41, 60]}}, "run lengths of another size"),
-    "size turned round": ({"segmentation": RUNS | {"size": [WIDTH, HEIGHT]}}, "run lengths of another size"),
-    "compressed, cut off": (
-        {"segmentation": RUNS | {"counts": compressed(square_mask())["counts"][:-2]}},
-        "run lengths not readable",
-    ),
+BROKEN_MASKS = {
+    "two points": ([[1, 1, 9, 9]], "polygon of fewer than 3 points"),
+    "odd coordinates": ([[*SQUARE, 1]], "odd number of coordinates"),
+    "not a number": ([[NAN, *SQUARE[1:]]], "not a finite number"),
+    "infinite": ([[float("inf"), *SQUARE[1:]]], "not a finite number"),
+    "text in a polygon": ([["10", *SQUARE[1:]]], "wrong type"),
+    "words": ("words", "wrong type"),
+    "beside the picture": ([[x + 60 * (i % 2 == 0) for i, x in enumerate(SQUARE)]], "empty mask"),
+    "far from the picture": ([[1e9, 5, 2e9, 5, 2e9, 15]], "polygon far outside the picture"),
+    "no area": ([[10, 5, 10, 5, 10, 5]], "empty mask"),
+    "empty run lengths": (RUNS | {"counts": [HEIGHT * WIDTH]}, "empty mask"),
+    "huge run length": (RUNS | {"counts": [10**30]}, "wrong type"),
+    "no run lengths": (RUNS | {"counts": []}, "run lengths do not fit the size"),
+    "short run lengths": (RUNS | {"counts": [5, 6]}, "run lengths do not fit the size"),
+    "negative run length": (RUNS | {"counts": [-5, 5 + HEIGHT * WIDTH]}, "wrong type"),
+    "size of another picture": (RUNS | {"size": [41, 60]}, "run lengths of another size"),
+    "size turned round": (RUNS | {"size": [WIDTH, HEIGHT]}, "run lengths of another size"),
+    "compressed, cut off": (RUNS | {"counts": compressed(square_mask())["counts"][:-2]}, "run lengths not readable"),
     "compressed, of a smaller picture": (
-        {"segmentation": RUNS | {"counts": compressed(square_mask()[:-1])["counts"]}},
+        RUNS | {"counts": compressed(square_mask()[:-1])["counts"]},
         "run lengths do not fit the size",
     ),
-    "compressed, ends inside a number": ({"segmentation": RUNS | {"counts": "o"}}, "run lengths not readable"),
-    "compressed, other characters": ({"segmentation": RUNS | {"counts": "not base 64!"}}, "run lengths not readable"),
-    "compressed, huge": ({"segmentation": RUNS | {"counts": "o" * 9000 + "1"}}, "run lengths not readable"),
-    "compressed, empty": ({"segmentation": RUNS | {"counts": ""}}, "run lengths not readable"),
-    "no mask": ({"segmentation": ...}, "key missing"),
-    "null mask": ({"segmentation": None}, "wrong type"),
-    "no width": ({"bbox": [10, 5, 0, 10]}, "empty box"),
-    "box of three numbers": ({"bbox": [10, 5, 10]}, "key missing"),
-    "box of NaN": ({"bbox": [NAN, 5, 10, 10]}, "not a finite number"),
-    "box elsewhere": ({"bbox": [100, 5, 10, 10]}, "box outside the picture"),
+    "compressed, ends inside a number": (RUNS | {"counts": "o"}, "run lengths not readable"),
+    "compressed, other characters": (RUNS | {"counts": "not base 64!"}, "run lengths not readable"),
+    "compressed, huge": (RUNS | {"counts": "o" * 9000 + "1"}, "run lengths not readable"),
+    "compressed, empty": (RUNS | {"counts": ""}, "run lengths not readable"),
+}
+BROKEN = {
+    **{case: ({"segmentation": mask, "bbox": ...}, reason) for case, (mask, reason) in BROKEN_MASKS.items()},
+    "no mask and no box": ({"segmentation": ..., "bbox": []}, "no mask and no box"),
+    "no mask, no width": ({"segmentation": [], "bbox": [10, 5, 0, 10]}, "empty box"),
+    "no mask, box elsewhere": ({"segmentation": None, "bbox": [100, 5, 10, 10]}, "box outside the picture"),
+    "no mask, box of NaN": ({"segmentation": [[]], "bbox": [NAN, 5, 10, 10]}, "not a finite number"),
     "unknown category": ({"category_id": 99}, "unknown category"),
-    "category as text": ({"category_id": "18"}, "wrong type"),
+    "category by name": ({"category_id": "dog"}, "unknown category"),
+    "category and a half": ({"category_id": 18.5}, "wrong type"),
     "unknown picture": ({"image_id": 404}, "unknown picture"),
     "no picture": ({"image_id": ...}, "key missing"),
     "picture as list": ({"image_id": [1]}, "wrong type"),
-    "id as text": ({"id": "3"}, "wrong type"),
+    "id as words": ({"id": "three"}, "wrong type"),
+    "id is true": ({"id": True}, "wrong type"),
     "id beyond 64 bits": ({"id": 2**70}, "wrong type"),
-    "crowd of two": ({"iscrowd": 2}, "wrong type"),
     "id used twice": ({"id": 1}, "id used twice"),
-    "keypoints of a dog": ({"keypoints": KEYPOINTS}, "wrong number of keypoints"),
-    "16 keypoints": ({"category_id": 1, "keypoints": KEYPOINTS[:-3]}, "wrong number of keypoints"),
-    "visibility 7": ({"category_id": 1, "keypoints": [1, 1, 7, *KEYPOINTS[3:]]}, "keypoint visibility is none"),
+    "id used twice, as text": ({"id": "1"}, "id used twice"),
     "no object": (None, "wrong type"),
+}
+# What of an object cannot be used, and what is then so in its row. (Without a fault the box ends at 20, 15.)
+LEFT_OUT = {
+    **{case: ("segmentation", mask, reason, {"counts": None}) for case, (mask, reason) in BROKEN_MASKS.items()},
+    "no width": ("bbox", [10, 5, 0, 10], "empty box", {"right": 20}),
+    "box of three numbers": ("bbox", [10, 5, 10], "wrong type", {"right": 20}),
+    "box as words": ("bbox", "10 5 10 10", "wrong type", {"right": 20}),
+    "box of NaN": ("bbox", [NAN, 5, 10, 10], "not a finite number", {"left": 10}),
+    "box elsewhere": ("bbox", [100, 5, 10, 10], "box outside the picture", {"left": 10}),
+    "crowd of two": ("iscrowd", 2, "wrong type", {"crowd": False}),
+    "crowd of words": ("iscrowd", "yes", "wrong type", {"crowd": False}),
+    "16 keypoints": ("keypoints", KEYPOINTS[:-3], "wrong number of keypoints", {"keypoints": None}),
+    "keypoint of two numbers": ("keypoints", KEYPOINTS[:2], "wrong number of keypoints", {"keypoints": None}),
+    "visibility 7": ("keypoints", [1, 1, 7, *KEYPOINTS[3:]], "keypoint visibility is none", {"keypoints": None}),
+    "keypoints as words": ("keypoints", ["nose"], "wrong type", {"keypoints": None}),
+}
+# Other tools' ways to write the same object, and what is then so in its row.
+WAYS = {
+    **{f"mask is {empty}": ({"segmentation": empty}, {"counts": None}) for empty in ([], None, [[]], "", {}, ...)},
+    "flat polygon": ({"segmentation": SQUARE}, {"area": 100}),
+    "a sliver beside a polygon": ({"segmentation": [SQUARE, [1, 1, 9, 9], [3]]}, {"area": 100}),
+    **{f"box is {empty}": ({"bbox": empty}, {"right": 20}) for empty in ([], None, ...)},
+    **{f"crowd is {given!r}": ({"iscrowd": given}, {"crowd": False}) for given in (None, ..., False, 0.0, "0")},
+    **{f"crowd is {given!r}": ({"iscrowd": given}, {"crowd": True}) for given in (True, 1.0, "1")},
+    **{f"keypoints are {given}": ({"keypoints": given}, {"keypoints": None}) for given in ([], None)},
+    "keypoints that the category does not name": ({"keypoints": [20, 20, 2], "num_keypoints": 1}, {"right": 20}),
+    **{f"ids are {kind.__name__}": ({"image_id": kind(1), "category_id": kind(18)}, {}) for kind in (float, str)},
+    "category id is no number": ({"category_id": "c-7"}, {"category": "cat"}),
+    "ids are text with a point": ({"image_id": "1.0", "category_id": "18.0"}, {}),
 }
 
 
@@ -249,6 +276,84 @@ def test_each_broken_annotation_is_set_aside_with_its_reason_and_nothing_is_lost
     assert lost["item"].is_unique and len(objects) + len(captions) + len(lost) == len(entries) + 5
 
 
+def test_a_field_that_cannot_be_used_does_not_cost_the_object_and_is_reported(tmp_path):
+    made = Coco()
+    made.annotations["instances"] = [
+        annotation(number, **{"category_id": 1, field: value})
+        for number, (field, value, _, _) in enumerate(LEFT_OUT.values())
+    ]
+    _, objects, _, lost = read(made.write(tmp_path / "coco"), tmp_path)
+    assert len(objects) == len(lost) == len(LEFT_OUT)
+    rows, fates = objects.set_index("annotation"), lost.set_index("item")
+    for number, (case, (field, _, reason, expected)) in enumerate(LEFT_OUT.items()):
+        fate = fates.loc[f"instances_val2017.json#/annotations/{number}/{field}"]
+        assert fate["reason"] == f"{field} left out, {reason}" and "is kept" in fate["detail"], case
+        for key, value in expected.items():
+            assert rows.loc[number, key] == value or (value is None and rows.loc[number, key] is None), (case, key)
+
+
+def test_other_ways_to_write_an_object_give_the_same_object(tmp_path):
+    made = Coco()
+    made.images[0] |= {"id": "1"}
+    made.images[1] |= {"id": 2.0, "width": None, "height": float(HEIGHT)}
+    made.annotations["instances"] = [
+        annotation(number, **{"image_id": 1} | changes) for number, (changes, _) in enumerate(WAYS.values())
+    ] + [annotation(str(len(WAYS)), "2"), annotation(len(WAYS) + 1.0, 2)]
+    _, objects, _, lost = read(made.write(tmp_path / "coco"), tmp_path)
+    assert lost.empty and list(objects["annotation"]) == [*range(len(WAYS)), len(WAYS), len(WAYS) + 1]
+    assert list(objects["item"]) == [made.names[0]] * len(WAYS) + [made.names[1]] * 2
+    for row, (case, (_, expected)) in zip(objects.itertuples(), WAYS.items(), strict=False):
+        assert (row.left, row.top, row.right, row.bottom) == (10, 5, 20, 15), case
+        for key, value in ({"category": "dog"} | expected).items():
+            assert getattr(row, key) == value or (value is None and getattr(row, key) is None), (case, key)
+        assert (row.counts is None) == np.isnan(row.area)
+    points = objects["keypoints"].dropna()
+    assert [np.stack(found).tolist() for found in points] == [[[20, 20, 2]]]
+
+
+def test_what_two_files_say_of_one_object_is_joined_and_of_two_objects_is_not(tmp_path):
+    made = Coco()
+    made.annotations["instances"] = [annotation(1, category_id=1, segmentation=[]), annotation(2), annotation(3)]
+    made.annotations["person_keypoints"] = [
+        annotation(1, category_id=1, keypoints=[]),
+        annotation(2, category_id=1, keypoints=KEYPOINTS),
+        annotation(3, category_id=1, bbox=[30, 5, 10, 10], keypoints=KEYPOINTS),
+    ]
+    _, objects, _, lost = read(made.write(tmp_path / "coco"), tmp_path)
+    assert list(objects["annotation"]) == [1, 2, 3] and list(objects["area"]) == [100] * 3
+    assert objects["keypoints"].isna().all() and list(lost["reason"]) == ["id used twice"] * 2
+
+
+# How the pictures lie below the set's folder, how the annotations call them, and which picture each name means.
+NAMES = {
+    "as they are": (["a.jpg"], "val2017", {"a.jpg": "a.jpg"}),
+    "here": (["a.jpg"], "val2017", {"./a.jpg": "a.jpg", "a.jpg": "a.jpg"}),
+    "with the set's folder": (["a.jpg"], "val2017", {"val2017/a.jpg": "a.jpg", "train2017/b.jpg": "train2017/b.jpg"}),
+    "with another folder": (["a.jpg", "b.jpg"], "val2017", {"images/a.jpg": "a.jpg", "images/b.jpg": "b.jpg"}),
+    "of Windows": (["sub/a.jpg"], "val2017", {"sub\\a.jpg": "sub/a.jpg"}),
+    "of a drive": (["a.jpg"], "val2017", {"C:\\data\\val2017\\a.jpg": "a.jpg"}),
+    "absolute": (["sub/a.jpg"], ".", {"/home/x/sub/a.jpg": "sub/a.jpg"}),
+    "absolute, below the set": (
+        ["a.jpg"],
+        "images/val",
+        {"/x/images/val/a.jpg": "a.jpg", "/x/val/a.jpg": "x/val/a.jpg"},
+    ),
+    "an address": (["a.jpg"], ".", {"https://host/x/a.jpg": "a.jpg"}),
+    "upwards": (["a.jpg"], "val2017", {"../val2017/a.jpg": "a.jpg", "x/../b.jpg": "b.jpg"}),
+    "two folders, one here": (["cam1/1.jpg"], ".", {"cam1/1.jpg": "cam1/1.jpg", "cam2/1.jpg": "cam2/1.jpg"}),
+    "two folders, none here": (["1.jpg"], ".", {"cam1/1.jpg": "cam1/1.jpg", "cam2/1.jpg": "cam2/1.jpg"}),
+    "two folders, one as the set": (["1.jpg"], "cam1", {"cam1/1.jpg": "1.jpg", "cam2/1.jpg": "cam2/1.jpg"}),
+    "one is exact": (["1.jpg"], ".", {"1.jpg": "1.jpg", "cam2/1.jpg": "cam2/1.jpg"}),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_a_file_name_means_the_picture_of_the_set_that_it_ends_in(case):
+    files, folder, expected = NAMES[case]
+    folders = picture_folders([File(name, 1, 1, name) for name in files])
+    assert items_of(expected, folder, folders) == expected
+
+
 def test_results_do_not_depend_on_the_number_of_shards(tmp_path, monkeypatch):
     monkeypatch.setattr(split_stage, "OPEN_FILES", 3)
     monkeypatch.setattr(split_stage, "BUFFER", 500)
@@ -265,7 +370,7 @@ def test_a_listed_picture_that_is_missing_damaged_or_resized_takes_its_objects_a
     made = Coco(pictures=5)
     made.annotations["instances"] = [annotation(number, number) for number in range(1, 6)]
     made.annotations["captions"] = [{"id": number, "image_id": number, "caption": "words"} for number in range(1, 6)]
-    made.images.append({"id": 9, "file_name": made.names[4], "width": "60", "height": HEIGHT})
+    made.images.append({"id": 9, "file_name": made.names[4], "width": "wide", "height": HEIGHT})
     source = made.write(tmp_path / "coco")
     pictures = tmp_path / "coco/val2017"
     (pictures / made.names[0]).unlink()
@@ -362,7 +467,7 @@ def test_a_file_that_cannot_be_used_ends_the_stage_with_one_line(tmp_path, case)
     file = tmp_path / "coco/annotations/instances_val2017.json"
     file.write_bytes(damage(file.read_bytes()))
     command = [sys.executable, "-m", "workflow_scripts.stages.objects.split_annotations"]
-    command += ["--annotations", str(file), "--shards", "1"]
+    command += ["--source", source.model_dump_json(), "--annotations", str(file), "--shards", "1"]
     run = subprocess.run(
         [*command, "--output", str(tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=False
     )

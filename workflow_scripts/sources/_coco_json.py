@@ -5,6 +5,7 @@ it accepts NaN, which some tools write, so that such an entry does not make the 
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,22 @@ class Entry(NamedTuple):
     number: int
     text: str
     value: object
+
+
+def read_id(value: object) -> int | str | None:
+    """Return an id as ids are compared: a whole number, also one written as `1.0` or `"1"`, or another text.
+
+    What is no id, such as null, a list or 1.5, is None.
+    """
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}(\.0+)?", value.strip()):
+        return int(value.strip().partition(".")[0])
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return (
+        value
+        if (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, str) and value)
+        else None
+    )
 
 
 def read_entries(path: Path) -> Iterator[Entry]:

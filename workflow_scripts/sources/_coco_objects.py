@@ -4,20 +4,36 @@ The format is described at https://cocodataset.org/#format-data. A mask is given
 counts are plain numbers or COCO's compressed text. All masks become this text, `counts`, with the picture's `height`
 and `width`, which `pycocotools.mask.decode` reads. Everything is checked before it reaches the C code of pycocotools,
 which checks nothing.
+
+An object needs an id, a picture, a category, and a box or a mask. Any other field that cannot be used is left out, and
+the object is kept.
 """
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from workflow_scripts.core.cli import BadItem
+from workflow_scripts.sources._coco_json import read_id
 
-Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # the range of a table's column of integers
+
+def _id(value: object) -> int | str:
+    found = read_id(value)
+    if found is None:
+        raise PydanticCustomError("id", "is no whole number")
+    return found
+
+
+Whole = Annotated[int, BeforeValidator(_id)]
+Id = Annotated[Whole, Field(ge=-(2**63), lt=2**63)]  # the range of a table's column of integers
+Reference = Annotated[int | str, BeforeValidator(_id)]  # the id of something else, which only has to be found
 Run = Annotated[int, Field(ge=0, lt=2**32)]  # the range of pycocotools
-Side = Annotated[int, Field(gt=0, lt=2**31)]
+Side = Annotated[Whole, Field(gt=0, lt=2**31)]
 REASONS = {"missing": "key missing", "finite_number": "not a finite number"}  # by the type of pydantic's error
 MEND = "mend or remove the entry"
 
@@ -31,32 +47,48 @@ class _Entry(BaseModel):
 
 
 class PictureEntry(_Entry):
-    """An entry of `images`."""
+    """An entry of `images`; one that does not give the picture's size is not compared with it."""
 
-    id: Id
+    id: Reference
     file_name: str
-    width: Side
-    height: Side
+    width: Side | None = None
+    height: Side | None = None
 
 
 class CaptionEntry(_Entry):
     """An entry of `annotations` in a file of captions."""
 
     id: Id
-    image_id: Id
+    image_id: Reference
     caption: str
 
 
 class ObjectEntry(_Entry):
-    """An entry of `annotations` in a file of instances or person keypoints. The polygon's `area` is not used."""
+    """An entry of `annotations` in a file of instances or person keypoints, its optional fields not yet checked.
+
+    The polygon's `area` is not used.
+    """
 
     id: Id
-    image_id: Id
-    category_id: Id
-    segmentation: Any
-    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = Field(None, strict=False)
-    iscrowd: Literal[0, 1] = 0
-    keypoints: list[FiniteFloat] | None = None
+    image_id: Reference
+    category_id: Reference
+    segmentation: Any = None
+    bbox: Any = None
+    iscrowd: Any = None
+    keypoints: Any = None
+
+
+class LeftOut(NamedTuple):
+    """An optional field of an object that could not be used.
+
+    Attributes:
+        field: its key.
+        reason, detail: as those of `BadItem`.
+    """
+
+    field: str
+    reason: str
+    detail: str
 
 
 class _RunLengths(_Entry):
@@ -65,6 +97,8 @@ class _RunLengths(_Entry):
 
 
 _POLYGONS = TypeAdapter(list[list[FiniteFloat]], config=ConfigDict(strict=True))
+_BOX = TypeAdapter(Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)], config=ConfigDict(strict=True))
+_NUMBERS = TypeAdapter(list[FiniteFloat], config=ConfigDict(strict=True))
 
 
 def parse_entry(model: type[_Entry], text: str) -> Any:
@@ -76,8 +110,8 @@ def parse_entry(model: type[_Entry], text: str) -> Any:
     return _validated(lambda: model.model_validate(json.loads(text)))
 
 
-def object_row(entry: ObjectEntry, categories: dict[str, dict], height: int, width: int) -> dict:
-    """Return a row of the `objects` table without `item`.
+def object_row(entry: ObjectEntry, categories: dict[str, dict], height: int, width: int) -> tuple[dict, list[LeftOut]]:
+    """Return a row of the `objects` table without `item`, and what was left out of it.
 
     Args:
         entry: the object.
@@ -86,18 +120,28 @@ def object_row(entry: ObjectEntry, categories: dict[str, dict], height: int, wid
         width: width of its picture in pixels.
 
     Raises:
-        BadEntry: the category is unknown, or the mask, the box or the keypoints are not valid.
+        BadEntry: the category is unknown, or there is neither a mask nor a box that can be used.
     """
     category = categories.get(str(entry.category_id))
     if category is None:
         raise BadEntry("unknown category", f"category_id {entry.category_id} is not among the categories; {MEND}")
-    mask = read_mask(entry.segmentation, height, width)
-    left, top, across, down = entry.bbox or coco_mask.toBbox(mask).tolist()
-    if across <= 0 or down <= 0:
-        raise BadEntry("empty box", f"bbox is {across} wide and {down} high; {MEND}")
-    if left >= width or top >= height or left + across <= 0 or top + down <= 0:
-        raise BadEntry("box outside the picture", f"bbox {list(entry.bbox)} misses {width}x{height} pixels; {MEND}")
-    return {
+    faults: dict[str, BadEntry] = {}
+
+    def used(field: str, read: Callable, *more: object) -> Any:
+        try:
+            return read(getattr(entry, field), *more)
+        except BadEntry as bad:
+            faults[field] = bad
+            return None
+
+    mask = used("segmentation", read_mask, height, width)
+    box = used("bbox", _box, height, width) or (coco_mask.toBbox(mask).tolist() if mask else None)
+    if box is None:
+        raise next(
+            iter(faults.values()), BadEntry("no mask and no box", f"there is no segmentation and no bbox; {MEND}")
+        )
+    left, top, across, down = box
+    row = {
         "annotation": entry.id,
         "category": category["name"],
         "supercategory": category["supercategory"],
@@ -105,24 +149,32 @@ def object_row(entry: ObjectEntry, categories: dict[str, dict], height: int, wid
         "top": top,
         "right": left + across,
         "bottom": top + down,
-        "area": int(coco_mask.area(mask)),
-        "crowd": bool(entry.iscrowd),
+        "area": int(coco_mask.area(mask)) if mask else None,
+        "crowd": bool(used("iscrowd", _crowd)),
         "height": height,
         "width": width,
-        "counts": mask["counts"],
-        "keypoints": _keypoints(entry.keypoints, category["keypoints"]),
+        "counts": mask["counts"] if mask else None,
+        "keypoints": used("keypoints", _keypoints, category["keypoints"]),
     }
+    return row, [
+        LeftOut(field, f"{field} left out, {bad.reason}", f"{bad.detail}; the object is kept without it")
+        for field, bad in faults.items()
+    ]
 
 
-def read_mask(segmentation: object, height: int, width: int) -> dict:
-    """Return a mask as compressed run lengths: `size` [height, width] and `counts`, bytes.
+def read_mask(segmentation: object, height: int, width: int) -> dict | None:
+    """Return a mask as compressed run lengths: `size` [height, width] and `counts`, bytes; None where none is given.
 
     Raises:
         BadEntry: it is no mask of a picture of this size, or it covers no pixel.
     """
+    if not segmentation or (isinstance(segmentation, list) and not any(segmentation)):
+        return None
     if isinstance(segmentation, dict):
         mask = _from_run_lengths(_validated(lambda: _RunLengths.model_validate(segmentation)), height, width)
     else:
+        if isinstance(segmentation, list) and not isinstance(segmentation[0], list):
+            segmentation = [segmentation]  # a single polygon, as some tools write it
         mask = _from_polygons(_validated(lambda: _POLYGONS.validate_python(segmentation)), height, width)
     if not coco_mask.area(mask):
         raise BadEntry("empty mask", f"segmentation covers no pixel of the picture; {MEND}")
@@ -130,18 +182,17 @@ def read_mask(segmentation: object, height: int, width: int) -> dict:
 
 
 def _from_polygons(polygons: list[list[float]], height: int, width: int) -> dict:
-    if not polygons:
-        raise BadEntry("no polygon", f"segmentation is an empty list; {MEND}")
-    for points in polygons:
+    areas = [points for points in polygons if len(points) >= 6]  # fewer than 3 points cover nothing
+    if not areas:
+        raise BadEntry("polygon of fewer than 3 points", f"segmentation has {len(polygons[0])} coordinates; {MEND}")
+    for points in areas:
         if len(points) % 2:
             raise BadEntry("odd number of coordinates", f"a polygon has {len(points)} coordinates; {MEND}")
-        if len(points) < 6:
-            raise BadEntry("polygon of fewer than 3 points", f"a polygon has {len(points) // 2} points; {MEND}")
         # Annotators slip over the edge by a pixel, which is cut off. So far outside, the numbers mean something else.
         far = np.abs(np.array(points).reshape(-1, 2) / (width, height) - 0.5).max()
         if far > 1.5:
             raise BadEntry("polygon far outside the picture", f"a point is {far - 0.5:.1f} pictures away; {MEND}")
-    return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    return coco_mask.merge(coco_mask.frPyObjects(areas, height, width))
 
 
 def _from_run_lengths(mask: _RunLengths, height: int, width: int) -> dict:
@@ -178,14 +229,37 @@ def _decode_counts(text: str) -> list[int]:
     return counts
 
 
-def _keypoints(given: list[float] | None, expected: int) -> list[list[float]] | None:
-    """Return x, y and visibility (0 not labelled, 1 hidden, 2 visible) of each point, or None where none are given."""
-    if given is None:
+def _box(given: object, height: int, width: int) -> list[float] | None:
+    """Return left, top, width and height of a box, or None where none is given."""
+    if not given:
         return None
-    if not expected or len(given) != 3 * expected:
-        what = f"{len(given)} numbers, the category has {expected} points of three"
+    left, top, across, down = box = _validated(lambda: _BOX.validate_python(given))
+    if across <= 0 or down <= 0:
+        raise BadEntry("empty box", f"bbox is {across} wide and {down} high; {MEND}")
+    if left >= width or top >= height or left + across <= 0 or top + down <= 0:
+        raise BadEntry("box outside the picture", f"bbox {box} misses {width}x{height} pixels; {MEND}")
+    return box
+
+
+def _crowd(given: object) -> bool:
+    number = int(given) if isinstance(given, bool) else 0 if given is None else read_id(given)
+    if number not in (0, 1):
+        raise BadEntry("wrong type", f"iscrowd is {str(given)[:20]!r}, neither 0 nor 1; {MEND}")
+    return number == 1
+
+
+def _keypoints(given: object, expected: int) -> list[list[float]] | None:
+    """Return x, y and visibility (0 not labelled, 1 hidden, 2 visible) of each point, or None where none are given.
+
+    A category that does not name its points (`expected` is 0) has as many as are given.
+    """
+    if not given:
+        return None
+    numbers = _validated(lambda: _NUMBERS.validate_python(given))
+    if len(numbers) != 3 * (expected or max(1, len(numbers) // 3)):
+        what = f"{len(numbers)} numbers, the category has {expected or 'no'} points of three"
         raise BadEntry("wrong number of keypoints", f"keypoints are {what}; {MEND}")
-    points = [given[start : start + 3] for start in range(0, len(given), 3)]
+    points = [numbers[start : start + 3] for start in range(0, len(numbers), 3)]
     if any(point[2] not in (0, 1, 2) for point in points):
         raise BadEntry("keypoint visibility is none", f"the third number of a keypoint is not 0, 1 or 2; {MEND}")
     return points

@@ -24,6 +24,7 @@ from workflow_scripts.sources._coco_objects import (
 from workflow_scripts.stages.objects.split_annotations import CATEGORIES
 
 STAGE = "read_objects"
+SAME_BOX = 1  # pixels by which the box of one object may differ between two files
 
 
 def read_objects(
@@ -38,9 +39,10 @@ def read_objects(
 ) -> None:
     """Write the `objects` and `captions` tables of one shard, sorted by item and annotation.
 
-    Every entry of `annotations` is a row of one of them or of the quarantine, except that the keypoints of an object
-    that another file also gives are joined to its row. An entry of `images` leaves no row, unless it is quarantined. A
-    quarantined entry is named by its place in its file, for example `instances_val2017.json#/annotations/12`.
+    Every entry of `annotations` is a row of one of them or of the quarantine, except that what another file says of the
+    same object is joined to its row. An entry of `images` leaves no row, unless it is quarantined. A quarantined entry
+    is named by its place in its file, for example `instances_val2017.json#/annotations/12`, and a field that is left
+    out of an object that is kept by its own, `instances_val2017.json#/annotations/12/keypoints`.
 
     Args:
         source: its key `subset`: entries about pictures that are not in it are passed over.
@@ -97,15 +99,13 @@ class _Reader:
                 raise BadEntry("id used twice", f"an earlier entry of {row.section} has this id; {MEND}")
             read(row)
         except BadEntry as bad:
-            place = f"{row.file}#/{row.section}/{row.number}"
-            about = f" ({row.item})" if row.item else ""
-            self.rejected.add(place, bad.reason, f"{place}{about}: {bad.detail}")
+            self._reject(row, bad.reason, bad.detail)
 
     def read_picture(self, row) -> None:
         """Check an entry of `images` against the picture."""
         entry = parse_entry(PictureEntry, row.text)
         height, width = self._size(row.item)
-        if (entry.height, entry.width) != (height, width):
+        if (entry.height or height, entry.width or width) != (height, width):
             self._resized.add((row.file, row.item))
             sizes = f"the file says {entry.width}x{entry.height}, the picture is {width}x{height} when upright"
             raise BadEntry("sizes differ", f"{sizes}; bring back the original picture")
@@ -122,18 +122,26 @@ class _Reader:
             return
         if (row.file, row.item) in self._resized:
             raise BadEntry("sizes differ", "its picture has another size than the file says; see its entry of images")
-        self._add_object(row.item, object_row(entry, self._categories[row.file], height, width))
+        found, left_out = object_row(entry, self._categories[row.file], height, width)
+        self._add_object(row.item, found)
+        for field, reason, detail in left_out:
+            self._reject(row, reason, detail, f"/{field}")
+
+    def _reject(self, row, reason: str, detail: str, field: str = "") -> None:
+        place = f"{row.file}#/{row.section}/{row.number}{field}"
+        about = f" ({row.item})" if row.item else ""
+        self.rejected.add(place, reason, f"{place}{about}: {detail}")
 
     def _add_object(self, item: str, row: dict) -> None:
-        """Add an object, or its keypoints to that which an earlier file has given."""
-        key = item, row["annotation"]
-        if key not in self.objects:
-            self.objects[key] = {"item": item} | row
-            return
-        known = self.objects[key]
-        if row["keypoints"] is None or known["keypoints"] is not None:
+        """Add an object, or what is new of one that an earlier file has given."""
+        known = self.objects.setdefault((item, row["annotation"]), {"item": item} | row)
+        apart = max(abs(known[side] - row[side]) for side in ("left", "top", "right", "bottom"))
+        other = row["keypoints"] is not None and known["keypoints"] not in (None, row["keypoints"])
+        if other or known["category"] != row["category"] or apart > SAME_BOX:
             raise BadEntry("id used twice", f"another file has an object {row['annotation']} in this picture; {MEND}")
-        known["keypoints"] = row["keypoints"]
+        self.objects[item, row["annotation"]] = known | {
+            name: row[name] for name in ("area", "counts", "keypoints") if known[name] is None
+        }
 
     def _size(self, item: str) -> tuple[int, int]:
         """Return height and width of a picture."""
@@ -141,7 +149,12 @@ class _Reader:
             return self._sizes[item]
         if item in self._unusable:
             raise BadEntry("picture not usable", f"{self._unusable[item]}; mend the picture")
-        raise BadEntry("picture missing", "not in the folder; add it, or pass over this if you have a part of COCO")
+        others = f", whose pictures are called as {next(iter(self._sizes))!r}" if self._sizes else ""
+        raise BadEntry(
+            "picture missing",
+            f"no {item!r} in the folder{others}; add it or correct its file_name, or pass over this if you have a part "
+            "of the data set",
+        )
 
 
 main = stage_command(read_objects)

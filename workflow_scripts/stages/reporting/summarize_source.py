@@ -2,7 +2,7 @@
 
 | file of `summary/` | what |
 |---|---|
-| `summary.json` | the numbers: `items`, `quarantined`, `sizes`, `faces`, `detectors`, `pose`, `crops` |
+| `summary.json` | the numbers: `items`, `quarantined`, `sizes`, `faces`, `detectors`, `pose`, `crops`, `annotations` |
 | `items.svg` | items left after each stage |
 | `quarantine.svg` | reasons, coloured by stage |
 | `sizes.svg` | width and height of the pictures |
@@ -17,6 +17,7 @@ that are shown and some hundred for the mean crop, so memory does not grow with 
 """
 
 import heapq
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.faces.pose import YAW_METHOD, head_roll, head_yaw
-from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
+from workflow_scripts.provenance.stage import Input, Inputs, OptionalInput, Output, stage_command
 from workflow_scripts.reporting import source_charts as charts
 from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
 from workflow_scripts.reporting.flow import SourceFlow, source_flow
@@ -75,6 +76,7 @@ def summarize_source(
     digests: Output,
     landmarks: Inputs = (),
     crops: Inputs = (),
+    annotations: OptionalInput = None,
 ) -> None:
     """Write the folder `summary/` of one source, in place of an earlier one.
 
@@ -88,6 +90,7 @@ def summarize_source(
         digests: JSON, file name -> SHA-256 of the files in it.
         landmarks: its landmark tables; none where no faces were asked for.
         crops: its shards of crops, likewise.
+        annotations: its `annotation_counts.json`; None where no annotations were asked for.
     """
     cv2.setNumThreads(1)
     flow = source_flow(name, index, quarantine)
@@ -114,6 +117,8 @@ def summarize_source(
         },
         "crops": {"size": next((len(shard.tensor("image", 0)) for shard in shards if len(shard)), None)},
     }
+    if annotations:
+        summary["annotations"] = json.loads(annotations.read_text(encoding="utf-8"))
     with atomic_folder(output) as folder:
         _draw_charts(summary, flow, items, faces, folder)
         if shards:
