@@ -245,7 +245,7 @@ class CocoSource(BaseSource):
 
 
 class PairsSource(BaseSource):
-    """Two folders, the same faces bare and occluded, matched by the number in the file name: nothing is drawn."""
+    """Two folders, the same faces bare and occluded, matched by their names: nothing is drawn."""
 
     type: Literal["pairs"]
     clean: str = Field(description="folder of bare faces")

@@ -19,6 +19,7 @@ from workflow_scripts.faces.head_squares import calm_squares, grown_squares, squ
 from workflow_scripts.faces.plausibility import check_face
 from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.sources._reader import PictureReader
+from workflow_scripts.sources.pairs import check_pair
 
 STAGE = "crop_faces"
 
@@ -89,12 +90,7 @@ def _crop(source: BaseSource, reader: PictureReader, row, landmarks: np.ndarray,
     }
     if source.type == "pairs":
         occluded = reader.read(row.occluded_file)
-        if occluded.shape != picture.shape:
-            raise cli.BadItem(
-                "sizes of the pair differ",
-                f"{row.occluded_file}: {occluded.shape[1]}x{occluded.shape[0]}, but {row.file} is {width}x{height}; "
-                "give both pictures the same size",
-            )
+        check_pair(row.item, picture, occluded)
         crop["occluded"] = crop_picture(occluded, matrix, source.crop)
     return crop
 
