@@ -11,12 +11,12 @@ READY := $(VENV)/.ready
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml), then the report
-	@$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
-	@[ -e results/report.html ] && [ -z "$$(find results/overview.html rules workflow_scripts/reporting -newer results/report.html -type f)" ] || $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) \
+run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml), then the report; or TARGET=results/…
+	@$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) $(if $(TARGET),-- $(TARGET))
+	@[ -n "$(TARGET)" ] || { [ -e results/report.html ] && [ -z "$$(find results/overview.html rules workflow_scripts/reporting -newer results/report.html -type f)" ]; } || $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) \
 	  --report results/report.html --report-stylesheet workflow_scripts/reporting/report.css --quiet all
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results update
-	@echo "report: $(CURDIR)/results/report.html"
+	@$(if $(TARGET),,echo "report: $(CURDIR)/results/report.html")
 
 verify: $(READY) ## read all results and name every file that is not what the workflow made
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results check

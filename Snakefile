@@ -1,5 +1,8 @@
 """Faces in, reports out: see README.md for the commands and docs/targets.md for what every file is."""
 
+import sys
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -8,6 +11,14 @@ min_version("9.0")
 if not workflow.config_settings.configfiles:
 
     configfile: "config.yaml"
+
+
+# Snakemake takes all names after --configfile for configurations, and a JSON target can be read as one.
+for given in workflow.config_settings.configfiles:
+    if Path(given).resolve().is_relative_to(Path("results").resolve()):
+        sys.exit(
+            f"error: {given} was read as a configuration; write `--` before the targets: --configfile FILE -- {given}"
+        )
 
 
 include: "rules/common.smk"

@@ -59,7 +59,12 @@ rule fetch_weights:
 
 def listing(wildcards):
     """Return the digest of a shard's files, which newer times of the same contents do not change."""
-    part = shard_listings(source(wildcards), len(SHARDS[wildcards.source]))[int(wildcards.shard)]
+    shards = SHARDS[wildcards.source]
+    if wildcards.shard not in shards:
+        known = f"shards {shards[0]} to {shards[-1]}" if len(shards) > 1 else f"the shard {shards[0]} alone"
+        # Any other exception would be shown with a traceback.
+        sys.exit(f"error: {wildcards.source} has {known}, and no {wildcards.shard}; ask for one that it has")
+    part = shard_listings(source(wildcards), len(shards))[int(wildcards.shard)]
     return listing_digest(part, RECORDS / f"contents/{wildcards.source}/{wildcards.shard}.json")
 
 

@@ -1,0 +1,54 @@
+"""What a user writes on the command line: targets beside a configuration, shards, and the keys that are passed on."""
+
+import shutil
+import subprocess
+
+import pytest
+from projects import ROOT, Project
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory, astronaut) -> Project:
+    """A project of one source in four shards, of which nothing is made but its index."""
+    project = Project.create(tmp_path_factory.mktemp("small"), astronaut)
+    photos = {"type": "folder", "path": "photos", "needs": []}
+    project.configure({"shard_size": 8, "sources": {"photos": photos, "few": photos | {"path": "few"}}})
+    (project.root / "few").mkdir()
+    shutil.copy(project.root / "photos/no_face.png", project.root / "few")
+    shutil.copy(project.root / "config.yaml", project.root / "mine.yaml")
+    return project
+
+
+@pytest.mark.parametrize(
+    "file", ["index/00004.parquet", "crops/00009.arrow", "quarantine/find_landmarks/12345.parquet"]
+)
+def test_a_shard_that_does_not_exist_is_one_line_that_names_those_that_do(small, file):
+    done = small.run("--dry-run", f"results/photos/{file}")
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "error: photos has shards 00000 to 00003, and no " in said
+    assert "Traceback" not in said and "Exception" not in said
+
+
+def test_the_only_shard_is_named(small):
+    assert "few has the shard 00000 alone" in small.run("--dry-run", "results/few/index/00001.parquet").stderr
+
+
+def test_a_target_beside_a_configuration_comes_after_two_dashes(small):
+    target = "results/few/index.parquet"
+    done = small.run("--configfile", "mine.yaml", "--", target)
+    assert done.returncode == 0 and (small.root / target).exists(), done.stderr
+
+
+def test_a_result_that_was_read_as_a_configuration_is_named(small):
+    (small.root / "results/few").mkdir(parents=True, exist_ok=True)
+    (small.root / "results/few/summary.json").write_text('{"seed": 3}')
+    done = small.run("--dry-run", "--configfile", "mine.yaml", "results/few/summary.json")
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1 and "write `--` before the targets" in line and "Traceback" not in done.stderr
+
+
+def test_make_run_passes_configuration_and_target_on():
+    command = ["make", "--dry-run", "run", "CONFIG=mine.yaml", "TARGET=results/a.parquet results/b.parquet", "CORES=3"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "snakemake --cores 3 --configfile mine.yaml -- results/a.parquet results/b.parquet\n" in said
+    assert "report: " not in said
