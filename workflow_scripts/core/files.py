@@ -1,14 +1,17 @@
 """Files and folders that appear whole or not at all: a reader never finds half of one under its final name."""
 
+import errno
 import glob
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextmanager
@@ -54,6 +57,27 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a user's file for reading; a pipe, socket or device is refused, at which reading might never end.
+
+    Raises:
+        OSError: there is no such file, it may not be read, or it is no regular file.
+    """
+    return open(path, "rb", opener=_open_regular)
+
+
+def _open_regular(path: str | Path, flags: int) -> int:
+    if stat.S_ISREG(os.stat(path).st_mode):  # opening a device may do something already
+        handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+        info = os.fstat(handle)
+        if stat.S_ISREG(info.st_mode) and info.st_size:
+            return handle
+        os.close(handle)
+        if stat.S_ISREG(info.st_mode):  # the files of /proc state no bytes, and may have endless ones
+            return os.open(os.devnull, flags)
+    raise OSError(errno.EINVAL, "it is no regular file, but a folder, pipe, socket or device", path)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_path(path) as temporary:
@@ -71,7 +95,7 @@ def write_json(path: str | Path, value: object) -> None:
 
 def sha256_of(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -1,12 +1,17 @@
 """CelebA's text files: partition, landmarks, attributes and identities, as the authors or Kaggle distribute them."""
 
 import io
+import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TextIO
+from typing import BinaryIO, NamedTuple, TextIO
 
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.files import open_regular
+from workflow_scripts.sources._archives.members import whole_archive
 from workflow_scripts.sources._archives.zips import open_archive
 from workflow_scripts.sources._listing import PICTURE_SUFFIXES
 
@@ -27,6 +32,7 @@ PRESENT = {"1": True, "-1": False, "0": False}
 # x and y of both eyes, the nose and both corners of the mouth. CelebA names them by the viewer: its left eye is the one
 # at the left of the picture, see `faces/landmark_groups.py`.
 COORDINATES = 10
+MOST_BYTES = 1 << 28  # of a text file
 
 
 class Text(NamedTuple):
@@ -47,10 +53,23 @@ class Text(NamedTuple):
 
     def open(self) -> TextIO:
         """Open it for reading; bytes that are no UTF-8 become replacement characters, which the parser refuses."""
+        with whole_archive(self.path, "zip") if self.member else nullcontext():
+            return io.TextIOWrapper(self._open_bytes(), encoding="utf-8-sig", errors="replace")
+
+    def _open_bytes(self) -> BinaryIO:
         if self.member is None:
-            return open(self.path, encoding="utf-8-sig", errors="replace")
+            file = open_regular(self.path)
+            self._check_size(os.fstat(file.fileno()).st_size)
+            return file
         with open_archive(self.path) as archive:
-            return io.TextIOWrapper(io.BytesIO(archive.read(self.member)), encoding="utf-8-sig", errors="replace")
+            self._check_size(archive.getinfo(self.member).file_size)
+            return io.BytesIO(archive.read(self.member))
+
+    def _check_size(self, size: int) -> None:
+        if size > MOST_BYTES:
+            raise UserError(
+                f"{self.path}: {self.stem} has {size:,} bytes, the largest of them 26 MB; download it again"
+            )
 
 
 def find(places: Iterable[Path]) -> list[Text]:
@@ -146,12 +165,19 @@ def _split(fields: list[str], header: list[str]) -> str:
 def _points(fields: list[str], header: list[str]) -> list[float]:
     if len(fields) != COORDINATES:
         raise ValueError(fields)
-    return [float(field) for field in fields]
+    return _numbers(fields)
 
 
 def _box(fields: list[str], header: list[str]) -> list[float]:
-    left, top, width, height = map(float, fields)
+    left, top, width, height = _numbers(fields)
     return [left, top, width, height]
+
+
+def _numbers(fields: list[str]) -> list[float]:
+    numbers = [float(field) for field in fields]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(fields)
+    return numbers
 
 
 def _attributes(fields: list[str], header: list[str]) -> list[str]:

@@ -4,17 +4,39 @@ The parser is that of the standard library, which is given a window of the file.
 it accepts NaN, which some tools write, so that such an entry does not make the other entries unreadable.
 """
 
+import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from workflow_scripts.core import guard
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.files import open_regular
 
 WINDOW = 1 << 22  # characters read at a time
-LARGEST_ENTRY = 1 << 27  # characters; what seems longer is no entry but damage, as a lost bracket
+LARGEST_ENTRY = 1 << 25  # characters; what seems longer is no entry but damage, as a lost bracket
 SPACE = " \t\n\r"
+_decode = json.JSONDecoder().raw_decode
+_decode_any_number = json.JSONDecoder(parse_int=float).raw_decode
+
+
+def decode_value(text: str, position: int = 0) -> tuple[object, int]:
+    """Return the JSON value at a place of a text, and where it ends.
+
+    A whole number of more digits than Python reads becomes an infinite one, so that it costs its entry alone.
+
+    Raises:
+        ValueError: there is no whole value.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        return _decode(text, position)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return _decode_any_number(text, position)
 
 
 class Entry(NamedTuple):
@@ -55,7 +77,7 @@ def read_entries(path: Path) -> Iterator[Entry]:
     Raises:
         UserError: the file is no JSON, is cut off, or is no object with the arrays `images` and `annotations`.
     """
-    with open(path, encoding="utf-8-sig") as file:
+    with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig") as file:
         window = _Window(path, file)
         sections = set()
         if window.peek() != "{":
@@ -100,7 +122,6 @@ class _Window:
         self._text = ""
         self._position = 0
         self._before = 0  # characters of the file that the window has left behind
-        self._decode = json.JSONDecoder().raw_decode
 
     def peek(self) -> str:
         """Return the next character that is not white space."""
@@ -120,10 +141,11 @@ class _Window:
 
     def value(self) -> tuple[str, object]:
         """Return the next JSON value as text and parsed, and move past it."""
+        guard.go_on()
         self.peek()
         while True:
             try:
-                value, end = self._decode(self._text, self._position)
+                value, end = decode_value(self._text, self._position)
             except json.JSONDecodeError as error:
                 # If the window's end cuts a value in two, parsing fails there, or where the string begins that is cut.
                 cut = error.pos >= len(self._text) - 16 or error.msg.startswith("Unterminated string")

@@ -9,7 +9,6 @@ An object needs an id, a picture, a category, and a box or a mask. Any other fie
 the object is kept.
 """
 
-import json
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
@@ -19,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat,
 from pydantic_core import PydanticCustomError
 
 from workflow_scripts.core.cli import BadItem
-from workflow_scripts.sources._coco_json import read_id
+from workflow_scripts.sources._coco_json import decode_value, read_id
 
 
 def _id(value: object) -> int | str:
@@ -107,7 +106,7 @@ def parse_entry(model: type[_Entry], text: str) -> Any:
     Raises:
         BadEntry: a key is missing, of a wrong type, or not finite.
     """
-    return _validated(lambda: model.model_validate(json.loads(text)))
+    return _validated(lambda: model.model_validate(decode_value(text)[0]))
 
 
 def object_row(entry: ObjectEntry, categories: dict[str, dict], height: int, width: int) -> tuple[dict, list[LeftOut]]:

@@ -10,7 +10,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from workflow_scripts.core.files import write_text
+from workflow_scripts.core.files import sha256_of, write_text
 from workflow_scripts.sources._listing import File, Listing
 
 
@@ -86,7 +86,6 @@ def _sha256(file: File) -> str:
     if file.location is None:
         return ""
     try:
-        with open(file.location, "rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+        return sha256_of(file.location)
     except OSError:
         return ""

@@ -11,6 +11,8 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import Interpolation
 
+from workflow_scripts.core import guard
+from workflow_scripts.core.files import open_regular
 from workflow_scripts.sources._pictures import BadPicture, check_size
 
 # Without these flags, the conversion to RGB differs by a grey level between processors.
@@ -146,10 +148,11 @@ class VideoReader:
         """
         frame = None
         try:
-            with av.open(str(self.path), options=SAFETY | STRICT) as container:
+            with open_regular(self.path) as file, av.open(file, options=SAFETY | STRICT) as container:
                 stream = _stream(container)
                 check_size(stream.codec_context.width, stream.codec_context.height, self._max_pixels)
                 for frame in _timed(container.decode(stream), stream.average_rate):
+                    guard.go_on()
                     check_size(frame.image.width, frame.image.height, self._max_pixels)
                     yield frame
                 _check_end(frame, stream)
@@ -163,10 +166,11 @@ class VideoReader:
         if last is not None:
             where = f"decoding failed after {last.time:.2f} s ({what}); the frames before are used"
             return BadPicture("damaged video", f"{where}, copy or download it again")
-        if isinstance(error, (FileNotFoundError, PermissionError)):
-            return BadPicture("cannot be read", f"{what}; mend the file or remove it")
-        with open(self.path, "rb") as file:
-            head = file.read(16)
+        try:
+            with open_regular(self.path) as file:
+                head = file.read(16)
+        except OSError as unreadable:
+            return BadPicture("cannot be read", f"{unreadable.strerror}; mend the file or remove it")
         if not head:
             return BadPicture("empty file", "it has 0 bytes; copy or download it again")
         if not any(head.startswith(magic, place) for place, magic in VIDEO_MAGIC.items()):

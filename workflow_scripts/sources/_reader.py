@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from workflow_scripts.config.sources import BaseSource
+from workflow_scripts.core import guard
 from workflow_scripts.sources import adapter
 from workflow_scripts.sources._pictures import BadPicture, decode_picture, picture_size
 from workflow_scripts.sources._stores import BYTES_BESIDE_PIXELS
@@ -43,7 +44,7 @@ class PictureReader:
         Raises:
             BadPicture: it cannot be used; `detail` names the file.
         """
-        with _naming(file):
+        with self._reading(file):
             if frame is None or math.isnan(frame):
                 return decode_picture(self._bytes(file), self._max_pixels)
             return self._open_video(file).read(int(frame))
@@ -57,7 +58,7 @@ class PictureReader:
         if frame is not None:
             pixels = self.read(file, frame)
             return hashlib.sha256(pixels.tobytes()).hexdigest(), pixels.shape[1], pixels.shape[0]
-        with _naming(file):
+        with self._reading(file):
             data = self._bytes(file)
             return hashlib.sha256(data).hexdigest(), *picture_size(data, self._max_pixels)
 
@@ -77,11 +78,11 @@ class PictureReader:
             self._video = VideoReader(path, self._max_pixels)
         return self._video
 
-
-@contextmanager
-def _naming(file: str) -> Iterator[None]:
-    """Put the file's name in front of the details of a `BadPicture`."""
-    try:
-        yield
-    except BadPicture as bad:
-        raise BadPicture(bad.reason, f"{file}: {bad.detail}") from bad
+    @contextmanager
+    def _reading(self, file: str) -> Iterator[None]:
+        """Guard this process against the file's content, and name the file in a `BadPicture`."""
+        try:
+            with guard.reading(file, self._max_pixels):
+                yield
+        except guard.BadItem as bad:
+            raise BadPicture(bad.reason, f"{file}: {bad.detail}") from bad

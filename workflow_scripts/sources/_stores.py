@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.files import open_regular
 from workflow_scripts.sources._pictures import BadPicture
 
 BYTES_BESIDE_PIXELS = 16_000_000  # bytes of a file that are not pixels: thumbnails, profiles, comments
@@ -40,11 +41,11 @@ class FolderStore:
 
     def read(self, file: str, max_bytes: int) -> bytes:
         """See `Store.read`."""
-        path = self.root / file
         try:
-            size = os.stat(path).st_size
-            check_bytes(size, max_bytes)
-            return path.read_bytes()
+            with open_regular(self.root / file) as opened:
+                size = os.fstat(opened.fileno()).st_size
+                check_bytes(size, max_bytes)
+                return opened.read(size)
         except OSError as error:
             raise BadPicture("cannot be read", f"{error.strerror}; mend the file or remove it") from error
 

@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from workflow_scripts.config.sources import ClipSource, Split, VideoSource
+from workflow_scripts.core import guard
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources._listing import VIDEO_FILES, File, Listing, Problem, file_entry, name_problem, walk
 from workflow_scripts.sources.folder import find_person
@@ -135,22 +136,22 @@ def _describe_frames(source: ClipSource, root: Path, path: str, person: str | No
     import hashlib
 
     from workflow_scripts.sources._decoding import ShotCounter, VideoReader, pace, to_rgb
-    from workflow_scripts.sources._pictures import BadPicture
 
     is_due, shots, blocks = pace(source.every, source.per_second), ShotCounter(), Blocks(source.block)
     try:
-        for frame in VideoReader(root / path, source.max_pixels).frames():
-            shot = shots.count(frame.image)
-            block, alike = blocks.place(frame.time, shot)
-            if not is_due(frame):
-                continue
-            pixels = to_rgb(frame.image)
-            row = {"item": f"{path}#{frame.number:06d}", "file": path, "frame": frame.number, "time": frame.time}
-            row |= {"shot": shot, "identity": person, "group": f"{path}#block {block}"}
-            row |= {"split": "unused"} if alike and person is None else {}
-            row |= {"sha256": hashlib.sha256(pixels).hexdigest(), "width": pixels.shape[1], "height": pixels.shape[0]}
-            yield row
-    except BadPicture as bad:
+        with guard.reading(path, source.max_pixels):
+            for frame in VideoReader(root / path, source.max_pixels).frames():
+                shot = shots.count(frame.image)
+                block, alike = blocks.place(frame.time, shot)
+                if not is_due(frame):
+                    continue
+                pixels = to_rgb(frame.image)
+                size = {"width": pixels.shape[1], "height": pixels.shape[0]}
+                row = {"item": f"{path}#{frame.number:06d}", "file": path, "frame": frame.number, "time": frame.time}
+                row |= {"shot": shot, "identity": person, "group": f"{path}#block {block}"}
+                row |= {"split": "unused"} if alike and person is None else {}
+                yield row | {"sha256": hashlib.sha256(pixels).hexdigest()} | size
+    except guard.BadItem as bad:
         yield Problem(path, bad.reason, f"{path}: {bad.detail}")
 
 

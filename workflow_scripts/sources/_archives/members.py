@@ -1,8 +1,42 @@
-"""What zips and tars have in common: which members are refused because of their names, and the reasons."""
+"""What zips and tars have in common: errors of whole archives, and which members are refused because of their names."""
 
-from pathlib import PurePosixPath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 
+from workflow_scripts.core import guard
+from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.sources._listing import Problem
+
+
+@contextmanager
+def whole_archive(path: str | Path, kind: str) -> Iterator[None]:
+    """Guard this process against an archive, and turn what the standard library raises on a damaged one into one line.
+
+    Args:
+        path: the archive.
+        kind: `zip` or `tar`.
+
+    Raises:
+        UserError: the archive is damaged, or reading its list of members takes too much time or memory.
+        OSError: it cannot be read at all, or the disk is full.
+    """
+    try:
+        with guard.reading(str(path)):
+            yield
+    except BadItem as bad:
+        raise UserError(f"{path} {bad.reason}: {bad.detail}") from bad
+    except UserError:
+        raise
+    except MemoryError as error:  # where nothing is guarded, as at the start of the workflow
+        raise UserError(f"{path} {': '.join(guard.TOO_LARGE)}") from error
+    except Exception as error:  # tarfile, zipfile and the decompressors raise nearly anything on damaged data
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{path} is no whole {kind} archive ({what}); download it again and compare its size"
+        ) from error
 
 
 def leads_out(name: str) -> bool:

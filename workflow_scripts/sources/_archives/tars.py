@@ -11,14 +11,14 @@ import lzma
 import os
 import tarfile
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from workflow_scripts.core import guard
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.sources._archives.members import leads_out, linked, repeated, unsafe_name
+from workflow_scripts.core.files import open_regular
+from workflow_scripts.sources._archives.members import leads_out, linked, repeated, unsafe_name, whole_archive
 from workflow_scripts.sources._listing import File, Listing, Problem, file_entry, is_clutter, name_problem
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -27,7 +27,8 @@ CHUNK = 1 << 20  # bytes
 # An archive may unpack to this many times its size, or to this many bytes. Pictures shrink by less; a decompression
 # bomb unpacks to more.
 MAX_RATIO, FREE_BYTES = 100, 100_000_000
-SEEN_MEMBERS, SEEN_BYTES = 200, 4_000_000  # how much of an archive is read to estimate its number of members
+SEEN_MEMBERS, SEEN_BYTES = 200, 32_000_000  # how much of an archive is unpacked to estimate its number of members
+LONGEST_HEADER = 1 << 20  # bytes of a member's header, in which an archive may state any length
 
 
 def list_members(path: str | Path) -> Listing:
@@ -38,8 +39,8 @@ def list_members(path: str | Path) -> Listing:
     """
     listing = Listing()
     seen = set()
-    with _whole(path), _open_tar(path) as archive:
-        for member in archive:
+    with whole_archive(path, "tar"), _unpacked(path) as file:
+        for member in _members(file):
             name = str(PurePosixPath(member.name))
             if member.isdir() or any(is_clutter(part) for part in PurePosixPath(name).parts if part != ".."):
                 continue
@@ -68,15 +69,22 @@ def count_members(path: str | Path) -> int:
     Raises:
         UserError: the beginning is not that of a tar archive.
     """
-    with _whole(path), open(path, "rb") as file:
-        stream = _opener(file) is not None
+    with whole_archive(path, "tar"), open_regular(path) as file:
+        opener = _opener(file)
+        beginning = _Headers(opener(file) if opener else file, SEEN_BYTES if opener else None)
         count = 0
-        with tarfile.open(fileobj=file, mode="r|*" if stream else "r:") as archive:
-            for _ in archive:
-                count += 1
-                if count == SEEN_MEMBERS or (stream and file.tell() > SEEN_BYTES):
-                    return count * os.path.getsize(path) // file.tell()
-        return count
+        try:
+            with tarfile.open(fileobj=beginning, mode="r|" if opener else "r:") as archive:
+                for _ in archive:
+                    count += 1
+                    if count == SEEN_MEMBERS:
+                        break
+                else:
+                    return count
+        except tarfile.ReadError:
+            if not beginning.is_used_up:
+                raise
+        return max(1, count) * os.path.getsize(path) // max(1, file.tell())
 
 
 class TarStore:
@@ -84,9 +92,9 @@ class TarStore:
 
     def __init__(self, path: str | Path):
         self._members: dict[str, tarfile.TarInfo] = {}
-        with _whole(path):
-            self._archive = _open_tar(path)
-            for member in self._archive:
+        with whole_archive(path, "tar"):
+            self._file = _unpacked(path)
+            for member in _members(self._file):
                 if member.isreg():  # of two members with one name the first is used, as in the listing
                     self._members.setdefault(str(PurePosixPath(member.name)), member)
 
@@ -99,14 +107,15 @@ class TarStore:
         if member is None:
             raise BadPicture("cannot be read", "it is not in the archive any more; start again")
         check_bytes(member.size, max_bytes)
-        try:
-            return self._archive.extractfile(member).read()
-        except (tarfile.TarError, OSError) as error:
-            raise BadPicture("damaged archive member", f"{error}; download the archive again") from error
+        self._file.seek(member.offset_data)
+        data = self._file.read(member.size)
+        if len(data) < member.size:
+            raise BadPicture("damaged archive member", "the archive ends within it; download the archive again")
+        return data
 
     def close(self) -> None:
         """See `Store.close`."""
-        self._archive.close()
+        self._file.close()
 
 
 def open_store(path: str | Path) -> TarStore:
@@ -114,20 +123,60 @@ def open_store(path: str | Path) -> TarStore:
     return TarStore(path)
 
 
-def _open_tar(path: str | Path) -> tarfile.TarFile:
+class _Headers:
+    """A file of which headers are read: no long ones, and of a decompressed file no more than its beginning.
+
+    Attributes:
+        is_used_up: whether more than the beginning was asked for.
+    """
+
+    def __init__(self, file: BinaryIO, most: int | None = None):
+        self.seek, self.tell = file.seek, file.tell
+        self.is_used_up = False
+        self._file, self._left = file, most
+
+    def read(self, size: int) -> bytes:
+        if size > LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        if self._left is not None:
+            self.is_used_up |= size > self._left
+            size = min(size, self._left)
+            self._left -= size
+        return self._file.read(size)
+
+
+def _members(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of a tar that is not compressed.
+
+    Raises:
+        tarfile.TarError: a header is damaged, or the end is missing, where tarfile would end without a word.
+    """
+    with tarfile.open(fileobj=_Headers(file), mode="r:") as archive:
+        for member in archive:
+            guard.go_on()
+            yield member
+        file.seek(archive.offset)
+        end = file.read(tarfile.BLOCKSIZE)
+        if len(end) < tarfile.BLOCKSIZE or any(end):
+            what = "damaged header" if end else "end missing"
+            raise tarfile.ReadError(f"{what} at byte {archive.offset:,}")
+
+
+def _unpacked(path: str | Path) -> BinaryIO:
     """Open an archive for reading in any order; a compressed one is decompressed to a temporary file.
 
     Raises:
         UserError: it unpacks to too much.
     """
-    file = open(path, "rb")  # noqa: SIM115 (it stays open as long as the archive)
+    file = open_regular(path)
     opener = _opener(file)
     if opener is None:
-        return tarfile.open(fileobj=file, mode="r:")
+        return file
     with file, opener(file) as packed:
-        plain = tempfile.TemporaryFile()  # noqa: SIM115
+        plain = tempfile.TemporaryFile()  # noqa: SIM115 (it stays open as long as the archive)
         limit = max(FREE_BYTES, MAX_RATIO * os.path.getsize(path))
         while chunk := packed.read(CHUNK):
+            guard.go_on()
             if plain.tell() + len(chunk) > limit:
                 raise UserError(
                     f"{path} unpacks to more than {limit:,} bytes, as no archive of pictures does; "
@@ -135,7 +184,7 @@ def _open_tar(path: str | Path) -> tarfile.TarFile:
                 )
             plain.write(chunk)
     plain.seek(0)
-    return tarfile.open(fileobj=plain, mode="r:")
+    return plain
 
 
 def _opener(file: BinaryIO) -> Callable | None:
@@ -145,20 +194,12 @@ def _opener(file: BinaryIO) -> Callable | None:
     return opener
 
 
-@contextmanager
-def _whole(path: str | Path) -> Iterator[None]:
-    """Turn what the standard library raises on damaged archives into a `UserError`."""
-    try:
-        yield
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
-        raise UserError(f"{path} is no whole tar archive ({error}); download it again and compare its size") from error
-
-
 def _member_problem(name: str, member: tarfile.TarInfo, seen: set[str]) -> Problem | None:
     if leads_out(member.name):
         return unsafe_name(name)
     if member.islnk() or member.issym():
         return linked(name)
-    if not member.isreg():
-        return Problem(name, "no regular file", f"{name}: is a pipe or device; put a picture's file into the archive")
+    if not member.isreg() or member.issparse():
+        what = "is a pipe, a device or a file with holes"
+        return Problem(name, "no regular file", f"{name}: {what}; put a plain file into the archive")
     return repeated(name) if name in seen else None

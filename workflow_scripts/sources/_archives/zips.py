@@ -7,12 +7,13 @@ import struct
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from workflow_scripts.core.cli import UserError
-from workflow_scripts.sources._archives.members import leads_out, linked, repeated, unsafe_name
+from workflow_scripts.core.files import open_regular
+from workflow_scripts.sources._archives.members import leads_out, linked, repeated, unsafe_name, whole_archive
 from workflow_scripts.sources._listing import File, Listing, Problem, is_clutter, name_problem
 
 END, END_64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"  # records that close an archive (PKWARE APPNOTE, 4.3.15 and 4.3.16)
 LONGEST_END = 66_000  # bytes: both records and the longest comment
+LEAST_ENTRY, LARGEST_DIRECTORY = 46, 1 << 30  # bytes of the central directory: of a member, and in all
 
 
 def list_members(path: str | Path) -> Listing:
@@ -26,7 +27,7 @@ def list_members(path: str | Path) -> Listing:
     with open_archive(path) as archive:
         for member in archive.infolist():
             name = member.filename
-            if member.is_dir():
+            if name.endswith("/"):
                 continue
             problem = _member_problem(member, seen)
             if problem is None and any(is_clutter(part) for part in PurePosixPath(name).parts):
@@ -52,13 +53,13 @@ def survey_archive(path: str | Path) -> tuple[int, File]:
         UserError: the file is no whole zip archive.
     """
     path = Path(path)
-    with path.open("rb") as file:
+    with whole_archive(path, "zip"), open_regular(path) as file:
         total = os.path.getsize(path)
         file.seek(max(0, total - LONGEST_END))
         tail = file.read()
         end = tail.rfind(END)
         if end < 0 or len(tail) < end + 22:
-            raise UserError(f"{path} is no whole zip archive; download it again and compare its size")
+            raise zipfile.BadZipFile("its end is missing")
         count, size = struct.unpack_from("<HI", tail, end + 10)
         close = total - len(tail) + end  # where the central directory ends
         locator = tail.rfind(END_64_LOCATOR, 0, end)
@@ -66,7 +67,9 @@ def survey_archive(path: str | Path) -> tuple[int, File]:
             (close,) = struct.unpack_from("<Q", tail, locator + 8)
             file.seek(close + 32)
             count, size = struct.unpack("<QQ", file.read(16))
-        file.seek(max(0, close - size))
+        if not count * LEAST_ENTRY <= size <= min(close, total, LARGEST_DIRECTORY):
+            raise zipfile.BadZipFile(f"{count:,} members in a directory of {size:,} bytes")
+        file.seek(close - size)
         digest = hashlib.sha256(file.read(size)).digest()
     return count, File(path.name, total, int.from_bytes(digest[:8], "little"), path.name)
 
@@ -77,10 +80,8 @@ def open_archive(path: str | Path) -> zipfile.ZipFile:
     Raises:
         UserError: the file is no whole zip archive.
     """
-    try:
+    with whole_archive(path, "zip"):
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise UserError(f"{path} is no whole zip archive ({error}); download it again and compare its size") from error
 
 
 class ZipStore:
@@ -120,6 +121,8 @@ def _member_problem(member: zipfile.ZipInfo, seen: set[str]) -> Problem | None:
     name = member.filename
     if leads_out(name):
         return unsafe_name(name)
+    if not name:
+        return Problem("(no name)", "no name in archive", "a member has no name; make the archive anew without it")
     if stat.S_ISLNK(member.external_attr >> 16):
         return linked(name)
     if member.flag_bits & 1:

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource, Weights
-from workflow_scripts.core import cli
+from workflow_scripts.core import cli, guard
 from workflow_scripts.core.files import write_json
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import LANDMARK_CHECK, landmark_points, read_tables, write_table
@@ -96,4 +96,5 @@ main = stage_command(check_landmarks)
 
 
 if __name__ == "__main__":
+    guard.supervise()
     cli.run(main)

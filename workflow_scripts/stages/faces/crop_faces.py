@@ -10,7 +10,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
-from workflow_scripts.core import cli
+from workflow_scripts.core import cli, guard
 from workflow_scripts.core.fingerprints import fingerprint
 from workflow_scripts.core.shards import write_shard
 from workflow_scripts.core.tables import Quarantine, landmark_points, read_table
@@ -99,4 +99,5 @@ main = stage_command(crop_faces)
 
 
 if __name__ == "__main__":
+    guard.supervise()
     cli.run(main)

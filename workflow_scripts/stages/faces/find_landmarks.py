@@ -10,7 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource, Weights
-from workflow_scripts.core import cli
+from workflow_scripts.core import cli, guard
 from workflow_scripts.core.tables import LANDMARKS, Quarantine, read_table, write_table
 from workflow_scripts.faces.detection import NO_WEIGHTS, detect_faces
 from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES
@@ -85,4 +85,5 @@ main = stage_command(find_landmarks)
 
 
 if __name__ == "__main__":
+    guard.supervise()
     cli.run(main)

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
-from workflow_scripts.core import cli
+from workflow_scripts.core import cli, guard
 from workflow_scripts.core.tables import CAPTIONS, OBJECTS, Quarantine, read_table, write_table
 from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.sources import in_subset
@@ -97,8 +97,9 @@ class _Reader:
         try:
             if row.repeated:
                 raise BadEntry("id used twice", f"an earlier entry of {row.section} has this id; {MEND}")
-            read(row)
-        except BadEntry as bad:
+            with guard.reading(f"{row.file}#/{row.section}/{row.number}"):
+                read(row)
+        except cli.BadItem as bad:
             self._reject(row, bad.reason, bad.detail)
 
     def read_picture(self, row) -> None:
@@ -161,4 +162,5 @@ main = stage_command(read_objects)
 
 
 if __name__ == "__main__":
+    guard.supervise()
     cli.run(main)

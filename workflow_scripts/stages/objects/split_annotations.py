@@ -5,7 +5,7 @@ The entries are passed on as they are written; whether they can be used is decid
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
-from workflow_scripts.core import cli
+from workflow_scripts.core import cli, guard
 from workflow_scripts.core.files import atomic_path, write_json
 from workflow_scripts.core.tables import ANNOTATION_ENTRIES
 from workflow_scripts.provenance.stage import Inputs, Output, Unrecorded, stage_command
@@ -60,7 +60,10 @@ def split_annotations(
     Raises:
         UserError: a file is damaged or is no annotation file of COCO.
     """
-    contents = {path.name: read_contents(path) for path in annotations}
+    contents = {}
+    for path in annotations:
+        with guarded_file(path):
+            contents[path.name] = read_contents(path)
     if len(contents) < len(annotations):
         raise cli.UserError(f"two of {', '.join(map(str, annotations))} have one name; rename one")
     write_json(output / CATEGORIES, {name: content.categories for name, content in contents.items()})
@@ -71,7 +74,18 @@ def split_annotations(
             group = range(first, min(first + OPEN_FILES, shards))
             writers = {shard: _open_writer(stack, output / f"{shard:05d}.parquet") for shard in group}
             for path in annotations:
-                _pass_on(_located(path, contents[path.name].pictures, items[path.name]), shards, writers)
+                with guarded_file(path):
+                    _pass_on(_located(path, contents[path.name].pictures, items[path.name]), shards, writers)
+
+
+@contextmanager
+def guarded_file(path: Path) -> Iterator[None]:
+    """Guard this process against the content of an annotation file, which is an error as a whole."""
+    try:
+        with guard.reading(str(path)):
+            yield
+    except cli.BadItem as bad:
+        raise cli.UserError(f"{path} {bad.reason}: {bad.detail}") from bad
 
 
 def read_contents(path: Path) -> Contents:
@@ -189,4 +203,5 @@ main = stage_command(split_annotations)
 
 
 if __name__ == "__main__":
+    guard.supervise()
     cli.run(main)

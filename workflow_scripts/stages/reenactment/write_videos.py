@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
-from workflow_scripts.core import cli, marking
+from workflow_scripts.core import cli, guard, marking
 from workflow_scripts.core.files import atomic_folder, write_digests
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
@@ -217,4 +217,5 @@ main = stage_command(write_videos)
 
 
 if __name__ == "__main__":
+    guard.supervise()
     cli.run(main)

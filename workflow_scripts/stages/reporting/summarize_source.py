@@ -29,7 +29,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
-from workflow_scripts.core import cli
+from workflow_scripts.core import cli, guard
 from workflow_scripts.core.files import atomic_folder, write_digests, write_json
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard
@@ -256,4 +256,5 @@ main = stage_command(summarize_source)
 
 
 if __name__ == "__main__":
+    guard.supervise()
     cli.run(main)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource, Split
-from workflow_scripts.core import cli
+from workflow_scripts.core import cli, guard
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import INDEX, Quarantine, write_table
 from workflow_scripts.provenance.stage import Output, Unrecorded, stage_command
@@ -114,4 +114,5 @@ main = stage_command(index_source)
 
 
 if __name__ == "__main__":
+    guard.supervise()
     cli.run(main)
