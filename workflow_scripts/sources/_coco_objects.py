@@ -35,6 +35,7 @@ Run = Annotated[int, Field(ge=0, lt=2**32)]  # the range of pycocotools
 Side = Annotated[Whole, Field(gt=0, lt=2**31)]
 REASONS = {"missing": "key missing", "finite_number": "not a finite number"}  # by the type of pydantic's error
 MEND = "mend or remove the entry"
+LONGEST_OUTLINE = 3_000_000  # pixels; pycocotools holds some 50 bytes for each
 
 
 class BadEntry(BadItem):
@@ -191,6 +192,9 @@ def _from_polygons(polygons: list[list[float]], height: int, width: int) -> dict
         far = np.abs(np.array(points).reshape(-1, 2) / (width, height) - 0.5).max()
         if far > 1.5:
             raise BadEntry("polygon far outside the picture", f"a point is {far - 0.5:.1f} pictures away; {MEND}")
+    length = sum(np.abs(np.diff(np.array(points).reshape(-1, 2), axis=0)).sum() for points in areas)
+    if length > LONGEST_OUTLINE:
+        raise BadEntry("outline too long", f"the polygons are {length:,.0f} pixels long; {MEND}")
     return coco_mask.merge(coco_mask.frPyObjects(areas, height, width))
 
 

@@ -13,6 +13,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # EPS, for examp
 PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"P5", b"P6", b"P2", b"P3")
 MIN_SIDE = 16  # pixels; smaller pictures hold no face that could be found
 ORIENTATION = 0x0112  # EXIF's number for the key
+TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF's; a decoder unpacks whole tiles, whatever the picture's size
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"  # markers of JPEG
 OUT_OF_PLACE = re.compile(rb"\xff[^\x00\xd0-\xd7]")  # markers that must not stand between these two
 # What turns a picture upright, by its EXIF orientation.
@@ -109,6 +110,10 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
             raise BadPicture("not a picture", f"it {_looks_like(data)}; replace or remove it") from error
         raise _damaged(error) from error
     check_size(*image.size, max_pixels)
+    if image.format == "TIFF" and image.tag_v2.get(TILE_WIDTH, 0) * image.tag_v2.get(TILE_LENGTH, 0) > max_pixels:
+        raise BadPicture(
+            "too many pixels", "one of its tiles has more than max_pixels; save it again with smaller ones"
+        )
     return image
 
 
