@@ -68,9 +68,16 @@ def listing(wildcards):
     return listing_digest(part, RECORDS / f"contents/{wildcards.source}/{wildcards.shard}.json")
 
 
+def indexed_keys(wildcards):
+    """Return the keys of a source that its index depends on."""
+    keys = ["subset", "split", "identity", "max_pixels", "every", "per_second", "split_by", "block", "annotations"]
+    return [*keys, "given_faces", "faces"] if source(wildcards).given_faces else keys
+
+
 rule index_source:
     input:
         raw=raw_sample,
+        given=lambda wildcards: source(wildcards).given_faces or [],
     output:
         index="results/{source}/index/{shard}.parquet",
         quarantine="results/{source}/quarantine/index_source/{shard}.parquet",
@@ -84,9 +91,7 @@ rule index_source:
         runtime=120,
     params:
         code=lambda wildcards: digest("stages.sources.index_source", f"sources.{source(wildcards).type}"),
-        source=lambda wildcards: source(wildcards).slice(
-            "subset", "split", "identity", "max_pixels", "every", "per_second", "split_by", "block", "annotations"
-        ),
+        source=lambda wildcards: source(wildcards).slice(*indexed_keys(wildcards)),
         listing=listing,
         contents=str(RECORDS / "contents/{source}/{shard}.json"),
         seed=CONFIG.seed,
@@ -101,7 +106,7 @@ rule index_source:
         "--contents {params.contents:q} "
         "--output {output.index:q} "
         "--quarantine {output.quarantine:q} "
-        "--depends {input.raw:q} "
+        "--depends {input.raw:q} {input.given:q} "
         f"{RECORD}"
 
 

@@ -59,8 +59,17 @@ class Config(Model):
                 )
             if not Path(path).is_file():
                 raise ValueError(f"weights.{key}: no file {path}; write the path of the file that you have")
-        if prior != "none" and source.type != "celeba":
-            raise ValueError(f"{here}.prior: only a source of type celeba has {prior}; write `prior: none`")
+        if prior != "none" and source.type != "celeba" and source.given_faces is None:
+            raise ValueError(
+                f"{here}.prior: only a source of type celeba has {prior} of its own; write `prior: none`, or name a "
+                "file that has them by `given_faces: …`"
+            )
+        if source.given_faces is not None:
+            if prior == "none":
+                raise ValueError(f"{here}.prior: given_faces is not used; write `faces: {{prior: boxes}}` or `points`")
+            if not Path(source.given_faces).is_file():
+                key = here.replace(".faces", ".given_faces")
+                raise ValueError(f"{key}: no file {source.given_faces}; write the path of your file")
 
     def _check_experiment(self, name: str, experiment) -> None:
         here = f"experiments.{name}"

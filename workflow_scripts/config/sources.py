@@ -44,8 +44,8 @@ class FaceSearch(Model):
     )
     prior: Literal["none", "points", "boxes"] = Field(
         "none",
-        description="what the data set itself says of where its faces are, which saves the detector: CelebA's five "
-        "`points` or its `boxes`; a picture of which it says nothing goes to the detector",
+        description="what is known of where the faces are, which saves the detector: five `points` or `boxes`, "
+        "CelebA's own or those of `given_faces`; a picture of which nothing is known goes to the detector",
     )
     min_score: float | None = Field(
         None,
@@ -115,6 +115,11 @@ class BaseSource(Model):
     )
     split: Split = Split()
     faces: FaceSearch = FaceSearch()
+    given_faces: str | None = Field(
+        None,
+        description="a table (`.csv`, `.tsv`, `.parquet`) or a COCO file (`.json`) of the faces' boxes or points, "
+        "which `faces.prior` takes; its columns: [inputs.md](inputs.md#faces-that-are-known)",
+    )
     crop: Crop = Crop()
     max_pixels: int = Field(100_000_000, ge=1, description="a larger picture is refused before it is decoded")
 

@@ -19,11 +19,12 @@ def face_from_points(points: np.ndarray, score: float | None = None, detector: s
     """Return the HOG box of a face whose eyes, nose tip and mouth corners are known.
 
     Args:
-        points: (5, 2), x and y in pixels of the picture, in CelebA's order.
+        points: (5, 2), x and y in pixels of the picture, in CelebA's order; NaN where one is not known.
         score: the score of the detector that found the points; None where the data set gives them.
         detector: what is recorded as the face's detector.
     """
-    to_picture = fit_similarity(CELEBA_POINTS, points)
+    known = np.isfinite(points).all(axis=1)
+    to_picture = fit_similarity(CELEBA_POINTS[known], points[known])
     turn, zoom = np.arctan2(to_picture[1, 0], to_picture[0, 0]), np.hypot(to_picture[0, 0], to_picture[1, 0])
     x, y = transform_points(to_picture, np.array([CELEBA_BOX[:2]]))[0]
     return square_face(x, y, zoom * CELEBA_BOX[2], score, detector, float(np.degrees(turn)))
@@ -47,7 +48,7 @@ def prior_face(prior: str, points: Sequence[float] | None, box: Sequence[float] 
         points: the index's `points` (10,).
         box: the index's `box` (4,).
     """
-    if prior == "points" and points is not None and np.ptp(points) > 0:
+    if prior == "points" and points is not None and np.nanmax(points) > np.nanmin(points):
         return face_from_points(np.asarray(points, np.float64).reshape(5, 2))
     if prior == "boxes" and box is not None and min(box[2:]) > 0:
         return face_from_box(np.asarray(box, np.float64))

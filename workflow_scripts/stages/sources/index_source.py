@@ -13,6 +13,7 @@ from workflow_scripts.core.tables import INDEX, Quarantine, write_table
 from workflow_scripts.provenance.stage import Output, Unrecorded, stage_command
 from workflow_scripts.sources import adapter, in_subset, list_files, shard_listings, shard_of
 from workflow_scripts.sources._contents import write_contents
+from workflow_scripts.sources._given_faces import GivenFaces
 from workflow_scripts.sources._listing import Problem
 from workflow_scripts.sources._pictures import BadPicture
 from workflow_scripts.sources._reader import PictureReader
@@ -34,7 +35,8 @@ def index_source(
     An item's split depends on the seed, its group and the fractions alone, so adding pictures does not move any other.
 
     Args:
-        source: where the items are, and the keys `subset`, `split`, `identity` and `max_pixels`.
+        source: where the items are, and the keys `subset`, `split`, `identity`, `max_pixels` and `given_faces`; with
+            that also `faces`.
         seed: of the configuration.
         shard: number of this shard.
         shards: how many shards the source has.
@@ -54,6 +56,7 @@ def index_source(
         if shard_of(problem.path, shards) == shard:
             rejected.add(*problem)
     files = [file for file in listing.files if shard_of(file.key, shards) == shard]
+    given = GivenFaces(source, [file.path for file in listing.files]) if source.given_faces else None
     rows = []
     with PictureReader(source) as reader:
         for row in tqdm(adapter(source).describe(source, files), "index_source", mininterval=2, unit=" items"):
@@ -63,7 +66,8 @@ def index_source(
             if not in_subset(source, row["item"]):
                 continue
             try:
-                rows.append(_complete(row, source, seed, reader))
+                row = _complete(row, source, seed, reader)
+                rows.append(row | given.of(row["item"], row["width"], row["height"]) if given else row)
             except BadPicture as bad:
                 rejected.add(row["item"], bad.reason, bad.detail)
     if files and not rows and not rejected.rows and shards == 1:
@@ -76,6 +80,8 @@ def index_source(
         )
     write_table(output, sorted(rows, key=lambda row: row["item"]), INDEX)
     rejected.write(quarantine)
+    if given:
+        given.report()
     print(f"{len(rows)} items, {len(rejected.rows)} quarantined", file=sys.stderr)
 
 
