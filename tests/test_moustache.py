@@ -132,6 +132,9 @@ def test_same_generator_same_bytes(face):
     assert first.image.tobytes() == again.image.tobytes() != other.image.tobytes()
 
 
+KINDS_OF_PICTURES = {"moustache_picture": 1.0}
+
+
 def moustache_picture(alpha=255) -> np.ndarray:
     """A green bar with a transparent border."""
     picture = np.zeros((60, 140, 4), np.uint8)
@@ -147,7 +150,7 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
 def test_a_users_picture_is_put_on(face, tmp_path):
     write_picture(tmp_path / "bar.png", moustache_picture())
-    pictures = read_pictures(list_pictures(tmp_path))
+    pictures = read_pictures(list_pictures(tmp_path), KINDS_OF_PICTURES)["moustache_picture"]
     assert pictures[0].shape == (20, 100, 4)  # cut to what shows
     result = draw(*face, "moustache_picture", 0, "plain", pictures=pictures)
     red, green, blue = result.image[result.coverage > 250].astype(int).mean(0)
@@ -173,7 +176,7 @@ def test_a_users_bad_picture_is_named_in_one_line(tmp_path, fault):
     elif fault in BAD_PICTURES:
         write_picture(tmp_path / "own.png", BAD_PICTURES[fault])
     with pytest.raises(UserError, match=fault) as refused:
-        read_pictures(list_pictures(tmp_path))
+        read_pictures(list_pictures(tmp_path), KINDS_OF_PICTURES)
     assert "\n" not in str(refused.value)
 
 

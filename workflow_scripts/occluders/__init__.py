@@ -16,7 +16,7 @@ Where to find what decides the look:
 | a moustache's shape: outline, grain, length, density | `CUT` in `chevron.py`, `handlebar.py`, `pencil.py`, … |
 | a moustache's colour | `moustache_color` in `_moustache.py`; from the brows: `Wearer.hair_color` in `_wearer.py` |
 | single hairs, thin places, the free lip | `draw_moustache` in `_moustache.py` |
-| the user's own pictures of moustaches | `moustache_picture.py`, read and checked by `_pictures.py` |
+| the user's own pictures | `moustache_picture.py`, `mask_picture.py`, read and checked by `_pictures.py` |
 | the face that an occluder is drawn for | `Wearer` in `_wearer.py` |
 | how a drawing is fitted to a face | `_placement.py` |
 | light, shadow, blur and noise | `_light.py` measures them on the face, `_apply.py` puts them on the occluder |

@@ -59,7 +59,7 @@ def apply_occluder(
     kind: str,
     style: Style,
     rng: np.random.Generator,
-    pictures: Sequence[np.ndarray] = (),
+    pictures: Sequence = (),
 ) -> Occluded:
     """Put one occluder on a face.
 
@@ -69,7 +69,7 @@ def apply_occluder(
         kind: a file of this package, as `surgical`.
         style: `plain`: few colours and shapes, flat light; `varied`: many, with folds, wear and the face's light.
         rng: the only source of randomness; the same state gives the same bytes.
-        pictures: the user's own pictures, uint8 (h, w, 4) RGBA each, of which the kind `moustache_picture` draws one.
+        pictures: the user's own pictures of this kind, as `read_pictures` gives them, of which it draws one.
 
     Raises:
         ValueError: no such kind, or an array of another shape or type.

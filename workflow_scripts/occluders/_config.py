@@ -48,7 +48,10 @@ class Occluders(Model):
         "whose attributes are unknown is drawn on",
     )
     pictures: str | None = Field(
-        None, description="folder of your own pictures with transparency, for the kind `moustache_picture`"
+        None,
+        description="folder of your own pictures with transparency, for the kind `moustache_picture`, and for "
+        "`mask_picture`, which draws those with corner points beside them: "
+        "[methods.md](methods.md#pairs-with-an-occluder-unmask-moustache)",
     )
     style: Literal["plain", "varied"] = Field(
         "varied",
@@ -59,9 +62,9 @@ class Occluders(Model):
 
     @model_validator(mode="after")
     def _pictures_where_they_are_drawn(self):
-        if ("moustache_picture" in self.mix) != (self.pictures is not None):
+        if bool({"moustache_picture", "mask_picture"} & {*self.mix}) != (self.pictures is not None):
             raise ValueError(
-                "`pictures:` and the kind `moustache_picture` belong together; "
+                "`pictures:` and the kinds `moustache_picture` and `mask_picture` belong together; "
                 "write for example `mix: {moustache_picture: 1.0}` and `pictures: data/moustaches`"
             )
         return self

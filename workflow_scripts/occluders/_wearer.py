@@ -28,14 +28,14 @@ class Wearer:
         landmarks: float64 (68, 2), x and y in pixels of `image`.
         pose: how the canvas lies on the face.
         light: how the face is lit.
-        pictures: the user's own pictures, uint8 (h, w, 4) RGBA each, of which a kind may draw one.
+        pictures: the user's own pictures of the kind, as `_pictures.read_pictures` gives them, of which it draws one.
     """
 
     image: np.ndarray
     landmarks: np.ndarray
     pose: Pose
     light: Light
-    pictures: Sequence[np.ndarray] = ()
+    pictures: Sequence = ()
 
     @property
     def turn(self) -> float:

@@ -63,7 +63,7 @@ def make_pairs(
     if role == "draw":
         columns |= {"coverage": plane}
     rejected = Quarantine("make_pairs")
-    own = read_pictures(pictures) if role == "draw" else []
+    own = read_pictures(pictures, occluders.mix) if role == "draw" else {}
 
     def pairs() -> Iterator[dict]:
         for row, item in enumerate(shard.items):
@@ -111,7 +111,7 @@ def _drawn(
     landmarks: np.ndarray,
     variants: int,
     occluders: Occluders,
-    own: list[np.ndarray],
+    own: dict[str, list],
     difference: Difference,
     seed: int,
     rejected: Quarantine,
@@ -123,7 +123,7 @@ def _drawn(
         rng = item_rng(seed, item, f"occluder {variant}")
         kind = draw_weighted(rng, mix)
         for _ in range(DRAWS):
-            occluded = apply_occluder(image, landmarks, kind, occluders.style, rng, own)
+            occluded = apply_occluder(image, landmarks, kind, occluders.style, rng, own.get(kind, ()))
             misfit = fit_reason(occluded.coverage, landmarks, occluders.fit, load_kind(kind).COVERS)
             if misfit is None:
                 break

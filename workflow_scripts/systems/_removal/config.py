@@ -121,4 +121,4 @@ class RemovalExperiment(BaseExperiment):
         if self.occluders.pictures:
             from workflow_scripts.occluders._pictures import list_pictures, read_pictures
 
-            read_pictures(list_pictures(Path(self.occluders.pictures)))
+            read_pictures(list_pictures(Path(self.occluders.pictures)), self.occluders.mix)
