@@ -1,15 +1,24 @@
-"""Decoding videos: frames by number, the same pixels every time; which frames to use; where shots begin."""
+"""Decoding videos: frames by number, the same pixels every time; which frames to use; where shots begin.
+
+What a file states about how its pixels are shown is honoured: turns and mirrors, the shape of pixels, cropping, edit
+lists, the range and matrix of colours. High dynamic range and wide gamut become BT.709, alpha is laid over white, and
+of two interlaced fields the upper one is shown.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
+from av.codec.context import Flags
+from av.filter import Graph
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
-from av.video.reformatter import Interpolation
+from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation, VideoReformatter
 
 from workflow_scripts.core import guard
 from workflow_scripts.core.files import open_regular
@@ -17,6 +26,27 @@ from workflow_scripts.sources._pictures import BadPicture, check_size
 
 # Without these flags, the conversion to RGB differs by a grey level between processors.
 CONVERSION = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+# Colours that screens and photographs have, or nearly so, are taken as they are, and so are reserved numbers, 0 and 3.
+# Any others are converted by FFmpeg's colour management, which takes a second for the first frame.
+USUAL_PRIMARIES = {
+    0,
+    3,
+    ColorPrimaries.BT709,
+    ColorPrimaries.UNSPECIFIED,
+    ColorPrimaries.BT470BG,
+    ColorPrimaries.SMPTE170M,
+    ColorPrimaries.SMPTE240M,
+    ColorPrimaries.EBU3213,
+}
+UNUSUAL_TRANSFERS = {
+    ColorTrc.LINEAR,
+    ColorTrc.LOG,
+    ColorTrc.LOG_SQRT,
+    ColorTrc.SMPTE2084,
+    ColorTrc.SMPTE428,
+    ColorTrc.ARIB_STD_B67,
+}
+TURN_TOLERANCE = 0.01  # of the larger entries of a display matrix; the others may be as large where it only turns
 # Only files that hold their own pictures are opened. FFmpeg would also open play lists, which name other files and
 # addresses.
 SAFETY = {"format_whitelist": "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf", "protocol_whitelist": "file"}
@@ -36,12 +66,16 @@ class Frame(NamedTuple):
     Attributes:
         number: counted from 0, in the order of presentation.
         time: presentation time in seconds, never less than that of the frame before.
+        end: the time until which it is shown, in seconds, as far as the file tells.
         image: the decoded frame; `to_rgb` turns it into pixels.
+        size: width and height in square pixels, before it is turned.
     """
 
     number: int
     time: float
+    end: float
     image: av.VideoFrame
+    size: tuple[int, int]
 
 
 def choose_frames(path: str | Path, per_second: float) -> list[tuple[int, float]]:
@@ -95,9 +129,7 @@ class ShotCounter:
 
     def count(self, image: av.VideoFrame) -> int:
         """Return the number of the shot that this frame belongs to."""
-        thumbnail = image.to_ndarray(
-            format="rgb24", width=THUMBNAIL, height=THUMBNAIL, interpolation=CONVERSION, threads=1
-        ).astype(np.int16)
+        thumbnail = _convert(image, (THUMBNAIL, THUMBNAIL)).astype(np.int16)
         if self._last is not None:
             change = float(np.abs(thumbnail - self._last).mean())
             usual = sum(self._changes) / len(self._changes) if self._changes else 0.0
@@ -136,7 +168,7 @@ class VideoReader:
         self._next = number + 1
         for frame in self._frames:
             if frame.number == number:
-                self._last = (number, to_rgb(frame.image))
+                self._last = (number, to_rgb(frame))
                 return self._last[1].copy()
         raise BadPicture("video ends early", f"it has no frame {number}; copy or download it again")
 
@@ -151,9 +183,9 @@ class VideoReader:
             with open_regular(self.path) as file, av.open(file, options=SAFETY | STRICT) as container:
                 stream = _stream(container)
                 check_size(stream.codec_context.width, stream.codec_context.height, self._max_pixels)
-                for frame in _timed(container.decode(stream), stream.average_rate):
+                for frame in _timed(container.decode(stream), stream):
                     guard.go_on()
-                    check_size(frame.image.width, frame.image.height, self._max_pixels)
+                    check_size(*frame.size, self._max_pixels)
                     yield frame
                 _check_end(frame, stream)
         except (BadPicture, MemoryError):
@@ -178,10 +210,63 @@ class VideoReader:
         return BadPicture("damaged video", f"decoding failed ({what}); copy or download it again")
 
 
-def to_rgb(image: av.VideoFrame) -> np.ndarray:
-    """Return a frame's pixels as RGB uint8 (H, W, 3), turned upright as the video's metadata say."""
-    pixels = image.to_ndarray(format="rgb24", interpolation=CONVERSION, threads=1)
-    return np.ascontiguousarray(np.rot90(pixels, round(image.rotation / 90)))
+def to_rgb(frame: Frame) -> np.ndarray:
+    """Return a frame's pixels as RGB uint8 (H, W, 3), as a player shows them: square, upright and not mirrored.
+
+    Raises:
+        BadPicture: the file states that it is to be shown in a way that is not supported.
+    """
+    for kind, what in ((Type.STEREO3D, "two views in one picture"), (Type.SPHERICAL, "a picture of all directions")):
+        data = frame.image.side_data.get(kind)
+        # A stereo video of type 0 has one view.
+        if data is not None and (kind is Type.SPHERICAL or np.frombuffer(data, np.int32)[0]):
+            raise BadPicture("video is not flat", f"it shows {what}; export one flat view of it")
+    return np.ascontiguousarray(
+        _turned(_convert(frame.image, frame.size), frame.image.side_data.get(Type.DISPLAYMATRIX))
+    )
+
+
+def _convert(image: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    """Return RGB uint8 (H, W, 3) of this width and height, in the colours of BT.709, over white where transparent."""
+    transparent = any(component.is_alpha for component in image.format.components)
+    colours = {}
+    if image.color_trc in UNUSUAL_TRANSFERS or image.color_primaries not in USUAL_PRIMARIES:
+        colours = {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709}
+    try:
+        converted = _reformatter(size, bool(colours)).reformat(
+            image, *size, "rgba" if transparent else "rgb24", interpolation=CONVERSION, threads=1, **colours
+        )
+    except OSError as error:
+        stated = f"matrix {image.colorspace}, primaries {image.color_primaries}, transfer {image.color_trc}"
+        raise BadPicture(
+            "colours not supported", f"its colours ({stated}) cannot be converted; convert it to BT.709"
+        ) from error
+    pixels = converted.to_ndarray()
+    if transparent:
+        alpha = pixels[..., 3:].astype(np.uint16)
+        pixels = ((pixels[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return pixels
+
+
+@cache
+def _reformatter(size: tuple[int, int], managed: bool) -> VideoReformatter:
+    """Return the converter to a size, which keeps its tables from frame to frame."""
+    return VideoReformatter()
+
+
+def _turned(pixels: np.ndarray, matrix: object | None) -> np.ndarray:
+    """Return pixels, (H, W, 3), turned and mirrored by a display matrix: 9 int32, as in an MP4; None for none.
+
+    The matrix maps x, y to a x + c y, b x + d y, where a, b, _, c, d are its first numbers.
+    """
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float) if matrix is not None else (1, 0, 0, 0, 1)
+    straight, crossed = max(abs(a), abs(d)), max(abs(b), abs(c))
+    if crossed > straight:
+        a, d = c, b
+        pixels = pixels.swapaxes(0, 1)
+    if min(straight, crossed) > TURN_TOLERANCE * max(straight, crossed):
+        raise BadPicture("video shown askew", "it is turned by no multiple of 90 degrees; turn it upright")
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
 def _stream(container: av.container.InputContainer) -> av.VideoStream:
@@ -191,22 +276,55 @@ def _stream(container: av.container.InputContainer) -> av.VideoStream:
             if stream.codec_context is None:
                 raise BadPicture("unknown video codec", "FFmpeg cannot decode it; convert it to H.264")
             stream.thread_type = "NONE"
+            stream.codec_context.flags |= Flags.unaligned  # crops exactly, not to the next multiple of 32 pixels
             stream.codec_context.options = STRICT
             return stream
     raise BadPicture("not a video", "it has no pictures, only sound; remove it")
 
 
-def _timed(images: Iterator[av.VideoFrame], rate: Fraction | None) -> Iterator[Frame]:
+def _timed(images: Iterator[av.VideoFrame], stream: av.VideoStream) -> Iterator[Frame]:
     """Number the images; an absent time is replaced by the frame rate, and a time that runs back by the one before."""
+    usual = float(1 / (stream.average_rate or 25))
+    upper_field = _UpperField()
     time = 0.0
     for number, image in enumerate(images):
         if number == MAX_FRAMES:
             raise BadPicture("video too long", f"its first {MAX_FRAMES:,} frames are used; cut it into parts")
         if image.time is None:
-            time += float(1 / (rate or 25)) if number else 0.0
+            time += usual if number else 0.0
         else:
             time = max(time, image.time) if number else image.time
-        yield Frame(number, time, image)
+        end = time + (float(image.duration * image.time_base) if image.duration and image.time_base else usual)
+        size = _shown_size(image, stream.sample_aspect_ratio)
+        yield Frame(number, time, end, upper_field.of(image) if image.interlaced_frame else image, size)
+
+
+def _shown_size(image: av.VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
+    """Return width and height in square pixels; `aspect` is the width of a pixel by its height. No pixel is lost."""
+    aspect = aspect or 1
+    return (round(image.width * aspect), image.height) if aspect > 1 else (image.width, round(image.height / aspect))
+
+
+class _UpperField:
+    """Takes the upper field of interlaced images, whose two fields show different moments."""
+
+    def __init__(self):
+        self._graphs: dict[tuple, Graph] = {}
+
+    def of(self, image: av.VideoFrame) -> av.VideoFrame:
+        """Return the lines 0, 2, 4, … of an image, with its times and side data."""
+        form = (image.width, image.height, image.format.name)
+        if form not in self._graphs:
+            graph = self._graphs[form] = Graph()
+            source = graph.add_buffer(
+                width=image.width, height=image.height, format=image.format, time_base=Fraction(1, 1000)
+            )
+            field, sink = graph.add("field", "top"), graph.add("buffersink")
+            source.link_to(field)
+            field.link_to(sink)
+            graph.configure()
+        self._graphs[form].vpush(image)
+        return self._graphs[form].vpull()
 
 
 def _check_end(last: Frame | None, stream: av.VideoStream) -> None:
@@ -214,11 +332,10 @@ def _check_end(last: Frame | None, stream: av.VideoStream) -> None:
     if last is None:
         raise BadPicture("video without frames", "it has no picture; copy or download it again")
     stated = _stated_length(stream)
-    end = last.time + float(1 / (stream.average_rate or 25))
-    if stated is not None and end < stated - SLACK:
+    if stated is not None and last.end < stated - SLACK:
         raise BadPicture(
             "video ends early",
-            f"it ends at {end:.2f} s of {stated:.2f} s; the frames before are used, copy or download it again",
+            f"it ends at {last.end:.2f} s of {stated:.2f} s; the frames before are used, copy or download it again",
         )
 
 

@@ -145,7 +145,7 @@ def _describe_frames(source: ClipSource, root: Path, path: str, person: str | No
                 block, alike = blocks.place(frame.time, shot)
                 if not is_due(frame):
                     continue
-                pixels = to_rgb(frame.image)
+                pixels = to_rgb(frame)
                 size = {"width": pixels.shape[1], "height": pixels.shape[0]}
                 row = {"item": f"{path}#{frame.number:06d}", "file": path, "frame": frame.number, "time": frame.time}
                 row |= {"shot": shot, "identity": person, "group": f"{path}#block {block}"}
