@@ -79,7 +79,7 @@ def reenact_video(
         (clip,) = find_clips(read_table(index))
         with PictureReader(source) as reader:
             strips = make_strips(clip, Panels([drawings], [driven]), reader, video)
-            write_mp4(output, strips, last_length(clip))
+            write_mp4(output, strips, last_length(clip, reader))
     return Counter(rejected["reason"])
 
 

@@ -205,7 +205,7 @@ class ClipSource(BaseSource):
 
 
 class VideoSource(ClipSource):
-    """Frames of videos (mp4, m4v, mov, avi, mkv, webm), searched recursively."""
+    """Frames of videos (MP4, QuickTime, Matroska, WebM, AVI, MPEG, …), searched recursively."""
 
     type: Literal["video"]
     path: str = Field(description="the folder, or one video")

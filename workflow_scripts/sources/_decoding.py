@@ -8,7 +8,7 @@ of two interlaced fields the upper one is shown.
 from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation, VideoR
 
 from workflow_scripts.core import guard
 from workflow_scripts.core.files import open_regular
+from workflow_scripts.sources._cropping import QUICKTIME, Window, stated_window
 from workflow_scripts.sources._pictures import BadPicture, check_size
 
 # Without these flags, the conversion to RGB differs by a grey level between processors.
@@ -54,8 +55,12 @@ SAFETY = {"format_whitelist": "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf", "proto
 STRICT = {"err_detect": "explode"}
 SLACK = 0.5  # seconds by which the last frame may end before the length that the file states
 MAX_FRAMES = 1_000_000  # an item's name has six digits for the frame's number, which keeps items in order
-# The first bytes of video files, by their offset.
-VIDEO_MAGIC = {0: (b"\x1aE\xdf\xa3", b"RIFF"), 4: (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")}
+# The first bytes of video files, by their offset: Matroska, AVI, ASF, FLV, Ogg, MPEG programs and streams, transport
+# streams without and with time stamps, MP4 and QuickTime.
+VIDEO_MAGIC = {
+    0: (b"\x1aE\xdf\xa3", b"RIFF", b"0&\xb2u", b"FLV", b"OggS", b"\0\0\1\xba", b"\0\0\1\xb3", b"G@"),
+    4: (b"G@", *QUICKTIME),
+}
 THUMBNAIL = 32  # pixels; side of the small copies of frames by which shots are told apart
 CUT_CHANGE, CUT_RATIO, CUT_MEMORY = 20, 2, 5  # grey levels, a ratio, frames; see `ShotCounter`
 
@@ -68,7 +73,8 @@ class Frame(NamedTuple):
         time: presentation time in seconds, never less than that of the frame before.
         end: the time until which it is shown, in seconds, as far as the file tells.
         image: the decoded frame; `to_rgb` turns it into pixels.
-        size: width and height in square pixels, before it is turned.
+        size: width and height in square pixels, before it is cropped and turned.
+        window: the part of them that is shown, as left, top, right, bottom.
     """
 
     number: int
@@ -76,6 +82,7 @@ class Frame(NamedTuple):
     end: float
     image: av.VideoFrame
     size: tuple[int, int]
+    window: tuple[int, int, int, int]
 
 
 def choose_frames(path: str | Path, per_second: float) -> list[tuple[int, float]]:
@@ -163,13 +170,26 @@ class VideoReader:
         """
         if self._last is not None and number == self._last[0]:
             return self._last[1].copy()
+        frame = self._find(number)
+        self._last = (number, to_rgb(frame))
+        return self._last[1].copy()
+
+    def length(self, number: int) -> float:
+        """Return how many seconds a frame is shown.
+
+        Raises:
+            BadPicture: the video cannot be decoded, or ends before this frame.
+        """
+        frame = self._find(number)
+        return frame.end - frame.time
+
+    def _find(self, number: int) -> Frame:
         if number < self._next:
             self._frames = self.frames()
         self._next = number + 1
         for frame in self._frames:
             if frame.number == number:
-                self._last = (number, to_rgb(frame))
-                return self._last[1].copy()
+                return frame
         raise BadPicture("video ends early", f"it has no frame {number}; copy or download it again")
 
     def frames(self) -> Iterator[Frame]:
@@ -182,10 +202,15 @@ class VideoReader:
         try:
             with open_regular(self.path) as file, av.open(file, options=SAFETY | STRICT) as container:
                 stream = _stream(container)
-                check_size(stream.codec_context.width, stream.codec_context.height, self._max_pixels)
-                for frame in _timed(container.decode(stream), stream):
+                stored = stream.codec_context.width, stream.codec_context.height
+                check_size(*stored, self._max_pixels)
+                with open_regular(self.path) as again:
+                    hidden = stated_window(again, *stored)
+                for frame in _timed(container.decode(stream), stream, hidden):
                     guard.go_on()
+                    left, top, right, bottom = frame.window
                     check_size(*frame.size, self._max_pixels)
+                    check_size(right - left, bottom - top, self._max_pixels)
                     yield frame
                 _check_end(frame, stream)
         except (BadPicture, MemoryError):
@@ -221,9 +246,9 @@ def to_rgb(frame: Frame) -> np.ndarray:
         # A stereo video of type 0 has one view.
         if data is not None and (kind is Type.SPHERICAL or np.frombuffer(data, np.int32)[0]):
             raise BadPicture("video is not flat", f"it shows {what}; export one flat view of it")
-    return np.ascontiguousarray(
-        _turned(_convert(frame.image, frame.size), frame.image.side_data.get(Type.DISPLAYMATRIX))
-    )
+    left, top, right, bottom = frame.window
+    pixels = _convert(frame.image, frame.size)[top:bottom, left:right]
+    return np.ascontiguousarray(_turned(pixels, frame.image.side_data.get(Type.DISPLAYMATRIX)))
 
 
 def _convert(image: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
@@ -248,7 +273,7 @@ def _convert(image: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
     return pixels
 
 
-@cache
+@lru_cache(maxsize=4)
 def _reformatter(size: tuple[int, int], managed: bool) -> VideoReformatter:
     """Return the converter to a size, which keeps its tables from frame to frame."""
     return VideoReformatter()
@@ -282,7 +307,7 @@ def _stream(container: av.container.InputContainer) -> av.VideoStream:
     raise BadPicture("not a video", "it has no pictures, only sound; remove it")
 
 
-def _timed(images: Iterator[av.VideoFrame], stream: av.VideoStream) -> Iterator[Frame]:
+def _timed(images: Iterator[av.VideoFrame], stream: av.VideoStream, hidden: Window) -> Iterator[Frame]:
     """Number the images; an absent time is replaced by the frame rate, and a time that runs back by the one before."""
     usual = float(1 / (stream.average_rate or 25))
     upper_field = _UpperField()
@@ -296,13 +321,22 @@ def _timed(images: Iterator[av.VideoFrame], stream: av.VideoStream) -> Iterator[
             time = max(time, image.time) if number else image.time
         end = time + (float(image.duration * image.time_base) if image.duration and image.time_base else usual)
         size = _shown_size(image, stream.sample_aspect_ratio)
-        yield Frame(number, time, end, upper_field.of(image) if image.interlaced_frame else image, size)
+        window = _shown_window(hidden, size, (image.width, image.height))
+        yield Frame(number, time, end, upper_field.of(image) if image.interlaced_frame else image, size, window)
 
 
 def _shown_size(image: av.VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
     """Return width and height in square pixels; `aspect` is the width of a pixel by its height. No pixel is lost."""
     aspect = aspect or 1
     return (round(image.width * aspect), image.height) if aspect > 1 else (image.width, round(image.height / aspect))
+
+
+def _shown_window(hidden: Window, size: tuple[int, int], stored: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of what is shown, in pixels of `size`."""
+    left, top, right, bottom = (
+        round(max(side, 0) * shown / pixels) for side, shown, pixels in zip(hidden, size * 2, stored * 2, strict=True)
+    )
+    return left, top, max(size[0] - right, left), max(size[1] - bottom, top)
 
 
 class _UpperField:

@@ -9,6 +9,10 @@ from typing import NamedTuple
 from workflow_scripts.core.cli import UserError
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".ogv"),
+    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"),
+)
 CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")  # left behind by operating systems, and ignored like hidden files
 
 
@@ -20,7 +24,7 @@ class Kind(NamedTuple):
 
 
 PICTURE_FILES = Kind("picture", PICTURE_SUFFIXES)
-VIDEO_FILES = Kind("video", (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm"))
+VIDEO_FILES = Kind("video", VIDEO_SUFFIXES)
 
 
 class File(NamedTuple):

@@ -49,6 +49,15 @@ class PictureReader:
                 return decode_picture(self._bytes(file), self._max_pixels)
             return self._open_video(file).read(int(frame))
 
+    def length(self, file: str, frame: float) -> float:
+        """Return how many seconds a frame of a video is shown.
+
+        Raises:
+            BadPicture: it cannot be decoded; `detail` names the file.
+        """
+        with self._reading(file):
+            return self._open_video(file).length(int(frame))
+
     def inspect(self, file: str, frame: int | None = None) -> tuple[str, int, int]:
         """Return SHA-256, width and height, from a file's bytes and header, or from a frame's pixels.
 

@@ -121,6 +121,7 @@ class Panels:
 def write_clip(clip: Clip, panels: Panels, reader: PictureReader, video: Video, folder: Path) -> None:
     """Write the files of one clip; it is read and encoded frame by frame."""
     start, count = clip.rows["time"].iloc[0], len(clip.rows)
+    last = last_length(clip, reader)
     shown = set(np.linspace(0, count - 1, min(SHEET_FRAMES, count)).round().astype(int).tolist())
     moving, still = [], []
 
@@ -135,19 +136,24 @@ def write_clip(clip: Clip, panels: Panels, reader: PictureReader, video: Video, 
             yield time, strip
 
     whole = folder / f"{clip.name}.mp4"
-    films.write_mp4(whole, frames(), last_length(clip))
+    films.write_mp4(whole, frames(), last)
     if whole.stat().st_size > PAGE_BYTES:
         strips = make_strips(clip, panels, reader, video)
         short = ((time, _shrink(strip)) for time, strip in strips if time < start + PAGE_SECONDS)
-        films.write_mp4(folder / f"{clip.name}{films.PAGE}.mp4", short, last_length(clip))
-    films.write_gif(folder / f"{clip.name}.gif", moving, max(last_length(clip), 1 / GIF_PACE))
+        films.write_mp4(folder / f"{clip.name}{films.PAGE}.mp4", short, last)
+    films.write_gif(folder / f"{clip.name}.gif", moving, max(last, 1 / GIF_PACE))
     _write_sheet(still, folder / f"{clip.name}.png")
 
 
-def last_length(clip: Clip) -> float:
-    """Return how many seconds the last frame is shown: as long as the one before."""
+def last_length(clip: Clip, reader: PictureReader) -> float:
+    """Return how many seconds the last frame is shown: as long as the one before, or longer where its file says so."""
     times = clip.rows["time"].to_list()
-    return times[-1] - times[-2] if len(times) > 1 else films.FRAME
+    usual = times[-1] - times[-2] if len(times) > 1 else films.FRAME
+    row = clip.rows.iloc[-1]
+    try:
+        return max(usual, reader.length(row["file"], row["frame"]))
+    except BadPicture:  # the file has changed since
+        return usual
 
 
 def make_strips(clip: Clip, panels: Panels, reader: PictureReader, video: Video) -> Iterator[tuple[float, np.ndarray]]:
