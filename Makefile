@@ -1,9 +1,11 @@
 # Everything a user needs: `make run` and `make test` set up what they need by themselves.
-PYTHON ?= python3
+export PYTHON ?= python3
 CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Not the scripts of the environment: in a folder with blanks they are shell scripts, which would run a folder's name.
+SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG")
 
 .DEFAULT_GOAL := help
 .PHONY: help run verify test chaos lint docs lock benchmark clean
@@ -12,11 +14,11 @@ help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml), then the report; or TARGET=results/…
-	@$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) $(if $(TARGET),-- $(TARGET))
-	@[ -n "$(TARGET)" ] || { [ -e results/report.html ] && [ -z "$$(find results/overview.html rules workflow_scripts/reporting -newer results/report.html -type f)" ]; } || $(BIN)/snakemake --cores 1 $(if $(CONFIG),--configfile $(CONFIG)) \
+	@$(SNAKEMAKE) --cores $(CORES) $${TARGET:+-- $$TARGET}
+	@[ -n "$$TARGET" ] || { [ -e results/report.html ] && [ -z "$$(find results/overview.html rules workflow_scripts/reporting -newer results/report.html -type f)" ]; } || $(SNAKEMAKE) --cores 1 \
 	  --report results/report.html --report-stylesheet workflow_scripts/reporting/report.css --quiet all
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results update
-	@$(if $(TARGET),,echo "report: $(CURDIR)/results/report.html")
+	@[ -n "$$TARGET" ] || printf 'report: %s\n' "$$PWD/results/report.html"
 
 verify: $(READY) ## read all results and name every file that is not what the workflow made
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results check
@@ -28,7 +30,7 @@ chaos: $(READY) ## kill the workflow at 20 moments and compare what comes out (m
 	@$(BIN)/python -m pytest -m chaos tests/test_chaos.py
 
 lint: $(READY) ## ruff, snakefmt and snakemake --lint
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/snakefmt --check Snakefile rules
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m snakefmt --check Snakefile rules
 	@$(BIN)/python .ci/lint_workflow.py
 
 docs: $(READY) ## rewrite what is generated from the code: configuration schema and reference, tables of targets
@@ -42,17 +44,17 @@ lock: $(READY) ## pin the newest allowed versions of all dependencies
 
 benchmark: $(READY) ## speed against MaskTheFace: PEER=its checkout PEER_PYTHON=a Python for it PICTURES=aligned CelebA pictures
 	@rm -rf results/benchmark-runs
-	@$(BIN)/python -m benchmarks.masks --peer $(PEER) --peer-python $(PEER_PYTHON) --pictures $(PICTURES) --work results/benchmark-runs/masks
-	@$(BIN)/python -m benchmarks.pieces --pictures $(PICTURES) --work results/benchmark-runs/pieces
-	@$(BIN)/python -m benchmarks.folder --pictures $(PICTURES) --work results/benchmark-runs/folder
+	@$(BIN)/python -m benchmarks.masks --peer "$$PEER" --peer-python "$$PEER_PYTHON" --pictures "$$PICTURES" --work results/benchmark-runs/masks
+	@$(BIN)/python -m benchmarks.pieces --pictures "$$PICTURES" --work results/benchmark-runs/pieces
+	@$(BIN)/python -m benchmarks.folder --pictures "$$PICTURES" --work results/benchmark-runs/folder
 
 clean: ## remove results (not the environment)
 	find results -mindepth 1 ! -name README.md -delete; rm -rf .snakemake
 
 # The stamp is written last, so that an interrupted installation is repeated.
 $(READY): envs/requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; write for example: make run PYTHON=python3.12")'
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; write for example: make run PYTHON=python3.12")'
 	@echo "setting up the environment in $(VENV) (about a minute and 2 GB, once)"
-	@$(PYTHON) -m venv $(VENV)
+	@"$$PYTHON" -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r envs/requirements.lock
 	@touch $@

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 ALLOWED = {
     "Specify a conda environment": "one pip lock file, envs/requirements.lock, holds for all rules",
@@ -16,8 +15,7 @@ ALLOWED = {
 
 def main() -> None:
     """Print the findings that are not allowed; exit 1 if there are any."""
-    snakemake = Path(sys.executable).parent / "snakemake"
-    run = subprocess.run([snakemake, "--lint"], capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], capture_output=True, text=True, check=False)
     found = re.findall(r"^(Lints for .*)|^    \* (.*):$", run.stdout + run.stderr, re.MULTILINE)
     if not found and "Congratulations" not in run.stderr:
         sys.exit(run.stdout + run.stderr)

@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parent.parent
-SNAKEMAKE = [Path(sys.executable).parent / "snakemake", "--cores", "2"]
+SNAKEMAKE = [sys.executable, "-m", "snakemake", "--cores", "2"]
 PRESET = ROOT / "presets/unmask-celeba-best.yaml"
 CELEBA = 202_599  # pictures
 

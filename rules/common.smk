@@ -10,10 +10,13 @@ sys.path.insert(0, workflow.basedir)
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.cli import RUN_PROCESS, UserError
 from workflow_scripts.provenance.code_digest import code_digest
-from workflow_scripts.provenance.runs import RECORDS, explain_kill, join_runs, keep_records, unwritable
+from workflow_scripts.provenance.runs import RECORDS, explain_kill, join_runs, keep_records, unusable_folder, unwritable
 from workflow_scripts.sources import shard_count, shard_listings
 from workflow_scripts.sources._contents import listing_digest
 
+for folder in (workflow.basedir, os.getcwd()):
+    if problem := unusable_folder(folder):
+        sys.exit(f"error: {problem}")
 try:
     CONFIG = load_config(config)
     SHARDS = {

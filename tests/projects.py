@@ -65,14 +65,16 @@ class Project:
         self.root = root
 
     @classmethod
-    def create(cls, root: Path, astronaut: np.ndarray) -> "Project":
+    def create(cls, root: Path, astronaut: np.ndarray, photos: bool = True) -> "Project":
+        """Return a new project; without `photos` it has no data and is not configured."""
         project = cls(root)
         root.mkdir(parents=True, exist_ok=True)
         for name in ("Snakefile", "rules", "workflow_scripts", "envs", "profiles"):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, root / name)
-        write_photos(root / "photos", astronaut)
-        project.configure(tiny_config())
+        if photos:
+            write_photos(root / "photos", astronaut)
+            project.configure(tiny_config())
         return project
 
     def copy(self, root: Path) -> "Project":

@@ -352,10 +352,3 @@ def test_pairs_are_exported_as_png_folders(project):
     found = cv2.imread(str(output / f"maps/test/{row['name']}.png"), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(found, shard.tensor("map", place)) and set(np.unique(found)) == {0, 255}
     assert len(list(output.rglob("*.png"))) == 2 * len(rows)
-
-
-def test_names_that_files_cannot_hold_stay_apart():
-    names = [export_pairs.file_name(item) for item in ("a/b.png", "a_b.png", "a:b.png", "film.mp4#000012")]
-    assert len(set(names)) == 4
-    assert all("/" not in name and ":" not in name and "#" not in name for name in names)
-    assert names[1] == "a_b.png"

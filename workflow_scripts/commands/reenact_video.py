@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from workflow_scripts.config.sources import NEEDS, Crop, FaceSearch, VideoSource
 from workflow_scripts.core import cli
+from workflow_scripts.core.names import readable
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
 from workflow_scripts.reporting.films import write_mp4
@@ -148,7 +149,7 @@ def main(argv: list[str] | None = None) -> None:
     lost = reenact_video(args.checkpoint, args.driver, args.output, args.shape, drawing, video, args.gpus)
     for reason, count in lost.most_common():
         print(f"{count} without an output: {reason}", file=sys.stderr)
-    print(args.output)
+    print(readable(str(args.output)))
 
 
 if __name__ == "__main__":

@@ -60,5 +60,10 @@ def _completed(default: Model, given: dict) -> dict:
 
 
 def canonical_json(model: Model, keys: set[str] | None = None) -> str:
-    """Return all values of a model, or only those of `keys`, as one canonical JSON string."""
-    return json.dumps(model.model_dump(mode="json", include=keys), sort_keys=True, separators=(",", ":"))
+    """Return all values of a model, or only those of `keys`, as one canonical JSON string.
+
+    It has no `<`: Snakemake's report puts the parameters of rules into a script of the page as they are, which
+    `</script>` in a path would end.
+    """
+    text = json.dumps(model.model_dump(mode="json", include=keys), sort_keys=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c")

@@ -11,6 +11,7 @@ from workflow_scripts.config.base import NAME, Model
 from workflow_scripts.config.experiments import experiment_type, system_names
 from workflow_scripts.config.sources import NEEDS, PairsSource, Source, Weights
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.provenance.runs import input_problem
 
 # Folders of results/ that belong to no source and no experiment, so that none can have their names.
 RESERVED = ("logs", "benchmarks", "records", "weights", "report")
@@ -59,17 +60,21 @@ class Config(Model):
                 )
             if not Path(path).is_file():
                 raise ValueError(f"weights.{key}: no file {path}; write the path of the file that you have")
+            if problem := input_problem(path):
+                raise ValueError(f"weights.{key}: {path}: {problem}")
         if prior != "none" and source.type != "celeba" and source.given_faces is None:
             raise ValueError(
                 f"{here}.prior: only a source of type celeba has {prior} of its own; write `prior: none`, or name a "
                 "file that has them by `given_faces: …`"
             )
         if source.given_faces is not None:
+            key = here.replace(".faces", ".given_faces")
             if prior == "none":
                 raise ValueError(f"{here}.prior: given_faces is not used; write `faces: {{prior: boxes}}` or `points`")
             if not Path(source.given_faces).is_file():
-                key = here.replace(".faces", ".given_faces")
                 raise ValueError(f"{key}: no file {source.given_faces}; write the path of your file")
+            if problem := input_problem(source.given_faces):
+                raise ValueError(f"{key}: {source.given_faces}: {problem}")
 
     def _check_experiment(self, name: str, experiment) -> None:
         here = f"experiments.{name}"
@@ -135,9 +140,7 @@ def load_config(values: dict[str, Any]) -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         lines = [_explain(fault) for fault in error.errors()]
-        raise UserError(
-            "the configuration is not valid, nothing was run:\n  " + "\n  ".join(dict.fromkeys(lines))
-        ) from None
+        raise UserError("the configuration is not valid, nothing was run:", *dict.fromkeys(lines)) from None
 
 
 def _explain(fault: dict) -> str:

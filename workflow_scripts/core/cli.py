@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Callable
 
+from workflow_scripts.core.names import readable
+
 RUN_PROCESS = "FACE_WORKFLOW_PROCESS"  # environment variable with the number of the process that runs the workflow
 
 OUT_OF_MEMORY = "error: out of memory; lower batch_size or shard_size, or give the job more memory"
@@ -20,7 +22,14 @@ NO_SPACE = {
 
 
 class UserError(Exception):
-    """An error that the user can mend. Its message is one line that says what is wrong, where, and what to do."""
+    """An error that the user can mend.
+
+    Its message is one line that says what is wrong, where, and what to do; further arguments are further lines. What
+    cannot be seen, as in the names of files, is escaped.
+    """
+
+    def __str__(self) -> str:
+        return "\n  ".join(readable(str(line)) for line in self.args)
 
 
 class BadItem(Exception):
@@ -50,9 +59,9 @@ def run(main: Callable[[], None]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except FileNotFoundError as error:
-        sys.exit(f"error: no such file or folder: {error.filename or error}")
+        sys.exit(f"error: no such file or folder: {readable(str(error.filename or error))}")
     except PermissionError as error:
-        sys.exit(f"error: no permission: {error.filename or error}; change its owner or mode")
+        sys.exit(f"error: no permission: {readable(str(error.filename or error))}; change its owner or mode")
     except MemoryError:
         sys.exit(OUT_OF_MEMORY)
     except RuntimeError as error:  # torch's errors are told by their names, because torch is not imported here
@@ -64,7 +73,7 @@ def run(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno in NO_SPACE:
             sys.exit(
-                f"error: {NO_SPACE[error.errno]} ({error.filename or 'while writing a result'}); "
+                f"error: {NO_SPACE[error.errno]} ({readable(str(error.filename or 'while writing a result'))}); "
                 "make room and start again, finished files are kept"
             )
         raise

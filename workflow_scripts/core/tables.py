@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workflow_scripts.core.files import atomic_path
+from workflow_scripts.core.names import readable
 
 INDEX = pa.schema(
     [
@@ -169,9 +170,10 @@ class Quarantine:
         Args:
             item: its name.
             reason: a short fixed phrase to count by.
-            detail: one line that says what is wrong, where, and what to do.
+            detail: one line that says what is wrong, where, and what to do; what cannot be seen in it is escaped.
         """
-        self.rows.append({"item": item, "stage": self.stage, "reason": reason, "detail": " ".join(detail.split())})
+        line = readable(" ".join(detail.split()))
+        self.rows.append({"item": item, "stage": self.stage, "reason": reason, "detail": line})
 
     def write(self, path: str | Path) -> None:
         """Write the rows sorted by item."""

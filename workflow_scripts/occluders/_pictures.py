@@ -9,6 +9,7 @@ nose and below the chin, may be left out:
 """
 
 import json
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ import numpy as np
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.files import open_regular
+from workflow_scripts.provenance.runs import input_problem
 
 TRANSPARENT_SUFFIXES = (".png", ".webp", ".tif", ".tiff")
 SIDES = (32, 4096)  # pixels; the least width of the visible part, and the longest side of a picture
@@ -40,7 +42,7 @@ def list_pictures(folder: Path) -> list[Path]:
     """Return the pictures of a folder and the files of their corner points, by name.
 
     Raises:
-        UserError: there is no such folder, or no such picture in it.
+        UserError: there is no such folder, no such picture in it, or one with a name that Snakemake cannot take.
     """
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in TRANSPARENT_SUFFIXES)
     if not paths:
@@ -48,7 +50,12 @@ def list_pictures(folder: Path) -> list[Path]:
             f"{folder}: no picture with transparency ({', '.join(TRANSPARENT_SUFFIXES)}) here; "
             "put some or drop the kind"
         )
-    return [*paths, *sorted({_beside(path) for path in paths if _beside(path).is_file()})]
+    # os.path: of a name that is too long with another ending, there is no file
+    found = [*paths, *sorted({_beside(path) for path in paths if os.path.isfile(_beside(path))})]
+    for path in found:
+        if problem := input_problem(path):
+            raise UserError(f"{path}: {problem}")
+    return found
 
 
 def read_pictures(paths: Iterable[Path], kinds: Collection[str]) -> dict[str, list]:

@@ -1,6 +1,6 @@
 """What a run of Snakemake leaves beside its results: its own notes, and a lock that ends with its process.
 
-The Snakefile calls this at every start, so only the standard library is imported.
+The Snakefile calls this at every start, so only light modules are imported.
 """
 
 import fcntl
@@ -10,8 +10,11 @@ import shutil
 import sys
 from pathlib import Path
 
+from workflow_scripts.core.names import readable
+
 RECORDS = Path("results/records")
 OWN = Path(".snakemake")  # Snakemake's folder
+PATTERN = re.compile(r"[{}<]")
 KILLED = re.compile(r"exit status 137|SIGKILL")  # how bash and Python report it
 
 
@@ -44,6 +47,39 @@ def unwritable() -> str | None:
         f"no permission to write in {RECORDS.parent}/: "
         "change its owner or mode, or mount its file system for writing, and start again"
     )
+
+
+def unusable_folder(folder: str) -> str | None:
+    """Return one line that says why Snakemake cannot work in a folder, and the remedy; None where it can."""
+    text = readable(folder)
+    if not re.search(r"[{}:]", text) and _is_utf8(folder):
+        return None
+    return (
+        f"{text}: Snakemake and Python's search paths cannot work in a folder whose path has a brace, a colon or bytes "
+        "that are not UTF-8; rename or move it"
+    )
+
+
+def input_problem(path: str | Path) -> str | None:
+    """Return why Snakemake cannot take a file of the user's as an input, and the remedy; None where it can.
+
+    It replaces {word} and <word> in a path by values of its own, and writes paths to terminal and report as they are.
+    """
+    text = str(path)
+    if not PATTERN.search(text) and readable(text) == text:
+        return None
+    return (
+        "Snakemake cannot take a file whose path has { or } or <, control characters or bytes that are not UTF-8; "
+        "rename it, or the folder"
+    )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def explain_kill(logs: list[str]) -> None:

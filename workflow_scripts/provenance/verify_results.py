@@ -15,6 +15,7 @@ from pathlib import Path
 
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import sha256_of, write_json
+from workflow_scripts.core.names import readable
 from workflow_scripts.provenance.manifest import (
     MANIFEST,
     differences,
@@ -82,7 +83,7 @@ def explain(path: Path) -> str:
     for lock in manifest["libraries"]:
         named = (f"{name} {version}" for name, version in manifest["libraries"][lock].items())
         lines.append(f"libraries of the lock file {lock}: {', '.join(named)}")
-    return "\n".join(lines)
+    return "\n".join(map(readable, lines))
 
 
 def _explain_file(
@@ -138,7 +139,7 @@ def compare(first: Path, second: Path) -> str:
     for causes, paths in groups.items():
         lines += [f"{len(paths)} differ, because", *(f"    {cause}" for cause in causes)]
         lines += [f"  {path}" for path in paths]
-    return "\n".join(lines) or f"the same {len(old['artifacts'])} artifacts, byte for byte"
+    return "\n".join(map(readable, lines)) or f"the same {len(old['artifacts'])} artifacts, byte for byte"
 
 
 def _causes(old: dict, new: dict, folders: tuple[Path, Path], path: str, known: dict[str, list[str]]) -> list[str]:
@@ -221,7 +222,9 @@ def main(argv: list[str] | None = None) -> None:
     else:
         problems = check(args.results, after_run=args.command == "update")
         count = len(_read_manifest(args.results)["artifacts"])
-        print("\n".join(problems) or f"{args.results / MANIFEST}: {count} files are what the workflow made")
+        print(
+            "\n".join(map(readable, problems)) or f"{args.results / MANIFEST}: {count} files are what the workflow made"
+        )
         sys.exit(1 if problems else 0)
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import ImageFont
 
 from workflow_scripts.core.files import atomic_path
+from workflow_scripts.core.names import readable
 
 TRAIN, VAL, WARM = "#1f5f99", "#d1702a", "#d1702a"
 INK, FAINT, PAPER = (28, 33, 38), (110, 118, 126), (255, 255, 255)  # of what Pillow draws
@@ -33,6 +34,7 @@ plt.rcParams.update(
         "legend.frameon": False,
         "figure.constrained_layout.use": True,
         "svg.hashsalt": "workflow",
+        "text.parse_math": False,  # a dollar sign in a name is no formula
     }
 )
 
@@ -51,7 +53,8 @@ def text_font(name: str, size: int) -> ImageFont.FreeTypeFont:
 
 
 def shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """Return the text, its middle left out where it is wider than `width` pixels."""
+    """Return the text as it can be drawn (`readable`), its middle left out where it is wider than `width` pixels."""
+    text = readable(text)
     if font.getlength(text) <= width:
         return text
     keep = min(len(text), int(width))  # no letter that is worth showing is narrower than a pixel

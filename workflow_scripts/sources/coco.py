@@ -9,6 +9,7 @@ from pathlib import Path
 
 from workflow_scripts.config.sources import CocoSource
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.provenance.runs import input_problem
 from workflow_scripts.sources._listing import File, Listing, walk
 
 KINDS = ("instances", "person_keypoints", "captions")  # COCO's files of one set: {kind}_{set}.json
@@ -18,8 +19,16 @@ def annotation_files(source: CocoSource) -> list[Path]:
     """Return the annotation files: those that are configured, or else those of COCO's own for the set that exist.
 
     Raises:
-        UserError: a configured file is missing, or there is no annotation file.
+        UserError: a configured file is missing, there is no annotation file, or Snakemake cannot take its name.
     """
+    files = _find_annotations(source)
+    for file in files:
+        if problem := input_problem(file):
+            raise UserError(f"annotations: {file}: {problem}")
+    return files
+
+
+def _find_annotations(source: CocoSource) -> list[Path]:
     root = Path(source.path)
     if source.annotations:
         files = [root / name for name in source.annotations]

@@ -8,12 +8,11 @@
 | `{clip}.png` | frames at equal distances, their times above them |
 
 Of an applied source, every clip is shown as a whole; of the target's own source, the held-out blocks. `{clip}` is the
-clip's path with `_` for what is neither letter, digit, `.` nor `-`. A frame without an output (no face, or an
+clip's path as a file name (`core/names.py`). A frame without an output (no face, or an
 incomplete drawing) is in the video all the same, so that time never shifts. The driver's frame is then shown whole, the
 drawing is black, and in place of the output stands the last one, or black (`video: {lost_frames: blank}`).
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +26,7 @@ from tqdm import tqdm
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli, guard, marking
 from workflow_scripts.core.files import atomic_folder, write_digests
+from workflow_scripts.core.names import file_names
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
@@ -93,14 +93,9 @@ def write_videos(
 
 def find_clips(rows: pd.DataFrame) -> list[Clip]:
     """Return the clips of some rows of an index, by name."""
-    clips = []
-    for file, of_clip in rows.dropna(subset=["frame"]).groupby("file"):
-        clips.append(Clip(re.sub(r"[^\w.-]+", "_", file.rpartition(".")[0] or file), of_clip.sort_values("frame")))
-    names = [clip.name for clip in clips]
-    return [
-        clip if names.count(clip.name) == 1 else clip._replace(name=f"{clip.name}_{number}")
-        for number, clip in enumerate(clips)
-    ]
+    clips = dict(iter(rows.dropna(subset=["frame"]).groupby("file")))
+    names = file_names({file: file.rpartition(".")[0] or file for file in clips}, endings=("", films.PAGE))
+    return [Clip(names[file], of_clip.sort_values("frame")) for file, of_clip in clips.items()]
 
 
 class Panels:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from workflow_scripts.reporting.style import TRAIN, WARM, save_chart
+from workflow_scripts.reporting.style import TRAIN, WARM, save_chart, shorten, text_font
 
 PANELS = (
     ("nme_{}", "Landmark error (NME); “driver” is two searches in one picture"),
@@ -17,6 +17,7 @@ LINES = {
     "nearest": ("nearest training frame", WARM, 1.0),
     "output": ("output", TRAIN, 1.4),
 }
+NAME_WIDTH = 150  # pixels of a clip's name
 BREAK = 3  # usual distances between frames; a longer gap, as a new shot, interrupts a line
 
 
@@ -41,7 +42,8 @@ def draw_time(rows: pd.DataFrame, path: Path) -> None:
             axis.set_ylim(bottom=0)
             if column == 0:
                 axis.set_title(title)
-        axes[-1, column].set_xlabel("seconds" if len(clips) == 1 else f"{clip['file'].iloc[0]}, seconds")
+        name = shorten(clip["file"].iloc[0], text_font("DejaVuSans", 9), NAME_WIDTH)
+        axes[-1, column].set_xlabel("seconds" if len(clips) == 1 else f"{name}, seconds")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=len(LINES))
     save_chart(figure, path)
 
