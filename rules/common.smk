@@ -11,6 +11,7 @@ from workflow_scripts.config.load import load_config
 from workflow_scripts.core.cli import RUN_PROCESS, UserError
 from workflow_scripts.provenance.code_digest import code_digest
 from workflow_scripts.provenance.runs import RECORDS, explain_kill, join_runs, keep_records, unusable_folder, unwritable
+from workflow_scripts.provenance.store import check_store
 from workflow_scripts.sources import shard_count, shard_listings
 from workflow_scripts.sources._contents import listing_digest
 
@@ -18,6 +19,7 @@ for folder in (workflow.basedir, os.getcwd()):
     if problem := unusable_folder(folder):
         sys.exit(f"error: {problem}")
 try:
+    check_store()
     CONFIG = load_config(config)
     SHARDS = {
         name: [f"{number:05d}" for number in range(shard_count(source, CONFIG.shard_size))]

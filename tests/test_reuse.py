@@ -1,14 +1,19 @@
 """Results shared between working copies: taken when all they depend on is the same, and never when it is not."""
 
+import hashlib
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from projects import Project, edit_code, edit_config
 
-from workflow_scripts.provenance.store import Job, put, result_key, take
+from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.files import sha256_of
+from workflow_scripts.provenance.store import KEY, SHARED, STORE, Job, Target, check_store, put, result_key, take
 
 LANDMARKS = "results/photos/landmarks/00000.parquet"
 CHECKPOINT = "results/unmask/checkpoints/map.safetensors"
@@ -105,7 +110,45 @@ def test_a_damaged_entry_is_made_anew(shared, clone):
     assert "is damaged" in said and TAKEN not in said
 
 
+def change(entry: Path, files: dict) -> None:
+    """Change the files in an entry's note, or add some."""
+    known = json.loads((entry / "entry.json").read_text())
+    known["files"] |= files
+    (entry / "entry.json").write_text(json.dumps(known))
+
+
+def replace(place: Path, make: Callable[[Path], object]) -> None:
+    place.unlink()
+    make(place)
+
+
+OUTSIDE = Path("../../../outside")  # from an entry
+WORDS = hashlib.sha256(b"words").hexdigest()
+NAMES = ("0/x", "0/../x", "1/../../../../x.py", "1/../a", "1//a", "1/.hidden", "1/b/.hidden", "2", "2/a", "-1", "01")
+NAMES += ("1", "/tmp/x", "", "..", "1/", "٠", "1/a\0b", "1/a.png/b", f"1/{'x' * 300}", "\udcff")
+
 FAULTS = {
+    **{f"name {name!r}": lambda entry, name=name: change(entry, files={name: WORDS}) for name in NAMES},
+    "link to a file": lambda entry: replace(entry / "0", lambda path: path.symlink_to(OUTSIDE / "words")),
+    "link in a folder": lambda entry: replace(
+        entry / "1/a.png", lambda path: path.symlink_to(Path("..") / OUTSIDE / "a.png")
+    ),
+    "link to a folder": lambda entry: (shutil.rmtree(entry / "1"), (entry / "1").symlink_to(OUTSIDE)),
+    "link to the note": lambda entry: (
+        (entry / "entry.json").rename(entry / "note"),
+        (entry / "entry.json").symlink_to("note"),
+    ),
+    "pipe": lambda entry: replace(entry / "0", os.mkfifo),
+    "pipe for the note": lambda entry: replace(entry / "entry.json", os.mkfifo),
+    "folder for a file": lambda entry: replace(entry / "0", Path.mkdir),
+    "no files": lambda entry: (entry / "entry.json").write_text('{"files": {}, "folders": [0, 1]}'),
+    "files of another kind": lambda entry: (entry / "entry.json").write_text('{"files": ["0"]}'),
+    "digest of another kind": lambda entry: change(entry, files={"0": 1}),
+    "a list": lambda entry: (entry / "entry.json").write_text("[]"),
+    "nested": lambda entry: (entry / "entry.json").write_text("[" * 100_000),
+    "not UTF-8": lambda entry: (entry / "entry.json").write_bytes(b"\xff"),
+    "empty": lambda entry: ((entry / "0").write_bytes(b""), change(entry, files={"0": hashlib.sha256().hexdigest()})),
+    "only the file": lambda entry: (entry / "entry.json").write_text(json.dumps({"files": {"0": WORDS}})),
     "flipped": lambda entry: flip(entry / "1/a.png"),
     "lost": lambda entry: (entry / "0").unlink(),
     "cut": lambda entry: os.truncate(entry / "0", 3),
@@ -116,18 +159,101 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_fault_of_an_entry_goes_unseen(tmp_path, capsys, fault):
-    made, wanted = ([tmp_path / name / "table", tmp_path / name / "folder"] for name in ("made", "wanted"))
-    made[1].mkdir(parents=True)
-    made[0].write_text("words")
-    (made[1] / "a.png").write_bytes(b"picture")
-    entry = tmp_path / "store" / "key"
+    made, wanted, entry = table_and_folder(tmp_path)
     put(entry, made)
     assert take(entry, wanted)
-    assert wanted[0].read_text() == "words" and (wanted[1] / "a.png").read_bytes() == b"picture"
+    assert wanted[0].path.read_text() == "words" and (wanted[1].path / "a.png").read_bytes() == b"picture"
+    for target in wanted:
+        shutil.move(target.path, tmp_path / "before" / target.path.name)
     FAULTS[fault](entry)
     assert not take(entry, wanted) and "is damaged" in capsys.readouterr().err
+    assert not os.listdir(wanted[0].path.parent), "an entry is taken whole or not at all"
+    assert not os.path.lexists(entry)
+    assert sorted(path.name for path in (tmp_path / "outside").iterdir()) == ["a.png", "words"]
     put(entry, made)
     assert take(entry, wanted)
+
+
+def test_an_entry_that_is_a_link_is_not_followed(tmp_path, capsys):
+    made, wanted, entry = table_and_folder(tmp_path)
+    put(entry, made)
+    entry.rename(tmp_path / "elsewhere")
+    entry.symlink_to(tmp_path / "elsewhere")
+    assert not take(entry, wanted) and "is damaged" in capsys.readouterr().err
+    assert not entry.is_symlink() and (tmp_path / "elsewhere/0").read_text() == "words"
+
+
+def table_and_folder(tmp_path: Path) -> tuple[list[Target], list[Target], Path]:
+    """Return a file and a folder that were made, where they are wanted, and an entry that is not there yet."""
+    made, wanted = (
+        [Target(tmp_path / name / "table", False), Target(tmp_path / name / "folder", True)]
+        for name in ("made", "wanted")
+    )
+    made[1].path.mkdir(parents=True)
+    made[0].path.write_text("words")
+    (made[1].path / "a.png").write_bytes(b"picture")
+    for name in ("outside", "before"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "outside/a.png").write_bytes(b"picture")
+    (tmp_path / "outside/words").write_text("words")
+    return made, wanted, tmp_path / "store/ke/key"
+
+
+def test_with_a_secret_only_what_is_signed_with_it_is_taken(tmp_path, capsys, monkeypatch):
+    made, wanted, entry = table_and_folder(tmp_path)
+    put(entry, made)
+    monkeypatch.setenv(KEY, "secret")
+    assert not take(entry, wanted) and f"not signed with your {KEY}" in capsys.readouterr().err
+    put(entry, made)
+    assert take(entry, wanted)
+    entry.rename(entry.with_name("another"))
+    assert not take(entry.with_name("another"), wanted), "the signature is that of another job"
+    put(entry, made)
+    forged = json.loads((entry / "entry.json").read_text())
+    (entry / "0").write_text("other")
+    forged["files"]["0"] = sha256_of(entry / "0")
+    (entry / "entry.json").write_text(json.dumps(forged))
+    assert not take(entry, wanted)
+    put(entry, made)
+    monkeypatch.setenv(KEY, "another secret")
+    assert not take(entry, wanted)
+
+
+@pytest.mark.parametrize("open_to", ["group", "all", "entry"])
+def test_a_store_that_others_write_to_is_refused_unless_they_are_trusted(tmp_path, capsys, monkeypatch, open_to):
+    made, wanted, entry = table_and_folder(tmp_path)
+    put(entry, made)
+    monkeypatch.setenv(STORE, str(tmp_path / "store"))
+    check_store()
+    (entry if open_to == "entry" else tmp_path / "store").chmod(0o775 if open_to == "group" else 0o757)
+    if open_to == "entry":
+        assert not take(entry, wanted) and "others can write to it" in capsys.readouterr().err
+        put(entry, made)
+        entry.chmod(0o777)
+    else:
+        with pytest.raises(UserError, match=f"others can write to it, .* set {SHARED}=1"):
+            check_store()
+    monkeypatch.setenv(SHARED, "1")
+    check_store()
+    assert take(entry, wanted)
+
+
+def test_a_store_of_ours_is_open_to_nobody_whatever_the_umask(tmp_path):
+    made, wanted, entry = table_and_folder(tmp_path)
+    before = os.umask(0)
+    try:
+        put(entry, made)
+    finally:
+        os.umask(before)
+    assert take(entry, wanted)
+
+
+def test_a_run_with_an_open_store_ends_at_its_start(clone, shared):
+    shared.store.chmod(0o777)
+    refused = clone.run(LANDMARKS)
+    said = refused.stdout + refused.stderr
+    assert refused.returncode == 1 and "Traceback" not in said
+    assert f"error: {STORE}={shared.store}: others can write to it" in said and not list(clone.root.glob("results/*"))
 
 
 def test_a_key_depends_on_code_libraries_command_and_contents(tmp_path, monkeypatch):
@@ -137,8 +263,8 @@ def test_a_key_depends_on_code_libraries_command_and_contents(tmp_path, monkeypa
         Path(f"results/{name}/pairs/0.arrow").write_text("same")
 
     def key(name: str = "a", code: str = "code:1,lock:1", seed: int = 1, option: str = "pairs") -> str:
-        pairs, maps = (Path(f"results/{name}/{kind}/0.arrow") for kind in ("pairs", "maps"))
-        return result_key(Job("stages.x", code, {"seed": seed}, {option: [pairs]}, [maps]))
+        pairs = Path(f"results/{name}/pairs/0.arrow")
+        return result_key(Job("stages.x", code, {"seed": seed}, {option: [pairs]}))
 
     first = key()
     assert key("b") == first, "another experiment"

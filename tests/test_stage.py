@@ -17,6 +17,7 @@ from workflow_scripts.provenance.stage import (
     Inputs,
     OptionalInput,
     Output,
+    OutputFolder,
     Unrecorded,
     _argument_texts,
     _parameters,
@@ -30,7 +31,7 @@ SOURCE = '{"path":"photos","type":"folder"}'
 def join_words(
     words: Inputs,
     output: Output,
-    folder: Output,
+    folder: OutputFolder,
     source: BaseSource,
     role: Literal["plain", "loud"],
     notes: Path,

