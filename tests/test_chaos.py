@@ -1,5 +1,6 @@
 """What a machine can do to a run: kills at any moment, a folder that cannot be written, too little memory."""
 
+import fcntl
 import hashlib
 import os
 import random
@@ -146,3 +147,12 @@ def test_results_that_cannot_be_written_end_with_one_line(project):
     assert ": no permission to write in results/: change its owner or mode" in said
     assert "Traceback" not in said
     project.said()
+
+
+def test_a_lock_that_another_program_holds_is_named_and_the_start_goes_on(project):
+    lock = project.root / ".snakemake/runs.lock"
+    with open(lock, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        said = project.run("--dry-run", "results/photos/index.parquet")
+    assert said.returncode == 0
+    assert "another program holds the lock .snakemake/runs.lock" in said.stderr

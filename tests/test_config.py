@@ -82,6 +82,16 @@ BAD = {
     "detector without its weights": ("sources.sample.faces", {"detector": "yunet"}, ["detector", "weights: {yunet:"]),
     "prior that the source has not": ("sources.sample.faces", {"prior": "points"}, ["faces.prior", "`prior: none`"]),
     "no source to train on": ("experiments.unmask.train", [], ["experiments.unmask.train", "`train: [sample]`"]),
+    "source among the results": (
+        "sources.mine",
+        {"type": "folder", "path": "results/unmask/export"},
+        ["sources.mine.path", "put the source elsewhere"],
+    ),
+    "source around the results": (
+        "sources.mine",
+        {"type": "pairs", "clean": "clean", "occluded": "."},
+        ["sources.mine.occluded", "put the source elsewhere"],
+    ),
     "not a momentum": ("experiments.unmask.map.training.betas", [1.5, 0.9], ["map.training.betas", "less than 1"]),
     "presence of an unapplied source": (
         "experiments.unmask.presence",

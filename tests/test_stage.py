@@ -93,8 +93,20 @@ def test_the_record_names_settings_inputs_and_outputs(results):
     assert found.settings == {"source": json.loads(SOURCE), "role": "loud", "times": 2}
     assert found.inputs == {f"home/{name}.txt": digest(name) for name in ("one", "two", "three")}
     text = "ONE TWO THREEONE TWO THREE"
-    assert found.outputs == {"home/out.txt": [digest(text), len(text)], "home/folder/a.txt": [digest("folder"), 6]}
+    assert found.outputs == {"home/out.txt": (digest(text), len(text)), "home/folder/a.txt": (digest("folder"), 6)}
     assert found.libraries["torch"] and found.made[0] <= found.made[1]
+
+
+@pytest.mark.parametrize(
+    "old, new", [("{", "["), ('"outputs": {', '"outputs": {"x": 5, '), ('"made": [', '"made": ["a", ')]
+)
+def test_a_damaged_record_is_passed_over(results, old, new):
+    record = results / "records/jobs/join_words/home/00000.json"
+    main(command(results, "--record", str(record)))
+    assert len(read_records(results)) == 1
+    assert old in record.read_text()
+    record.write_text(record.read_text().replace(old, new, 1))
+    assert read_records(results) == []
 
 
 def test_an_optional_input_may_be_absent_or_left_without_a_value(results):

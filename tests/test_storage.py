@@ -1,6 +1,7 @@
 """Tables, shards, atomic files, item-keyed randomness and code digests: what every stage stands on."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.files import atomic_path, write_json
 from workflow_scripts.core.randomness import item_rng, stable_hash
 from workflow_scripts.core.shards import BATCH_ROWS, Shard, write_shard
@@ -48,6 +50,38 @@ def test_a_shard_is_mapped_not_copied(tmp_path):
 def test_an_empty_shard_is_readable(tmp_path):
     write_shard(tmp_path / "a.arrow", [], COLUMNS)
     assert len(Shard(tmp_path / "a.arrow")) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_results_are_named_in_one_line(tmp_path, seed):
+    """Each damaged file is read in a process of its own, so that a crash would be seen too."""
+    rng = np.random.default_rng(seed)
+    write_shard(tmp_path / "good.arrow", map(shard_row, range(3)), COLUMNS)
+    write_table(tmp_path / "good.parquet", [{"item": f"{number}.jpg", "width": number} for number in range(9)], INDEX)
+    for file, read in (("good.arrow", read_all), ("good.parquet", read_table)):
+        data = bytearray((tmp_path / file).read_bytes())
+        for number in range(25):
+            damaged = tmp_path / f"damaged.{number}"
+            place = int(rng.integers(len(data)))
+            change = [b"", bytes(rng.integers(256, size=8, dtype=np.uint8)), bytes(16)][number % 3]
+            damaged.write_bytes(data[:place] + change + data[place + len(change) :] if change else data[:place])
+            worker = os.fork()
+            if worker == 0:
+                try:
+                    read(damaged)
+                    os._exit(0)  # what was changed is a value
+                except UserError as error:
+                    os._exit(0 if "delete it and start again" in str(error) and "\n" not in str(error) else 1)
+                except BaseException:
+                    os._exit(2)
+            assert os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) == 0, (file, seed, number)
+
+
+def read_all(path) -> None:
+    shard = Shard(path)
+    for row in range(len(shard)):
+        shard.tensor("image", row)
+        shard.tensor("points", row)
 
 
 def test_a_tensor_of_another_shape_is_refused_and_leaves_no_file(tmp_path):

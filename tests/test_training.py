@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -255,11 +256,32 @@ def test_a_finished_training_taken_up_again_writes_the_same_files(shards, tmp_pa
     assert [path.name for path in tmp_path.glob("previews/*")] == ["epoch_0001.png"]
 
 
-def test_a_damaged_state_is_not_used(shards, tmp_path):
-    (tmp_path / "resume").mkdir()
-    (tmp_path / "resume/state.safetensors").write_bytes(b"cut off")
+def damage_state(data: bytes, change: str) -> bytes:
+    """Return a resume state cut off, with another step, without a tensor, or with one changed bit of a tensor."""
+    if change == "cut":
+        return data[: len(data) // 2]
+    if change == "bit":
+        return data[:-1] + bytes([data[-1] ^ 1])
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    if change == "step":
+        state = json.loads(header["__metadata__"]["state"])
+        header["__metadata__"]["state"] = json.dumps(state | {"step": -5})
+    else:
+        last = max((name for name in header if name != "__metadata__"), key=lambda name: header[name]["data_offsets"])
+        data = data[: 8 + size + header.pop(last)["data_offsets"][0]]
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+@pytest.mark.parametrize("change", ["cut", "bit", "step", "tensor"])
+def test_a_damaged_state_is_named_and_not_used(shards, whole_map, tmp_path, capfd, change):
+    state = tmp_path / "resume/state.safetensors"
+    state.parent.mkdir()
+    state.write_bytes(damage_state((whole_map / "resume/state.safetensors").read_bytes(), change))
     main(arguments(shards, tmp_path, "map", with_loop(MAP, epochs=1)))
-    assert (tmp_path / "checkpoints/map.safetensors").is_file()
+    assert "is damaged: starting afresh" in capfd.readouterr().err
+    assert_same(weights(tmp_path, "map"), weights(whole_map, "map"))
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_network_and_loss(shards, tmp_path):
@@ -376,12 +398,39 @@ def records(path: Path) -> list[Event]:
     return events
 
 
-def test_a_damaged_checkpoint_is_named(shards, tmp_path):
-    main(arguments(shards, tmp_path, "map", with_loop(MAP, epochs=1)))
-    checkpoint = tmp_path / "checkpoints/map.safetensors"
-    os.truncate(checkpoint, 1000)
-    with pytest.raises(UserError, match="delete both and train again"):
+@pytest.fixture(scope="module")
+def whole_map(shards, tmp_path_factory) -> Path:
+    """Return the folder of a finished training of one epoch."""
+    folder = tmp_path_factory.mktemp("whole_map")
+    main(arguments(shards, folder, "map", with_loop(MAP, epochs=1)))
+    return folder
+
+
+def spoil(change: str, sidecar: dict) -> str:
+    """Return a sidecar's text with a fault."""
+    if change == "a list":
+        return "[]"
+    if change == "a family":
+        return json.dumps(sidecar | {"system": "_removal"})
+    if change == "infinite":
+        return json.dumps(sidecar).replace('"channels": ', '"channels": 1e400, "was": ', 1)
+    return json.dumps({name: value for name, value in sidecar.items() if name != "config"})
+
+
+@pytest.mark.parametrize("change", ["cut", "not finite", "a list", "a family", "infinite", "no config"])
+def test_a_damaged_checkpoint_is_named(whole_map, tmp_path, change):
+    checkpoint, sidecar = (Path(shutil.copy(file, tmp_path)) for file in sorted(whole_map.glob("checkpoints/*"))[::-1])
+    assert checkpoint.suffix == ".safetensors"
+    if change == "cut":
+        os.truncate(checkpoint, 1000)
+    elif change == "not finite":
+        tensors = load_file(checkpoint)
+        save_file({name: value / 0 for name, value in tensors.items()}, checkpoint)
+    else:
+        sidecar.write_text(spoil(change, json.loads(sidecar.read_text())))
+    with pytest.raises(UserError, match="delete both and train again") as caught:
         load_network(checkpoint, CPU)
+    assert "\n" not in str(caught.value)
 
 
 def test_order_and_augmentation_depend_on_the_item_alone(shards):

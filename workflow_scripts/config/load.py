@@ -36,11 +36,24 @@ class Config(Model):
             if name in RESERVED or (name in self.sources and name in self.experiments):
                 raise ValueError(f"the name {name!r} is taken; rename it, for example `{name}_1:`")
         for name, source in self.sources.items():
+            self._check_place(name, source)
             self._check_needs(name, source)
             self._check_faces(f"sources.{name}.faces", source)
         for name, experiment in self.experiments.items():
             self._check_experiment(name, experiment)
         return self
+
+    def _check_place(self, name: str, source) -> None:
+        results = Path("results").resolve()
+        for key in ("path", "clean", "occluded"):
+            if path := getattr(source, key, None):
+                place = Path(path).resolve()
+                is_around = results.is_relative_to(place) and source.type in ("folder", "video", "pairs")
+                if place.is_relative_to(results) or is_around:
+                    raise ValueError(
+                        f"sources.{name}.{key}: {path} and results/ lie one in the other, so each run would find new "
+                        "files; put the source elsewhere"
+                    )
 
     def _check_needs(self, name: str, source) -> None:
         annotated = {"objects", "captions"} & {*self.needs_of(name)}

@@ -11,7 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from workflow_scripts.core.cli import UserError
 
 
 @contextmanager
@@ -91,6 +93,18 @@ def write_json(path: str | Path, value: object) -> None:
         ValueError: a number is NaN or infinite; a value that is absent must be None.
     """
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Return what a JSON file of results holds.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and start again, then it is made anew") from error
 
 
 def sha256_of(path: str | Path) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from workflow_scripts.core.files import atomic_path
+from workflow_scripts.core.tables import reading_result
 
 BATCH_ROWS = 64  # rows of a record batch, which the writer holds in memory
 
@@ -53,12 +54,15 @@ class Shard:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        self._batches = [self._reader.get_batch(i) for i in range(self._reader.num_record_batches)]
-        self._starts = np.cumsum([0] + [batch.num_rows for batch in self._batches])
-        self._views: dict[str, list[np.ndarray]] = {}
-        self.columns = self._reader.schema.names
-        self.items: list[str] = self.scalars("item")
+        with reading_result(path):
+            self._reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            self._batches = [self._reader.get_batch(i) for i in range(self._reader.num_record_batches)]
+            for batch in self._batches:
+                batch.validate(full=True)  # of texts; the bytes of a tensor can have any value
+            self._starts = np.cumsum([0] + [batch.num_rows for batch in self._batches])
+            self._views: dict[str, list[np.ndarray]] = {}
+            self.columns = self._reader.schema.names
+            self.items: list[str] = self.scalars("item")
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -83,7 +87,8 @@ class Shard:
 
     def _column(self, name: str) -> list[np.ndarray]:
         if name not in self._views:
-            self._views[name] = [batch.column(name).to_numpy_ndarray() for batch in self._batches]
+            with reading_result(self.path):
+                self._views[name] = [batch.column(name).to_numpy_ndarray() for batch in self._batches]
         return self._views[name]
 
 

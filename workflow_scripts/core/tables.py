@@ -1,6 +1,7 @@
 """Parquet tables with fixed schemas; every table of the workflow is written and read here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.files import atomic_path
 from workflow_scripts.core.names import readable
 
@@ -111,6 +113,23 @@ TRAINING = pa.schema([("source", pa.string()), ("item", pa.string()), ("split", 
 FACE_SHAPE = pa.schema([("point", pa.int32()), ("x", pa.float32()), ("y", pa.float32())])
 
 
+@contextmanager
+def reading_result(path: str | Path) -> Iterator[None]:
+    """Turn what pyarrow raises on a damaged file of results into one line.
+
+    Raises:
+        UserError: the file is damaged, or is not of the kind that is expected.
+        OSError: it is missing or cannot be read at all.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        what = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path} is damaged ({what}); delete it and start again, then it is made anew") from error
+
+
 def write_table(path: str | Path, rows: pd.DataFrame | Sequence[dict], schema: pa.Schema | None = None) -> None:
     """Write rows as Parquet, atomically; equal rows give equal bytes.
 
@@ -129,7 +148,8 @@ def write_table(path: str | Path, rows: pd.DataFrame | Sequence[dict], schema: p
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read one Parquet table; an absent value is None in text columns and NaN in numeric ones."""
-    frame = pq.read_table(path, columns=columns).to_pandas()
+    with reading_result(path):
+        frame = pq.read_table(path, columns=columns).to_pandas()
     for name in frame.select_dtypes(include=["str", "object"]).columns:
         frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
     return frame
@@ -147,11 +167,16 @@ def read_tables(paths: Iterable[str | Path], columns: Sequence[str] | None = Non
 
 def merge_tables(paths: Iterable[str | Path], output: str | Path) -> None:
     """Write the rows of tables of one schema to one table, sorted by `item`; rows of one item keep their order."""
-    merged = pa.concat_tables(pq.read_table(path) for path in paths)
+    merged = pa.concat_tables(map(_read_arrow, paths))
     merged = merged.append_column("order", pa.array(range(merged.num_rows)))
     merged = merged.sort_by([("item", "ascending"), ("order", "ascending")]).drop_columns("order")
     with atomic_path(output) as temporary:
         pq.write_table(merged, temporary, compression="zstd")
+
+
+def _read_arrow(path: str | Path) -> pa.Table:
+    with reading_result(path):
+        return pq.read_table(path)
 
 
 class Quarantine:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from workflow_scripts.core.files import files_in, sha256_of, write_json
 
 RECORDS = "records"  # below the results folder
@@ -100,12 +102,13 @@ def write_record(
 def read_records(results: Path) -> list[Record]:
     """Return all records of a results folder, the oldest first; a file that is no record is passed over."""
     home = results / JOBS
-    records = []
+    records, check = [], TypeAdapter(Record)
     for file in home.rglob("*.json"):
         stage, *wildcards = file.relative_to(home).with_suffix("").parts
         try:
-            records.append(Record(stage, wildcards, **json.loads(file.read_text(encoding="utf-8"))))
-        except (ValueError, TypeError):  # not a record, or a record that was cut off
+            values = json.loads(file.read_text(encoding="utf-8"))
+            records.append(check.validate_python({"stage": stage, "wildcards": wildcards} | values))
+        except (ValueError, TypeError):  # not a record, or a damaged one
             continue
     return sorted(records, key=lambda record: record.made)
 

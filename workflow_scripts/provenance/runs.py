@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from workflow_scripts.core.names import readable
@@ -15,6 +16,7 @@ from workflow_scripts.core.names import readable
 RECORDS = Path("results/records")
 OWN = Path(".snakemake")  # Snakemake's folder
 PATTERN = re.compile(r"[{}<]")
+LOCK_TRIES, LOCK_PAUSE = 20, 0.1  # seconds between two tries
 KILLED = re.compile(r"exit status 137|SIGKILL")  # how bash and Python report it
 
 
@@ -107,7 +109,17 @@ def join_runs() -> None:
         shutil.rmtree(OWN / "locks", ignore_errors=True)
     except OSError:  # another run lives, or the file system has no locks; then Snakemake's own lock decides
         pass
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-    except OSError:
-        return
+    for _ in range(LOCK_TRIES):  # another run that starts holds it alone for a moment
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE)
+        except OSError:
+            return
+        else:
+            return
+    print(
+        f"warning: another program holds the lock {OWN / 'runs.lock'} for itself; this run goes on without it. "
+        "If Snakemake then says that the folder is locked, end that program and start again",
+        file=sys.stderr,
+    )

@@ -200,6 +200,9 @@ def _read_json(path: Path) -> dict:
 
 def _read_manifest(results: Path) -> dict:
     if manifest := _read_json(results / MANIFEST):
+        parts = manifest.values() if isinstance(manifest, dict) else ()
+        if not {"artifacts", "jobs", "libraries"} <= {*manifest} or not all(isinstance(part, dict) for part in parts):
+            raise cli.UserError(f"{results / MANIFEST} is damaged; delete it, `make verify` writes it anew")
         return manifest
     raise cli.UserError(f"no {results / MANIFEST}; run `make verify` there")
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.files import atomic_path, sha256_of, write_json
 from workflow_scripts.training.learned import learned, load_learned
 
+WRONG_VALUE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)  # what a damaged sidecar raises
 LIBRARIES = ("torch", "numpy", "safetensors", "pyarrow", "opencv-python-headless")
 
 
@@ -61,13 +62,26 @@ def load_network(path: Path, device: torch.device, weights: Mapping[str, Path] |
         build_network = import_module(f"workflow_scripts.systems.{system}.networks").build_network
         bases = _verified_bases(path, description["bases"], weights or {})
         network = build_network(description["network"], experiment, *([bases] if bases else []))
-        load_learned(network, load_file(path))
-    except (ValueError, KeyError, TypeError, RuntimeError, ModuleNotFoundError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+        load_learned(network, _finite_tensors(path))
+    except (*WRONG_VALUE, ImportError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"{path} and {sidecar.name} do not make a network ({reason}); delete both and train again"
         ) from error
     return network.to(device, memory_format=torch.channels_last).eval()
+
+
+def _finite_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint.
+
+    Raises:
+        ValueError: one holds values that are not finite; a network of them gives nothing, or black pictures.
+    """
+    tensors = load_file(path)
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{name} holds values that are not finite")
+    return tensors
 
 
 def describe_bases(bases: Mapping[str, Path]) -> dict[str, dict[str, str]]:

@@ -334,6 +334,8 @@ class Trainer:
         """Go on from the resume state if it belongs to this training; say so in one line."""
         found = state.read_state(self.places.resume)
         if found is None:
+            if (self.places.resume / state.FILE).exists():
+                self._say(f"the state in {self.places.resume} is damaged: starting afresh")
             return
         header, tensors = found
         if header["stamp"] != self.stamp:

@@ -27,20 +27,34 @@ def stamp(*parts: str) -> str:
 def save_state(folder: Path, header: dict, tensors: dict[str, Tensor]) -> None:
     """Write a state atomically; `header` is anything JSON can hold."""
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    text = json.dumps(header)
+    metadata = {"state": text, "sha256": _digest(text, whole)}
     with atomic_path(folder / FILE) as temporary:
-        temporary.write_bytes(save(whole, metadata={"state": json.dumps(header)}))  # an OSError names a full disk
+        temporary.write_bytes(save(whole, metadata=metadata))  # an OSError names a full disk
 
 
 def read_state(folder: Path) -> tuple[dict, dict[str, Tensor]] | None:
-    """Return the header and the tensors of the state in a folder; None when there is none that can be read."""
+    """Return the header and the tensors of the state in a folder; None when there is none, or a damaged one."""
     path = folder / FILE
     if not path.is_file():
         return None
     try:
         with safe_open(path, "pt") as file:
-            return json.loads(file.metadata()["state"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, TypeError, KeyError):
+            text, digest = (file.metadata()[key] for key in ("state", "sha256"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, TypeError, KeyError, OSError):
         return None
+    return (json.loads(text), tensors) if digest == _digest(text, tensors) else None
+
+
+def _digest(header: str, tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of all that a state holds."""
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

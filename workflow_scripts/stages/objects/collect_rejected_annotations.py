@@ -1,12 +1,11 @@
 """Stage: put the annotations of all shards that cannot be used into one table, and count those that can."""
 
-import json
 from collections import Counter
 
 import pandas as pd
 
 from workflow_scripts.core import cli
-from workflow_scripts.core.files import write_json
+from workflow_scripts.core.files import read_json, write_json
 from workflow_scripts.core.tables import merge_tables, read_tables
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.stages.objects.split_annotations import CATEGORIES
@@ -34,7 +33,7 @@ def collect_rejected_annotations(
     lost = lost[
         lost["item"].str.fullmatch(r".*#/\w+/\d+")
     ]  # without fields that were left out of objects that are kept
-    categories = json.loads((annotations / CATEGORIES).read_text(encoding="utf-8"))
+    categories = read_json(annotations / CATEGORIES)
     is_caption = lost["item"].map(lambda place: not categories[place.rpartition("#/")[0]])
     entries = lost["item"].str.contains("#/annotations/", regex=False)
     for kind, used, unused in (

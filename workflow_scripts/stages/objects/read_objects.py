@@ -1,6 +1,5 @@
 """Stage: read the objects (masks, boxes, keypoints) and captions of one shard of a COCO source."""
 
-import json
 import sys
 from collections.abc import Callable
 
@@ -9,6 +8,7 @@ from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli, guard
+from workflow_scripts.core.files import read_json
 from workflow_scripts.core.tables import CAPTIONS, OBJECTS, Quarantine, read_table, write_table
 from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.sources import in_subset
@@ -54,7 +54,7 @@ def read_objects(
         captions: the table of captions.
         quarantine: the entries that cannot be used.
     """
-    categories = json.loads((annotations / CATEGORIES).read_text(encoding="utf-8"))
+    categories = read_json(annotations / CATEGORIES)
     entries = read_table(annotations / f"{shard}.parquet")
     used = [item is None or in_subset(source, item) for item in entries["item"]]
     entries = entries[np.array(used, bool)]

@@ -17,7 +17,6 @@ that are shown and some hundred for the mean crop, so memory does not grow with 
 """
 
 import heapq
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli, guard
-from workflow_scripts.core.files import atomic_folder, write_digests, write_json
+from workflow_scripts.core.files import atomic_folder, read_json, write_digests, write_json
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
@@ -118,7 +117,7 @@ def summarize_source(
         "crops": {"size": next((len(shard.tensor("image", 0)) for shard in shards if len(shard)), None)},
     }
     if annotations:
-        summary["annotations"] = json.loads(annotations.read_text(encoding="utf-8"))
+        summary["annotations"] = read_json(annotations)
     with atomic_folder(output) as folder:
         _draw_charts(summary, flow, items, faces, folder)
         if shards:

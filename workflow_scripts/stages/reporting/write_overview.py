@@ -5,7 +5,6 @@ The page stands on its own, with its pictures inside; Snakemake's report shows i
 """
 
 import base64
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import yaml
 
 from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.core import cli
-from workflow_scripts.core.files import write_text
+from workflow_scripts.core.files import read_json, write_text
 from workflow_scripts.provenance.records import installed_libraries
 from workflow_scripts.provenance.stage import Inputs, Output, stage_command
 from workflow_scripts.reporting.flow import SourceFlow, experiment_flow, experiment_reasons, source_flow
@@ -113,7 +112,7 @@ def experiment_view(
         shown: its `shown_folders` by their names.
         flows: what became of the items of each source.
     """
-    summary = json.loads(files["metrics"].read_text(encoding="utf-8"))
+    summary = read_json(files["metrics"])
     report = family_module(experiment.family, "report")
     return {
         "name": name,
@@ -133,7 +132,7 @@ def experiment_view(
 
 def source_view(name: str, folder: Path) -> dict:
     """Return what the template shows of one source, from its folder `summary/`."""
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    summary = read_json(folder / "summary.json")
     return {"name": name, "summary": summary, "figures": find_figures(folder)}
 
 
