@@ -27,7 +27,8 @@ def write_photos(folder: Path, astronaut: np.ndarray) -> None:
         picture = cv2.warpAffine(astronaut, turn, (512, 512), borderMode=cv2.BORDER_REFLECT)[:300, 70:370]
         picture = np.clip(picture * light, 0, 255).astype(np.uint8)[..., ::-1]
         cv2.imwrite(str(folder / f"portrait_{number:02d}.png"), cv2.resize(picture, (200, 200)))
-    cv2.imwrite(str(folder / "no_face.png"), np.full((200, 200, 3), 90, np.uint8))
+    grey = np.tile(np.linspace(60, 120, 200).astype(np.uint8)[:, None, None], (1, 200, 3))
+    cv2.imwrite(str(folder / "no_face.png"), grey)
     (folder / "broken.jpg").write_bytes(b"not a picture")
 
 

@@ -1,5 +1,6 @@
 """Bad pictures, folders and archives: each is read right, set aside with its reason, or refused at start."""
 
+import importlib.util
 import io
 import os
 import struct
@@ -80,6 +81,7 @@ def corrupted(data: bytes) -> bytes:
     return data[:middle] + bytes(40) + data[middle + 40 :]
 
 
+HEIF = importlib.util.find_spec("pillow_heif") is not None
 JPEG = encoded(scene(), "JPEG", quality=95, subsampling=0)
 PNG = encoded(scene(), "PNG")
 RGB = np.asarray(scene())
@@ -157,7 +159,7 @@ BAD = {
     "pointer.png": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "not a picture"),
     "archive.png": (b"PK\x03\x04" + bytes(60), "not a picture"),
     "postscript.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "not a picture"),
-    "phone.jpg": (b"\0\0\0\x18ftypheic" + bytes(60), "not a picture"),
+    "phone.jpg": (b"\0\0\0\x18ftypheic" + bytes(60), "damaged picture" if HEIF else "HEIC needs a package"),
     "zeros.png": (bytes(5000), "not a picture"),
     "bomb.png": (png_that_claims(60_000, 60_000), "too many pixels"),
     "just too large.png": (png_that_claims(1001, 1000), "too many pixels"),

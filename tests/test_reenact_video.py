@@ -131,7 +131,7 @@ def test_of_a_truncated_video_the_whole_frames_are_driven(checkpoint, portrait, 
         ("sound alone", "it has no pictures, only sound"),
         ("no video", "it is in no known video format"),
         ("absent", "no such file"),
-        ("a picture", "ends in none of"),
+        ("a picture", "it is a picture; make a source of type folder"),
     ],
 )
 def test_a_driver_that_cannot_drive_is_refused_with_one_line(checkpoint, portrait, tmp_path, case, said):

@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 from workflow_scripts.core.cli import UserError
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+PICTURE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif", ".heic", ".heif", ".hif"),
+)
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".ogv"),
     *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob"),
@@ -17,14 +20,42 @@ CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")  # left behind by operating s
 
 
 class Kind(NamedTuple):
-    """A kind of file: the word for it in messages, and the endings of its names in lower case."""
+    """A kind of file: the word for it in messages, the endings of its names in lower case, the type of its sources."""
 
     name: str
     suffixes: tuple[str, ...]
+    source: str
 
 
-PICTURE_FILES = Kind("picture", PICTURE_SUFFIXES)
-VIDEO_FILES = Kind("video", VIDEO_SUFFIXES)
+PICTURE_FILES = Kind("picture", PICTURE_SUFFIXES, "folder")
+VIDEO_FILES = Kind("video", VIDEO_SUFFIXES, "video")
+# Files that are often meant as pictures or videos, and what to do with them.
+OTHER_FILES = {
+    (".jxl",): "JPEG XL is not read; convert it to JPEG or PNG",
+    (
+        *(".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".dng", ".raf", ".orf", ".rw2", ".pef"),
+        *(".raw", ".rwl", ".3fr", ".iiq", ".x3f", ".kdc", ".dcr", ".mrw", ".erf", ".srw"),
+    ): "it is a camera's raw file; develop it to JPEG or TIFF, as with its maker's program",
+    (".svg", ".pdf", ".eps", ".ps", ".psd", ".xcf", ".tga", ".exr", ".hdr", ".ico"): "it is not read; export it as PNG",
+    (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"): "an archive within a folder is not read; unpack it, "
+    "or make a zip or tar of pictures a source of type folder",
+    (
+        ".mxf",
+        ".rm",
+        ".rmvb",
+        ".swf",
+        ".h264",
+        ".264",
+        ".hevc",
+        ".265",
+        ".ivf",
+        ".y4m",
+        ".mjpeg",
+        ".divx",
+        ".f4v",
+        ".dv",
+    ): ("this kind of video is not read; convert it to MP4"),
+}
 
 
 class File(NamedTuple):
@@ -97,13 +128,19 @@ def name_problem(path: str, kind: Kind = PICTURE_FILES) -> Problem | None:
         shown = _readable(path)
         return Problem(shown, "name is not UTF-8", f"{shown}: the name cannot be written in a table; rename the file")
     if not path.lower().endswith(kind.suffixes):
-        known = " ".join(kind.suffixes)
-        return Problem(
-            path,
-            f"not a {kind.name} file",
-            f"{path}: the name ends in none of {known}; convert or rename it if it is a {kind.name}",
-        )
+        return Problem(path, f"not a {kind.name} file", f"{path}: {_other_kind(path.lower(), kind)}")
     return None
+
+
+def _other_kind(path: str, kind: Kind) -> str:
+    """Return what a file is whose name, in lower case, does not end as those of a kind do, and what to do."""
+    for other in (PICTURE_FILES, VIDEO_FILES):
+        if path.endswith(other.suffixes):
+            return f"it is a {other.name}; make a source of type {other.source} of it"
+    for suffixes, what in OTHER_FILES.items():
+        if path.endswith(suffixes):
+            return what
+    return f"the name ends in none of {' '.join(kind.suffixes)}; convert or rename it if it is a {kind.name}"
 
 
 def file_entry(path: str | Path, name: str) -> File:

@@ -3,14 +3,36 @@
 import io
 import re
 import warnings
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from workflow_scripts.core.cli import BadItem
+from workflow_scripts.sources._colours import (
+    coded_colours,
+    convert_gamma,
+    convert_ink,
+    convert_profile,
+    fill_range,
+    is_usual,
+    png_chunks,
+)
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")  # EPS, for example, would make Pillow start Ghostscript
-PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"GIF8", b"P5", b"P6", b"P2", b"P3")
+# EPS, for example, would make Pillow start Ghostscript. HEIF is read where the package pillow-heif is installed.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000")
+PICTURE_MAGIC = (
+    *(b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8"),
+    *(b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"Pf", b"PF", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+)
+AVIF = (b"ftypavif", b"ftypavis")
+HEIC = (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis", b"ftyphevc", b"ftyphevx", b"ftypmif1", b"ftypmsf1")
+JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
+# Of what decoders say, what means that a file is not damaged; of an unknown TIFF compression it is the number alone.
+NOT_SUPPORTED = re.compile(r"unsupported|not supported|unknown|cannot handle|not available|not implemented|^\d+$", re.I)
+RARE_JPEG = re.compile(rb"\xff[\xc3\xc5-\xc7\xcb\xcd-\xcf]\0[\x0b\x0e\x11\x14]")  # without loss, or in layers
+WHITE_IS_ZERO, MOST_SAMPLE = (262, 0), 281  # TIFF's tags: kind of grey, largest value
+DARK, FLAT = 20, 4  # grey levels: a picture without brighter values, or without a larger difference, shows nothing
 MIN_SIDE = 16  # pixels; smaller pictures hold no face that could be found
 ORIENTATION = 0x0112  # EXIF's number for the key
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF's; a decoder unpacks whole tiles, whatever the picture's size
@@ -52,8 +74,8 @@ def picture_size(data: bytes, max_pixels: int) -> tuple[int, int]:
 def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
     """Decode a picture, or the first picture of an animation or of a file with several pages.
 
-    EXIF rotation is applied, transparency is laid over white, the upper 8 of 16 bits are kept, and grey, palette and
-    CMYK pictures become RGB.
+    EXIF rotation is applied, colours become sRGB by the file's profile or gamma, transparency is laid over white, of
+    more than 8 bits the upper 8 of those that the file states are kept, and grey, palette and CMYK pictures become RGB.
 
     Args:
         data: the bytes of the file, which decide the format; the file's name does not.
@@ -74,13 +96,41 @@ def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
             pixels = _decode_plain_jpeg(image, data)
             if pixels is None:
                 image.load()  # a TIFF is turned by this
-                pixels = _to_rgb(image)
+                pixels = _to_rgb(image, data)
+            elif "icc_profile" in image.info:
+                pixels = np.array(convert_profile(pixels, image.info["icc_profile"]))
             turn = TURNS.get(_orientation(image))
             return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
     except (BadPicture, MemoryError):
         raise
     except Exception as error:  # decoders raise nearly anything on damaged data
+        if RARE_JPEG.search(data, 0, 1 << 16) and image.format == "JPEG":
+            raise _unsupported("a JPEG of a rare kind") from error
         raise _damaged(error) from error
+
+
+def check_light(item: str, pixels: np.ndarray) -> None:
+    """Raise `BadPicture` for pixels, RGB uint8 (H, W, 3), that are nearly black."""
+    brightest = _seen(pixels).max()
+    if brightest <= DARK:
+        raise BadPicture(
+            "nearly black",
+            f"{item}: no value is above {brightest} of 255; remove it, or, if its file holds fewer bits than it "
+            "states, scale its values to the full range",
+        )
+
+
+def check_content(item: str, pixels: np.ndarray) -> None:
+    """Raise `BadPicture` for pixels, RGB uint8 (H, W, 3), that are nearly black or nearly all alike."""
+    check_light(item, pixels)
+    if np.ptp(_seen(pixels), axis=(0, 1)).max() <= FLAT:
+        raise BadPicture("flat picture", f"{item}: all of it has one colour; remove or replace it")
+
+
+def _seen(pixels: np.ndarray) -> np.ndarray:
+    """Return a few hundred lines and columns of a picture, which are enough to see whether it shows anything."""
+    step = max(1, max(pixels.shape) // 512)
+    return pixels[::step, ::step]
 
 
 def check_size(width: int, height: int, max_pixels: int | None) -> None:
@@ -97,18 +147,19 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     """Return a picture of which only the header has been read, after its size has been checked."""
     if not data:
         raise BadPicture("empty file", "it has 0 bytes; copy or download it again")
+    formats = _formats(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(io.BytesIO(data), formats=formats)
     except MemoryError:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged data
-        if data.startswith(PICTURE_MAGIC) and isinstance(error, UnidentifiedImageError):
-            raise BadPicture("damaged picture", "its header cannot be read; copy or download it again") from error
-        if isinstance(error, UnidentifiedImageError):
-            raise BadPicture("not a picture", f"it {_looks_like(data)}; replace or remove it") from error
-        raise _damaged(error) from error
+        if not isinstance(error, UnidentifiedImageError):
+            raise _damaged(error) from error
+        if data.startswith(PICTURE_MAGIC) or data[4:12] in AVIF + HEIC:
+            raise _refusal(data) from error
+        raise BadPicture("not a picture", f"it {_looks_like(data)}; replace or remove it") from error
     check_size(*image.size, max_pixels)
     if image.format == "TIFF" and image.tag_v2.get(TILE_WIDTH, 0) * image.tag_v2.get(TILE_LENGTH, 0) > max_pixels:
         raise BadPicture(
@@ -142,17 +193,95 @@ def _decode_plain_jpeg(image: Image.Image, data: bytes) -> np.ndarray | None:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def _to_rgb(image: Image.Image, data: bytes) -> np.ndarray:
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise _unsupported("its values are of 32 bits or signed")
+    profile = image.info.get("icc_profile")
+    if (profile is None or image.format == "PNG") and not is_usual(coded_colours(data, image.format)):
         raise BadPicture(
-            "pixel format not supported", "its values are of 32 bits or signed; convert it to 8 or 16 bits"
+            "colours not supported", "its colours are of high dynamic range or wide gamut; convert it to sRGB"
         )
-    if image.mode.startswith("I"):  # grey of 16 bits
-        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+    gamma = image.info.get("gamma") if profile is None and "srgb" not in image.info else None
+    deep = _deep_values(image, data)
+    if deep is not None:
+        values = fill_range(convert_gamma(deep, gamma), _most_value(image, data))
+        return np.array(_as_rgb(convert_profile(values, profile)))
+    if image.mode in ("CMYK", "LAB"):
+        return np.array(convert_ink(image))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        colours = convert_gamma(convert_profile(np.asarray(layer)[..., :3], profile), gamma)
+        layer = Image.fromarray(np.dstack([colours, np.asarray(layer)[..., 3]]))
+        return np.array(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
+    grey = image.mode in ("1", "L")
+    pixels = convert_profile(np.asarray(image.convert("L" if grey else "RGB")), profile)
+    return np.array(_as_rgb(convert_gamma(pixels, gamma)))
+
+
+def _as_rgb(pixels: np.ndarray) -> np.ndarray:
+    return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
+
+
+def _deep_values(image: Image.Image, data: bytes) -> np.ndarray | None:
+    """Return the values of a picture of 16 bits, uint16 (H, W) or RGB (H, W, 3), or None for 8 bits.
+
+    Pillow keeps the upper 8 bits of colours. So these are decoded by OpenCV where the lower ones matter: in a PNG that
+    states fewer bits or another gamma, and has no alpha, which OpenCV would drop.
+    """
+    import cv2
+
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.uint16)
+        white_is_zero = image.format == "TIFF" and image.tag_v2.get(WHITE_IS_ZERO[0]) == WHITE_IS_ZERO[1]
+        return 65_535 - values if white_is_zero else values
+    if image.format == "PNG" and data[24:26] == b"\x10\x02" and {b"sBIT", b"gAMA"} & png_chunks(data).keys():
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH)
+    return None
+
+
+def _most_value(image: Image.Image, data: bytes) -> int:
+    """Return the largest value that a picture of 16 bits can have by what its file states."""
+    with suppress(TypeError, ValueError):  # damaged tags
+        if image.format == "TIFF":
+            most = image.tag_v2.get(MOST_SAMPLE, 65_535)
+            return max(1, int(max(most) if isinstance(most, tuple) else most))
+        if image.format == "PNG":
+            bits = max(png_chunks(data).get(b"sBIT") or b"\x10")
+            return (1 << bits) - 1 if 1 <= bits <= 16 else 65_535
+    return 65_535
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    """Return the formats to try; HEIF only with its package, which is imported for its own files alone."""
+    if data[4:12] not in HEIC:
+        return FORMATS
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise BadPicture(
+            "HEIC needs a package",
+            "it is HEIC; convert it to JPEG, or `pip install pillow-heif` and run again with `--forcerun index_source`",
+        ) from error
+    pillow_heif.register_heif_opener()
+    return ("HEIF",)
+
+
+def _refusal(data: bytes) -> BadPicture:
+    """Return why Pillow does not know a picture whose first bytes are right: it is not supported, or damaged."""
+    for name in FORMATS:
+        factory, accepts = Image.OPEN.get(name, (None, None))
+        if factory is None or (accepts is not None and accepts(data[:16]) is not True):
+            continue
+        try:
+            factory(io.BytesIO(data), "")
+        except Exception as cause:  # this is not told when all formats are tried
+            if NOT_SUPPORTED.search(str(cause)):
+                return _unsupported(f"{name} of a kind that is not read ({cause})")
+    return BadPicture("damaged picture", "its header cannot be read; copy or download it again")
+
+
+def _unsupported(what: str) -> BadPicture:
+    return BadPicture("pixel format not supported", f"{what}; convert it to JPEG, or to PNG of 8 or 16 bits")
 
 
 def _damaged(error: Exception) -> BadPicture:
@@ -167,8 +296,10 @@ def _looks_like(data: bytes) -> str:
         return "is a web page, as a failed download leaves it"
     if head.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer (fetch the file with `git lfs pull`)"
-    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"):
-        return "is HEIC or AVIF (convert it to JPEG or PNG)"
+    if data.startswith(JPEG_XL):
+        return "is JPEG XL (convert it to JPEG or PNG)"
+    if data[4:8] == b"ftyp" or data.startswith(b"\x1aE\xdf\xa3"):
+        return "is a video (use a source of type video)"
     if head.startswith((b"pk\x03\x04", b"\x1f\x8b", b"rar!")):
         return "is an archive"
     return "is in none of the formats " + ", ".join(FORMATS)

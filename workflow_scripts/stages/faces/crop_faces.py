@@ -18,6 +18,7 @@ from workflow_scripts.faces.alignment import crop_matrix, crop_picture, transfor
 from workflow_scripts.faces.head_squares import calm_squares, grown_squares, square_matrix
 from workflow_scripts.faces.plausibility import check_face
 from workflow_scripts.provenance.stage import Input, Output, stage_command
+from workflow_scripts.sources._pictures import check_content
 from workflow_scripts.sources._reader import PictureReader
 from workflow_scripts.sources.pairs import check_pair
 
@@ -88,6 +89,7 @@ def _crop(source: BaseSource, reader: PictureReader, row, landmarks: np.ndarray,
         "landmarks": transform_points(matrix, landmarks).astype(np.float32),
         "fingerprint": fingerprint(picture),
     }
+    check_content(row.item, crop["image"])
     if source.type == "pairs":
         occluded = reader.read(row.occluded_file)
         check_pair(row.item, picture, occluded)

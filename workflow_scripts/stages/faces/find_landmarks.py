@@ -18,7 +18,7 @@ from workflow_scripts.faces.face import Face, Picture
 from workflow_scripts.faces.landmarks import LandmarkModel, Patch, face_patch
 from workflow_scripts.faces.priors import prior_face
 from workflow_scripts.provenance.stage import Input, Output, stage_command
-from workflow_scripts.sources._pictures import BadPicture
+from workflow_scripts.sources._pictures import BadPicture, check_light
 from workflow_scripts.sources._reader import PictureReader
 
 STAGE = "find_landmarks"
@@ -35,7 +35,7 @@ def find_landmarks(
         index: the shard's part of the index. Of a pair, the clean picture is searched.
         model: `LandmarkModel`'s file.
         output: the table.
-        quarantine: items whose picture cannot be read or shows no face.
+        quarantine: items whose picture cannot be read, is nearly black, or shows no face.
         weights: the files of the detector, where it needs some.
 
     Raises:
@@ -64,7 +64,9 @@ def _faces(
     with PictureReader(source) as reader:
         for row in tqdm(index.itertuples(), STAGE, len(index), mininterval=2, file=sys.stderr):
             try:
-                picture = Picture(reader.read(row.file, row.frame))
+                pixels = reader.read(row.file, row.frame)
+                check_light(row.item, pixels)
+                picture = Picture(pixels)
             except BadPicture as bad:
                 rejected.add(row.item, bad.reason, bad.detail)
                 continue

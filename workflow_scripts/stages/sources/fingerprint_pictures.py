@@ -17,7 +17,7 @@ from workflow_scripts.core.fingerprints import fingerprint
 from workflow_scripts.core.shards import write_shard
 from workflow_scripts.core.tables import Quarantine, read_table
 from workflow_scripts.provenance.stage import Input, Output, stage_command
-from workflow_scripts.sources._pictures import BadPicture
+from workflow_scripts.sources._pictures import BadPicture, check_content
 from workflow_scripts.sources._reader import PictureReader
 
 STAGE = "fingerprint_pictures"
@@ -30,7 +30,7 @@ def fingerprint_pictures(source: BaseSource, index: Input, output: Output, quara
         source: where its pictures are, and its key `max_pixels`.
         index: the shard's part of the index.
         output: the shard, sorted by item.
-        quarantine: items whose picture is damaged.
+        quarantine: items whose picture is damaged, nearly black or flat.
     """
     cv2.setNumThreads(1)
     rejected = Quarantine(STAGE)
@@ -40,7 +40,9 @@ def fingerprint_pictures(source: BaseSource, index: Input, output: Output, quara
         with PictureReader(source) as reader:
             for row in tqdm(rows.itertuples(), STAGE, len(rows), mininterval=2, file=sys.stderr):
                 try:
-                    yield {"item": row.item, "fingerprint": fingerprint(reader.read(row.file, row.frame))}
+                    picture = reader.read(row.file, row.frame)
+                    check_content(row.item, picture)
+                    yield {"item": row.item, "fingerprint": fingerprint(picture)}
                 except BadPicture as bad:
                     rejected.add(row.item, bad.reason, bad.detail)
 
