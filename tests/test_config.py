@@ -1,13 +1,19 @@
 """The configuration: what is wrong is named at start, with the line to write instead; docs are what the models say."""
 
 import copy
+import json
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from workflow_scripts.config import write_docs
+from workflow_scripts.config.experiments import experiment_type, system_names
 from workflow_scripts.config.load import load_config
+from workflow_scripts.config.sources import Source, Weights
 from workflow_scripts.core.cli import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -179,3 +185,40 @@ def test_every_key_is_described():
             assert field.description or hasattr(field.annotation, "model_fields") or key in ("type", "system"), (
                 f"{model.__name__}.{key}"
             )
+
+
+def keys_of_texts(model: type[BaseModel]) -> set[str]:
+    """Return the names of all keys, also of the groups in a model, that take any text."""
+    found = set()
+    for name, field in model.model_fields.items():
+        if re.search(r"\bstr\b", str(field.annotation)):
+            found.add(name)
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                found |= keys_of_texts(part)
+    return found
+
+
+def test_every_path_may_begin_with_the_users_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/faces.csv").touch()
+    sources = {
+        "folder": {"type": "folder", "path": "~/own", "given_faces": "~/own/faces.csv", "faces": {"prior": "boxes"}},
+        "celeba": {"type": "celeba", "path": "~/own"},
+        "video": {"type": "video", "path": "~/own"},
+        "coco": {"type": "coco", "path": "~/own", "set": "x", "annotations": ["~/own/a.json"]},
+        "pairs": {"type": "pairs", "clean": "~/own", "occluded": "~/own/~"},
+    }
+    occluders = {"mix": {"moustache_picture": 1}, "pictures": "~/own"}
+    experiment = {"system": "moustache", "train": ["folder"], "test": ["folder"], "occluders": occluders}
+    weights = dict.fromkeys(Weights.model_fields, "~/own/weights")
+    config = load_config({"sources": sources, "experiments": {"one": experiment}, "weights": weights})
+    written = json.dumps(config.model_dump(mode="json"))
+    assert "~/own" not in written and written.count(f"{tmp_path}/own") == 9 + len(weights)
+    assert config.sources["pairs"].occluded == f"{tmp_path}/own/~", "only at the beginning"
+    # A key that is added later and takes any text is a path of the user's, or named here.
+    models = [*get_args(get_args(Source)[0]), *map(experiment_type, system_names()), Weights]
+    texts = set().union(*map(keys_of_texts, models))
+    paths = {"path", "clean", "occluded", "annotations", "given_faces", "pictures", *Weights.model_fields}
+    assert texts - paths == {"set", "identity", "unless", "mix", "bare", "train", "test", "apply"}

@@ -4,14 +4,18 @@ This package imports only light modules, because the Snakefile loads it at every
 """
 
 import json
+import os
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 Share = Annotated[float, Field(ge=0, le=1)] | None
+
+
+UserPath = Annotated[str, AfterValidator(os.path.expanduser)]  # a path as users write it, with `~` for their home
 
 
 NAME = r"^[a-z][a-z0-9_]*$"  # sources and experiments become folder names

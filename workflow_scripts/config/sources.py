@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter, field_validator, model_validator
 
-from workflow_scripts.config.base import Model, canonical_json
+from workflow_scripts.config.base import Model, UserPath, canonical_json
 
 # What can be made of a source beside its index -> the stages that make it and may quarantine items.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -115,7 +115,7 @@ class BaseSource(Model):
     )
     split: Split = Split()
     faces: FaceSearch = FaceSearch()
-    given_faces: str | None = Field(
+    given_faces: UserPath | None = Field(
         None,
         description="a table (`.csv`, `.tsv`, `.parquet`) or a COCO file (`.json`) of the faces' boxes or points, "
         "which `faces.prior` takes; its columns: [inputs.md](inputs.md#faces-that-are-known)",
@@ -143,7 +143,7 @@ class CelebaSource(BaseSource):
     """CelebA, unpacked or as the official zip; its partition, landmark, attribute and identity files where present."""
 
     type: Literal["celeba"]
-    path: str = Field(
+    path: UserPath = Field(
         description="the data set's folder, the folder `img_align_celeba` itself, or `img_align_celeba.zip`"
     )
 
@@ -165,7 +165,7 @@ class FolderSource(BaseSource):
     """Any pictures, searched recursively, or an archive of pictures, read in place."""
 
     type: Literal["folder"]
-    path: str = Field(description="the folder, or a `.zip`, `.tar`, `.tar.gz`, `.tgz`, `.tar.bz2` or `.tar.xz`")
+    path: UserPath = Field(description="the folder, or a `.zip`, `.tar`, `.tar.gz`, `.tgz`, `.tar.bz2` or `.tar.xz`")
     identity: PersonPattern | None = Field(
         None,
         description="regular expression on the path below the folder; its first group is the person's "
@@ -208,7 +208,7 @@ class VideoSource(ClipSource):
     """Frames of videos (MP4, QuickTime, Matroska, WebM, AVI, MPEG, …), searched recursively."""
 
     type: Literal["video"]
-    path: str = Field(description="the folder, or one video")
+    path: UserPath = Field(description="the folder, or one video")
     identity: PersonPattern | None = Field(
         None,
         description="regular expression on the video's path; its first group is the person's name, which keeps a "
@@ -240,9 +240,9 @@ class CocoSource(BaseSource):
     made_alone = ("objects", "captions")
 
     type: Literal["coco"]
-    path: str = Field(description="the folder that holds `annotations/` and the folders of the pictures")
+    path: UserPath = Field(description="the folder that holds `annotations/` and the folders of the pictures")
     set: str = Field(description="the pictures' folder below `path`, as `val2017`; with `annotations`, also `.`")
-    annotations: tuple[str, ...] = Field(
+    annotations: tuple[UserPath, ...] = Field(
         (),
         description="annotation files below `path`; without them `instances_`, `person_keypoints_` and `captions_` of "
         "the set in `annotations/`, those that are there",
@@ -253,8 +253,8 @@ class PairsSource(BaseSource):
     """Two folders, the same faces bare and occluded, matched by their names: nothing is drawn."""
 
     type: Literal["pairs"]
-    clean: str = Field(description="folder of bare faces")
-    occluded: str = Field(description="folder of the same faces with an occluder")
+    clean: UserPath = Field(description="folder of bare faces")
+    occluded: UserPath = Field(description="folder of the same faces with an occluder")
     split: Split = Split(train=0, val=0, test=1)
 
 
@@ -267,12 +267,12 @@ Source = Annotated[
 class Weights(Model):
     """Paths of weights that the user has."""
 
-    vgg19: str | None = Field(
+    vgg19: UserPath | None = Field(
         None, description="torchvision's `vgg19-dcbb9e9d.pth`; used only when its SHA-256 is the published one"
     )
-    yunet: str | None = Field(None, description="OpenCV's `face_detection_yunet_2023mar.onnx`")
-    ssd_prototxt: str | None = Field(None, description="`deploy.prototxt` of OpenCV's ResNet-10 SSD")
-    ssd_caffemodel: str | None = Field(
+    yunet: UserPath | None = Field(None, description="OpenCV's `face_detection_yunet_2023mar.onnx`")
+    ssd_prototxt: UserPath | None = Field(None, description="`deploy.prototxt` of OpenCV's ResNet-10 SSD")
+    ssd_caffemodel: UserPath | None = Field(
         None, description="`res10_300x300_ssd_iter_140000.caffemodel` of OpenCV's ResNet-10 SSD"
     )
 

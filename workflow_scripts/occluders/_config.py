@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from workflow_scripts.config.base import Model, Share
+from workflow_scripts.config.base import Model, Share, UserPath
 
 
 class Fit(Model):
@@ -47,7 +47,7 @@ class Occluders(Model):
         description="CelebA attributes of faces on which nothing is drawn, for example `[Mustache, Goatee]`; a face "
         "whose attributes are unknown is drawn on",
     )
-    pictures: str | None = Field(
+    pictures: UserPath | None = Field(
         None,
         description="folder of your own pictures with transparency, for the kind `moustache_picture`, and for "
         "`mask_picture`, which draws those with corner points beside them: "
