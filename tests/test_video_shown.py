@@ -227,7 +227,7 @@ def test_high_dynamic_range_and_wide_gamut_look_like_a_photograph(tmp_path, tran
 
 
 def test_the_change_at_a_cut_is_that_of_the_colours_shown(tmp_path):
-    scenes = [np.full((HEIGHT, WIDTH, 3), grey, np.uint8) for grey in (60, 60, 60, 95, 95)]
+    scenes = [np.full((HEIGHT, WIDTH, 3), grey, np.uint8) for grey in (60, 60, 60, 84, 84)]
     frames = [ten_bits(encoded(scene, 16, 9), 9) for scene in scenes]
     tags = {"color_trc": 16, "color_primaries": 9, "colorspace": 9, "color_range": 1}
     path = write(tmp_path / "clip.mkv", frames, "ffv1", "yuv444p10le", **tags)

@@ -203,6 +203,8 @@ class VideoReader:
             with open_regular(self.path) as file, av.open(file, options=SAFETY | STRICT) as container:
                 stream = _stream(container)
                 stored = stream.codec_context.width, stream.codec_context.height
+                if not all(stored):
+                    raise BadPicture("damaged video", "it tells no size of its frames; copy or download it again")
                 check_size(*stored, self._max_pixels)
                 with open_regular(self.path) as again:
                     hidden = stated_window(again, *stored)
