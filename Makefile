@@ -4,6 +4,7 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps
 # Not the scripts of the environment: in a folder with blanks they are shell scripts, which would run a folder's name.
 SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG")
 
@@ -36,11 +37,8 @@ lint: $(READY) ## ruff, snakefmt and snakemake --lint
 docs: $(READY) ## rewrite what is generated from the code: configuration schema and reference, tables of targets
 	@$(BIN)/python -m workflow_scripts.config.write_docs
 
-lock: $(READY) ## pin the newest allowed versions of all dependencies
-	@$(BIN)/python -m pip install -q uv
-	@{ echo "# Written by \`make lock\` from pyproject.toml. torch brings the CUDA packages of its own build itself, so they are not listed."; \
-	  $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --group dev --no-annotate --no-header -q \
-	  | grep -vE '^(nvidia-|cuda-|triton)'; } > envs/requirements.lock.new && mv envs/requirements.lock.new envs/requirements.lock
+lock: $(READY) ## pin the newest allowed versions of all dependencies, each file by its SHA-256
+	@$(BIN)/python .ci/write_lock.py
 
 benchmark: $(READY) ## speed against MaskTheFace: PEER=its checkout PEER_PYTHON=a Python for it PICTURES=aligned CelebA pictures
 	@rm -rf results/benchmark-runs
@@ -51,10 +49,13 @@ benchmark: $(READY) ## speed against MaskTheFace: PEER=its checkout PEER_PYTHON=
 clean: ## remove results (not the environment)
 	find results -mindepth 1 ! -name README.md -delete; rm -rf .snakemake
 
-# The stamp is written last, so that an interrupted installation is repeated.
-$(READY): envs/requirements.lock
+# The stamp is written last, so that an interrupted installation is repeated. PyPI's torch for Linux is a build for CUDA,
+# which needs more packages. Where pip is configured to find the build for the CPU alone, that one is taken.
+$(READY): $(wildcard envs/*.lock)
 	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; write for example: make run PYTHON=python3.12")'
 	@echo "setting up the environment in $(VENV) (about a minute and 2 GB, once)"
 	@"$$PYTHON" -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -r envs/requirements.lock
+	@$(INSTALL) -r envs/torch-cpu.lock 2> /dev/null || $(INSTALL) -r envs/cuda.lock
+	@$(INSTALL) -r envs/requirements.lock
+	@$(BIN)/python -m pip check
 	@touch $@
