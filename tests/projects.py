@@ -54,7 +54,14 @@ def tiny_config() -> dict:
             "save_every": 1,
             "threads": 1,
         }
-    experiment["edit"]["perceptual"] = "none"
+    experiment["edit"] |= {"perceptual": "none", "discriminator_channels": 4, "mask_start": 0.4}
+    # Values that are not the defaults, so that these keys have a run: `test_every_key.py`.
+    experiment["edit"]["losses"] = {
+        **{"reconstruction": 90.0, "l1": 0.9, "ssim": 0.8, "perceptual": 0.2, "hole": 5.0, "composite": False},
+        **{"whole": 0.1, "mask": 0.2, "adversarial": "minimax"},
+    }
+    experiment["difference"]["threshold"] = 7
+    experiment["occluders"]["fit"] = {"max_turn": 0.85}
     config["experiments"] = {"unmask": experiment}
     return config
 

@@ -8,7 +8,7 @@ import pytest
 from projects import Project
 
 from workflow_scripts.config.load import load_config
-from workflow_scripts.config.sources import FaceSearch, FolderSource
+from workflow_scripts.config.sources import FaceSearch, FolderSource, PairsSource
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.faces.priors import face_from_points
@@ -28,6 +28,20 @@ def given(folder, text, prior="boxes", name="faces.csv") -> GivenFaces:
         path.write_text(text if isinstance(text, str) else json.dumps(text))
     source = FolderSource(type="folder", path="photos", given_faces=str(path), faces=FaceSearch(prior=prior))
     return GivenFaces(source, ["a.jpg", "sub/b.jpg"])
+
+
+def row(item: str, width: int = 200, height: int = 100, **keys) -> dict:
+    return {"item": item, "file": item, "width": width, "height": height} | keys
+
+
+def test_of_pairs_the_bare_picture_may_be_named_with_and_without_its_folder(tmp_path):
+    table = tmp_path / "faces.csv"
+    for name in ("a.jpg", "clean/a.jpg", "bare/a.jpg", "occluded/a_mask.jpg", "worn/a_mask.jpg"):
+        table.write_text(f"item,left,top,right,bottom\n{name},60,30,100,80\n")
+        faces = {"given_faces": str(table), "faces": FaceSearch(prior="boxes")}
+        source = PairsSource(type="pairs", clean="bare", occluded="worn", **faces)
+        given_faces = GivenFaces(source, ["clean/a.jpg", "occluded/a_mask.jpg"])
+        assert given_faces.of(row("occluded/a_mask.jpg", file="clean/a.jpg")) == {"box": BOX}, name
 
 
 def coco(**annotation) -> dict:
@@ -53,16 +67,18 @@ TABLES = {
 @pytest.mark.parametrize("case", TABLES)
 def test_boxes_of_every_form_of_table(tmp_path, case):
     faces = given(tmp_path, TABLES[case])
-    assert faces.of("a.jpg", 200, 100) == {"box": BOX} and faces.of("sub/b.jpg", 200, 100) == {}
+    assert faces.of(row("a.jpg")) == {"box": BOX} and faces.of(row("sub/b.jpg")) == {}
 
 
 def test_points_and_boxes_of_parquet_and_coco(tmp_path):
     table = pd.DataFrame([["a.jpg", *CORNERS]], columns=["item", "left", "top", "right", "bottom"])
-    assert given(tmp_path, table, name="f.parquet").of("a.jpg", 200, 100) == {"box": BOX}
+    assert given(tmp_path, table, name="f.parquet").of(row("a.jpg")) == {"box": BOX}
     points = "item," + ",".join(POINTS) + "\na.jpg," + ",".join(map(str, FIVE)) + "\n"
-    assert given(tmp_path, points, "points").of("a.jpg", 200, 100) == {"points": FIVE}
-    assert given(tmp_path, coco(bbox=BOX), name="f.json").of("a.jpg", 200, 100) == {"box": BOX}
-    assert given(tmp_path, coco(bbox=BOX), name="f.json").of("a.jpg", 100, 50) == {}  # the file states another size
+    assert given(tmp_path, points, "points").of(row("a.jpg")) == {"points": FIVE}
+    assert given(tmp_path, coco(bbox=BOX), name="f.json").of(row("a.jpg")) == {"box": BOX}
+    assert (
+        given(tmp_path, coco(bbox=BOX), name="f.json").of(row("a.jpg", 100, 50)) == {}
+    )  # the file states another size
 
 
 @pytest.mark.parametrize("sides", ["of the viewer", "of the person"])
@@ -70,7 +86,7 @@ def test_eyes_and_nose_of_a_person_are_enough_whichever_side_is_called_left(tmp_
     left, right = (FIVE[:2], FIVE[2:4]) if sides == "of the viewer" else (FIVE[2:4], FIVE[:2])
     keypoints = [*FIVE[4:6], 2, *left, 2, *right, 1, 0, 0, 0]
     faces = given(tmp_path, coco(category_id=2, keypoints=keypoints), "points", "f.json")
-    found = np.array(faces.of("a.jpg", 200, 100)["points"])
+    found = np.array(faces.of(row("a.jpg"))["points"])
     assert found[:6].tolist() == FIVE[:6] and np.isnan(found[6:]).all()
     known, whole = (face_from_points(np.reshape(points, (5, 2)).astype(float)) for points in (found, FIVE))
     assert np.allclose(known.center, whole.center, atol=4) and abs(known.width - whole.width) < 8
@@ -78,6 +94,7 @@ def test_eyes_and_nose_of_a_person_are_enough_whichever_side_is_called_left(tmp_
 
 REFUSED = {
     "other pictures": ("item,left,top,right,bottom\nc.jpg,60,30,100,80\n", "boxes", "is about other pictures"),
+    "other folders": ("item,left,top,right,bottom\nother/a.jpg,60,30,100,80\n", "boxes", "is about other pictures"),
     "fractions": ("item,left,top,right,bottom\na.jpg,0.1,0.3,0.2,0.6\n", "boxes", "fractions"),
     "no box": ("item,left,top\na.jpg,60,30\n", "boxes", "it needs `item` and left, top, right, bottom"),
     "no points": (TABLES["corners"], "points", "it needs `item` and lefteye_x"),

@@ -78,15 +78,17 @@ class GivenFaces:
         self._path = Path(source.given_faces)
         self._column = {"boxes": "box", "points": "points"}[source.faces.prior]
         self._faces: dict[str, list[Given]] = {}
-        root = getattr(source, "path", "")
+        self._is_pairs = source.type == "pairs"
         faces = list(_read(self._path, source.faces.prior))
         if not faces:
             raise UserError(f"given_faces: {self._path} gives no {source.faces.prior} of faces; {_other(source)}")
         if max(abs(value) for face in faces for value in face.numbers if math.isfinite(value)) <= 1:
             raise UserError(f"given_faces: {self._path} gives fractions of the pictures; multiply them by their sizes")
         for face in faces:
-            self._faces.setdefault(_below(face.item, root), []).append(face)
-        known = {name for file in files for name in (file, file.rpartition("/")[2])}
+            self._faces.setdefault(_below(face.item, source), []).append(face)
+        known = {name for file in files for name in self._names(file, file)}
+        if source.type == "celeba":  # whose items in an archive have no folders
+            known |= {file.rpartition("/")[2] for file in files}
         if not any(item.partition("#")[0] in known for item in self._faces):
             raise UserError(
                 f"given_faces: {self._path} is about other pictures: it calls them as {faces[0].item!r}, the source as "
@@ -94,15 +96,21 @@ class GivenFaces:
             )
         self._used = self._unfit = 0
 
-    def of(self, item: str, width: int, height: int) -> dict[str, list[float]]:
-        """Return what the index says of a picture of this size: `points`, `box` or nothing."""
-        faces = self._faces.get(item, [])
-        fitting = [face.numbers for face in faces if _fits(face, self._column == "box", width, height)]
+    def of(self, row: dict) -> dict[str, list[float]]:
+        """Return what the index says of the item of a row, whose size is known: `points`, `box` or nothing."""
+        names = self._names(row["item"], row["file"])
+        faces = next((self._faces[name] for name in names if name in self._faces), [])
+        is_box = self._column == "box"
+        fitting = [face.numbers for face in faces if _fits(face, is_box, row["width"], row["height"])]
         self._unfit += len(faces) - len(fitting)
         if not fitting:
             return {}
         self._used += 1
-        return {self._column: max(fitting, key=_extent if self._column == "points" else lambda box: box[2] * box[3])}
+        return {self._column: max(fitting, key=(lambda box: box[2] * box[3]) if is_box else _extent)}
+
+    def _names(self, item: str, file: str) -> list[str]:
+        """Return how a table may call an item: of a pair, faces are searched in the bare picture, `clean/…`."""
+        return [item, file, file.removeprefix("clean/")] if self._is_pairs else [item]
 
     def report(self) -> None:
         """Write to the log how many of the faces are used."""
@@ -114,11 +122,14 @@ def _other(source: BaseSource) -> str:
     return f"its columns or keys must be those that docs/inputs.md names, or write `faces: {{prior: {other}}}`"
 
 
-def _below(name: str, root: str) -> str:
-    """Return a name as a path below the source's folder."""
+def _below(name: str, source: BaseSource) -> str:
+    """Return a name as the path of a file of the source's listing."""
     name = name.replace("\\", "/").removeprefix("./")
-    for folder in (Path(root).as_posix(), Path(root).resolve().as_posix()):
-        name = name.removeprefix(f"{folder}/")
+    for key, prefix in (("path", ""), ("clean", "clean/"), ("occluded", "occluded/")):
+        root = getattr(source, key, None)
+        for folder in (Path(root).as_posix(), Path(root).resolve().as_posix()) if root else ():
+            if name.startswith(f"{folder}/"):
+                return prefix + name.removeprefix(f"{folder}/")
     return name
 
 

@@ -67,7 +67,7 @@ def index_source(
                 continue
             try:
                 row = _complete(row, source, seed, reader)
-                rows.append(row | given.of(row["item"], row["width"], row["height"]) if given else row)
+                rows.append(row | given.of(row) if given else row)
             except BadPicture as bad:
                 rejected.add(row["item"], bad.reason, bad.detail)
     if files and not rows and not rejected.rows and shards == 1:
