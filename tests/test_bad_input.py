@@ -273,7 +273,7 @@ def test_links_are_followed_once_and_loops_end(tmp_path):
     assert rejected == {}
 
 
-def test_clutter_is_ignored(tmp_path):
+def test_clutter_is_ignored_and_counted(tmp_path, capsys):
     source = folder_of(tmp_path / "in")
     for name in (".DS_Store", "._good.png", "Thumbs.db", "desktop.ini", ".cache/x.png", "__MACOSX/._good.png"):
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
@@ -281,6 +281,7 @@ def test_clutter_is_ignored(tmp_path):
     pictures, rejected = fates(source, tmp_path)
     assert set(pictures) == {"good.png"}
     assert rejected == {}
+    assert "6 hidden files or folders of the source are ignored" in capsys.readouterr().err
 
 
 def test_a_name_that_is_not_text_is_set_aside(tmp_path):

@@ -353,3 +353,16 @@ def test_two_views_in_one_picture_are_quarantined(tmp_path):
     )
     with pytest.raises(BadPicture, match="export one flat view"):
         VideoReader(path).read(0)
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def test_a_picture_of_all_directions_is_quarantined(tmp_path):
+    path = write(tmp_path / "clip.mp4", [picture()] * 2)
+    projection = box(b"proj", box(b"prhd", bytes(16)) + box(b"equi", bytes(20)))
+    tree = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"]
+    path.write_bytes(insert(path.read_bytes(), tree, box(b"sv3d", box(b"svhd", bytes(5)) + projection)))
+    with pytest.raises(Exception, match=r"1 video is not flat; for example .* it shows a picture of all directions"):
+        index(path)

@@ -47,6 +47,12 @@ UNUSUAL_TRANSFERS = {
     ColorTrc.SMPTE428,
     ColorTrc.ARIB_STD_B67,
 }
+# Side data of frames that are no flat pictures, and what these show. The types, its first number, that are flat all the
+# same are no layout of several views, and the projection of an ordinary lens.
+NOT_FLAT = (
+    (Type.STEREO3D, {0, 8}, "two views in one picture"),
+    (Type.SPHERICAL, {4}, "a picture of all directions"),
+)
 TURN_TOLERANCE = 0.01  # of the larger entries of a display matrix; the others may be as large where it only turns
 # Only files that hold their own pictures are opened. FFmpeg would also open play lists, which name other files and
 # addresses.
@@ -243,10 +249,9 @@ def to_rgb(frame: Frame) -> np.ndarray:
     Raises:
         BadPicture: the file states that it is to be shown in a way that is not supported.
     """
-    for kind, what in ((Type.STEREO3D, "two views in one picture"), (Type.SPHERICAL, "a picture of all directions")):
+    for kind, flat, what in NOT_FLAT:
         data = frame.image.side_data.get(kind)
-        # A stereo video of type 0 has one view.
-        if data is not None and (kind is Type.SPHERICAL or np.frombuffer(data, np.int32)[0]):
+        if data is not None and np.frombuffer(data, np.int32)[0] not in flat:
             raise BadPicture("video is not flat", f"it shows {what}; export one flat view of it")
     left, top, right, bottom = frame.window
     pixels = _convert(frame.image, frame.size)[top:bottom, left:right]

@@ -102,12 +102,14 @@ class Listing:
         shared: further files, on which all items depend.
         more: how many items there are beyond one for each of `files`, as frames of videos and members of an archive.
             An estimate is enough, because only the number of shards depends on it.
+        ignored: how many files and folders are hidden, or were left behind by an operating system.
     """
 
     files: list[File] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     shared: list[File] = field(default_factory=list)
     more: int = 0
+    ignored: int = 0
 
     @property
     def count(self) -> int:
@@ -222,6 +224,7 @@ def _list_folder(
     first = len(links)
     for entry in entries:
         if is_clutter(entry.name):
+            listing.ignored += 1
             continue
         path = prefix + entry.name
         if entry.is_file(follow_symlinks=False):  # first, because nearly all entries are files, and this is fast

@@ -78,6 +78,7 @@ def list_files(source: PairsSource) -> Listing:
     for folder, side in ((source.clean, "clean"), (source.occluded, "occluded")):
         found = walk(folder, side, f"{side}/")
         listing.problems += found.problems
+        listing.ignored += found.ignored
         sides.append({file: _name(file.path) for file in found.files})
     bare, occluded = sides
     fitting = _match(bare, occluded)

@@ -42,7 +42,10 @@ def list_members(path: str | Path) -> Listing:
     with whole_archive(path, "tar"), _unpacked(path) as file:
         for member in _members(file):
             name = str(PurePosixPath(member.name))
-            if member.isdir() or any(is_clutter(part) for part in PurePosixPath(name).parts if part != ".."):
+            if member.isdir():
+                continue
+            if any(is_clutter(part) for part in PurePosixPath(name).parts if part != ".."):
+                listing.ignored += 1
                 continue
             problem = _member_problem(name, member, seen) or name_problem(name)
             if problem:

@@ -31,6 +31,7 @@ def list_members(path: str | Path) -> Listing:
                 continue
             problem = _member_problem(member, seen)
             if problem is None and any(is_clutter(part) for part in PurePosixPath(name).parts):
+                listing.ignored += 1
                 continue
             problem = problem or name_problem(name)
             if problem:

@@ -83,6 +83,8 @@ def index_source(
     if given:
         given.report()
     print(f"{len(rows)} items, {len(rejected.rows)} quarantined", file=sys.stderr)
+    if listing.ignored:
+        print(f"{listing.ignored} hidden files or folders of the source are ignored", file=sys.stderr)
 
 
 def draw_split(split: Split, seed: int, group: str) -> str:
