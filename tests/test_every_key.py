@@ -4,6 +4,7 @@ The keys are those of docs/config.md, which is made of the same models: a new ke
 end well, and each value must be among the settings of a job, so that a key which reaches no job is found.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from source_files import NAMES, official_texts, write
 from test_coco import Coco, annotation
 
 from workflow_scripts.config.load import load_config
-from workflow_scripts.config.sources import Crop, Weights
+from workflow_scripts.config.sources import Crop, WeightDigests, Weights
 from workflow_scripts.config.write_docs import _title, models
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.reporting.films import write_mp4
@@ -265,7 +266,8 @@ def run_keys() -> set[tuple[str, str]]:
 
 
 # Files that no test has: `test_weights_that_are_given_reach_their_jobs`.
-OF_WEIGHTS = {("Weights", key) for key in Weights.model_fields} | {("Config", "weights")}
+OF_WEIGHTS = {(model.__name__, key) for model in (Weights, WeightDigests) for key in model.model_fields}
+OF_WEIGHTS |= {("Config", "weights"), ("Config", "weights_sha256")}
 
 
 @pytest.fixture
@@ -327,7 +329,9 @@ def test_weights_that_are_given_reach_their_jobs(everything):
     for file in weights.values():
         (everything.root / file).write_bytes(b"no weights")
     sources = {f"by_{name}": photos | {"faces": {"detector": name}} for name in ("yunet", "ssd")}
-    (everything.root / "weights.yaml").write_text(yaml.safe_dump({"weights": weights, "sources": sources}))
+    digests = dict.fromkeys(WeightDigests.model_fields, hashlib.sha256(b"no weights").hexdigest())
+    config = {"weights": weights, "weights_sha256": digests, "sources": sources}
+    (everything.root / "weights.yaml").write_text(yaml.safe_dump(config))
     targets = ["results/weights/vgg19.safetensors", *(f"results/{name}/landmarks/00000.parquet" for name in sources)]
     done = everything.run("--configfile", "weights.yaml", "--keep-going", "--", *targets)
     said = done.stdout + done.stderr

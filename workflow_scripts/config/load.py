@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_valid
 
 from workflow_scripts.config.base import NAME, Model
 from workflow_scripts.config.experiments import experiment_type, system_names
-from workflow_scripts.config.sources import NEEDS, PairsSource, Source, Weights
+from workflow_scripts.config.sources import NEEDS, PairsSource, Source, WeightDigests, Weights
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.files import sha256_of
 from workflow_scripts.provenance.runs import input_problem
 
 # Folders of results/ that belong to no source and no experiment, so that none can have their names.
@@ -29,6 +30,7 @@ class Config(Model):
         {}, description="trained systems, by the name of their folder in `results/`; none: tables and crops alone"
     )
     weights: Weights = Weights()
+    weights_sha256: WeightDigests = WeightDigests()
 
     @model_validator(mode="after")
     def _names_fit_together(self):
@@ -75,6 +77,7 @@ class Config(Model):
                 raise ValueError(f"weights.{key}: no file {path}; write the path of the file that you have")
             if problem := input_problem(path):
                 raise ValueError(f"weights.{key}: {path}: {problem}")
+            self._check_digest(key, path)
         if prior != "none" and source.type != "celeba" and source.given_faces is None:
             raise ValueError(
                 f"{here}.prior: only a source of type celeba has {prior} of its own; write `prior: none`, or name a "
@@ -88,6 +91,20 @@ class Config(Model):
                 raise ValueError(f"{key}: no file {source.given_faces}; write the path of your file")
             if problem := input_problem(source.given_faces):
                 raise ValueError(f"{key}: {source.given_faces}: {problem}")
+
+    def _check_digest(self, key: str, path: str) -> None:
+        wanted = getattr(self.weights_sha256, key)
+        if wanted is None:
+            return
+        try:
+            found = sha256_of(path)
+        except OSError as error:
+            raise ValueError(f"weights.{key}: {path} cannot be read ({error.strerror}); change its mode") from None
+        if found != wanted:
+            raise ValueError(
+                f"weights.{key}: {path} has the SHA-256 {found}; use the file that you mean, or correct "
+                f"`weights_sha256: {{{key}: …}}`"
+            )
 
     def _check_experiment(self, name: str, experiment) -> None:
         here = f"experiments.{name}"

@@ -279,3 +279,17 @@ class Weights(Model):
     def of_detector(self, detector: str) -> dict[str, str | None]:
         """Return the paths, by their keys, of the weights that a detector of `FaceSearch.detector` needs."""
         return {key: getattr(self, key) for key in DETECTOR_WEIGHTS.get(detector, ())}
+
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class WeightDigests(Model):
+    """SHA-256 of weights that the user has, 64 hexadecimal digits in lower case.
+
+    A file with another one is refused at start. Without it any file is taken; the records tell which one it was.
+    """
+
+    yunet: Digest | None = Field(None, description="of the file `yunet`")
+    ssd_prototxt: Digest | None = Field(None, description="of the file `ssd_prototxt`")
+    ssd_caffemodel: Digest | None = Field(None, description="of the file `ssd_caffemodel`")

