@@ -10,8 +10,9 @@ An adapter has these functions:
 
 Modules with `_` in front are shared by the adapters: `_listing` (files, sizes and times), `_contents` (whether contents
 changed), `_archives` (zips and tars), `_stores` and `_reader` (bytes and pictures of items), `_pictures` (decoding
-pictures), `_decoding` (decoding videos), `_celeba_texts`, `_coco_json`, `_coco_names` and `_coco_objects` (formats of
-data sets), and `_given_faces` (faces that the user knows).
+pictures), `_colours` (their colours and depths), `_decoding` (decoding videos), `_cropping` (what of them is shown),
+`_celeba_texts`, `_coco_json`, `_coco_names` and `_coco_objects` (formats of data sets), and `_given_faces` (faces that
+the user knows).
 
 Only light modules are imported here, because the Snakefile lists the sources at every start.
 """
