@@ -85,6 +85,7 @@ BAD = {
         "vgg19",
         ["edit.perceptual", "weights: {vgg19:"],
     ),
+    "a list of one that is none": ("experiments.unmask.train", "sample", ["is a list; write `train: [sample]`"]),
     "detector without its weights": ("sources.sample.faces", {"detector": "yunet"}, ["detector", "weights: {yunet:"]),
     "prior that the source has not": ("sources.sample.faces", {"prior": "points"}, ["faces.prior", "`prior: none`"]),
     "no source to train on": ("experiments.unmask.train", [], ["experiments.unmask.train", "`train: [sample]`"]),

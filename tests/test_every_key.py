@@ -99,7 +99,7 @@ def every_source() -> dict:
 
 
 def every_experiment() -> dict:
-    """Return an experiment of `moustache` and of `reenact`, all keys set; `unmask` runs in the fixture `finished`."""
+    """Return an experiment of `moustache` and of `reenact`, all keys set but those that the fixture `finished` sets."""
     fit = {"min_area": 0.0001, "max_area": 0.9, "min_mouth": 0.0, "max_mouth": 0.99, "max_eyes": 0.9}
     fit |= {"max_nostrils": 0.95, "min_face": 0.01, "max_outside": 0.97, "max_turn": 0.98}
     unet = {"blocks": 5, "channels": 4, "max_channels": 8, "convolutions": 1, "down": "strided_conv", "up": "bilinear"}
@@ -110,7 +110,6 @@ def every_experiment() -> dict:
         "test": ["celeba"],
         "apply": ["pairs"],
         "score_train": 2,
-        "gallery": 3,
         "occluders": {
             "mix": {"moustache_picture": 0.5, "mask_picture": 0.5},
             "variants": 2,
@@ -228,7 +227,7 @@ def everything(tmp_path_factory, astronaut) -> Project:
     write_inputs(project.root, astronaut)
     project.configure(every_key())
     indexes = [f"{name}/index/00000.parquet" for name in ("sample", "photos", "named")]
-    results = ["moustache/metrics.json", "moustache/figures", "reenact/videos/driver.json"]
+    results = ["moustache/metrics.json", "reenact/videos/driver.json"]
     project.said(*(f"results/{file}" for file in (*results, *indexes, "coco/rejected_annotations.parquet")))
     return project
 

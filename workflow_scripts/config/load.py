@@ -192,6 +192,8 @@ def _explain(fault: dict) -> str:
     field = model.model_fields.get(key) if model else None
     if field is None:
         return message
+    if fault["type"] in ("list_type", "tuple_type") and isinstance(fault["input"], str):
+        return f"{where}: is a list; write `{key}: [{fault['input']}]`"
     if field.is_required():
         return f"{message}; write `{key}: …` ({field.description or type_name(field.annotation)})"
     return f"{message}; write for example `{key}: {inline_yaml(field.get_default(call_default_factory=True))}`"
