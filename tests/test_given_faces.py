@@ -119,10 +119,10 @@ def test_the_key_and_the_prior_belong_together(tmp_path):
     for keys, expected in (
         ({"faces": {"prior": "boxes"}}, r"faces\.prior: only .* `given_faces: …`"),
         ({"given_faces": str(tmp_path / "faces.csv")}, r"given_faces is not used; write `faces: \{prior: boxes\}`"),
-        ({"given_faces": "no.csv", "faces": {"prior": "boxes"}}, r"sources\.a\.given_faces: no file no\.csv"),
+        ({"given_faces": "no.csv", "faces": {"prior": "boxes"}}, r"sources\.faces\.given_faces: no file no\.csv"),
     ):
         with pytest.raises(UserError, match=expected):
-            load_config({"sources": {"a": source | keys}})
+            load_config({"sources": {"faces": source | keys}})
 
 
 def test_a_run_takes_given_boxes_and_an_edit_of_the_file_takes_the_new_ones(tmp_path, astronaut):

@@ -84,7 +84,7 @@ class Config(Model):
                 "file that has them by `given_faces: …`"
             )
         if source.given_faces is not None:
-            key = here.replace(".faces", ".given_faces")
+            key = f"{here.removesuffix('.faces')}.given_faces"
             if prior == "none":
                 raise ValueError(f"{here}.prior: given_faces is not used; write `faces: {{prior: boxes}}` or `points`")
             if not Path(source.given_faces).is_file():
