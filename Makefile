@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require
 SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG")
 
 .DEFAULT_GOAL := help
-.PHONY: help run verify test chaos lint docs lock benchmark clean
+.PHONY: help run verify test chaos fuzz lint docs lock benchmark clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -29,6 +29,9 @@ test: $(READY) ## the tests, in one process per core (or CORES=1)
 
 chaos: $(READY) ## kill the workflow at 20 moments and compare what comes out (minutes)
 	@$(BIN)/python -m pytest -m chaos tests/test_chaos.py
+
+fuzz: $(READY) ## damaged inputs of every parser, new ones each time (minutes)
+	@FUZZ_PROFILE=many $(BIN)/python -m pytest --numprocesses $(CORES:all=auto) tests/test_fuzz.py
 
 lint: $(READY) ## ruff, snakefmt and snakemake --lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m snakefmt --check Snakefile rules

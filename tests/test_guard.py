@@ -35,7 +35,7 @@ def main():
                     case "time":
                         while True: pass
                     case "long":
-                        for _ in range(3):
+                        for _ in range(8):
                             end = time.process_time() + 0.5
                             while time.process_time() < end: pass
                             guard.go_on()

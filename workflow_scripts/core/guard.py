@@ -1,9 +1,9 @@
 """Reading bytes that may be hostile: what one item does to the process that reads it is lost, and nothing else.
 
 Decoders are C code that crashes, and that takes memory and time as the bytes say. So a stage that reads a user's files
-works in a process of its own, the worker, and notes which item it reads (`reading`). Within that, memory and processor
-time are limited. When the worker dies there, its parent starts another one, for which that item is refused: it goes to
-quarantine like any other bad item, and the rest of the shard comes out as if it had not been there.
+works in a process of its own, the worker, and notes which item it reads (`reading`). Within that, memory and, on Linux,
+processor time are limited. When the worker dies there, its parent starts another one, for which that item is refused:
+it goes to quarantine like any other bad item, and the rest of the shard comes out as if it had not been there.
 
 A death outside of `reading`, or by a signal that comes from elsewhere, as that of the system when memory runs out, is
 no item's fault and ends the stage.
@@ -12,18 +12,22 @@ no item's fault and ends the stage.
 import mmap
 import os
 import resource
+import select
 import signal
+import socket
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from workflow_scripts.core.cli import BadItem
 
 SECONDS = 60  # of processor time for a picture, a frame of a video, or an entry of an annotation file
-MEMORY = 1 << 30  # bytes that reading may add to the process
+MEMORY = 2 << 30  # bytes of address space that reading may add; memory pools alone reserve a gigabyte at once
 BYTES_PER_PIXEL = 32  # that it may add for each pixel: the file, and the pixels in all forms on their way to RGB
-NAME_BYTES = 8192  # of a name in the note; Linux has paths of 4,096 bytes at most
+NOTE_BYTES = 8192  # Linux has paths of 4,096 bytes at most
+WARM, SIZED_EVERY = 64, 16  # items, until when each time, and then how often, the worker looks how large it is
 OWN_FAULT = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGPROF)
 TOO_LONG = ("takes too long to read", f"it takes over {SECONDS} seconds of processor time; make it anew or remove it")
 TOO_LARGE = ("needs too much memory", "its content is much larger than it should be; make it anew or remove it")
@@ -41,56 +45,82 @@ class _Guard:
     def __init__(self):
         self.refused: dict[str, tuple[str, str]] = {}
         self.is_reading = False
-        self._note = mmap.mmap(-1, NAME_BYTES)  # shared: length of a name in two bytes, then the name
+        # Shared with the worker: in eight bytes the number of the part that is read, in two the length of the item's
+        # name, which is 0 where none is read, and the name.
+        self._note = mmap.mmap(-1, NOTE_BYTES)
+        self._part = 0
         self._limit, self._most = resource.getrlimit(resource.RLIMIT_AS)
-        self._size: int | None = None  # a file that tells this process's size; macOS has none, so no limit either
+        self._statm: int | None = None  # tells how large the worker is; macOS has no such file, so no limit
+        self._items = self._bytes = 0
 
     @property
     def item(self) -> str:
         """The item that is being read; empty if there is none."""
-        length = int.from_bytes(self._note[:2], "big")
-        return self._note[2 : 2 + length].decode(errors="surrogateescape")
+        length = int.from_bytes(self._note[8:10], "big")
+        return self._note[10 : 10 + length].decode(errors="surrogateescape")
 
     def begin(self, item: str, memory: int) -> None:
         """Note the item, and set limits to what this process does until `end`."""
         if item in self.refused:
             raise BadItem(*self.refused[item])
         self.is_reading = True
-        name = item.encode(errors="surrogateescape")[: NAME_BYTES - 2]
-        self._note[2 : 2 + len(name)] = name
-        self._note[:2] = len(name).to_bytes(2, "big")
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)
-        if self._size is not None:
-            pages = int(os.pread(self._size, 64, 0).split(None, 1)[0])
-            resource.setrlimit(resource.RLIMIT_AS, (self._lower(pages * mmap.PAGESIZE + memory), self._most))
+        name = item.encode(errors="surrogateescape")[: NOTE_BYTES - 10]
+        self._note[10 : 10 + len(name)] = name
+        self._note[8:10] = len(name).to_bytes(2, "big")
+        self.go_on()
+        if self._statm is not None:
+            self._items += 1
+            if self._items <= WARM or self._items % SIZED_EVERY == 0:
+                self._bytes = int(os.pread(self._statm, 64, 0).split(None, 1)[0]) * mmap.PAGESIZE
+            resource.setrlimit(resource.RLIMIT_AS, (self._lower(self._bytes + memory), self._most))
+
+    def go_on(self) -> None:
+        """Note that the next part is read."""
+        self._part += 1
+        self._note[:8] = self._part.to_bytes(8, "big")
 
     def end(self) -> None:
         """Lift the limits."""
         resource.setrlimit(resource.RLIMIT_AS, (self._limit, self._most))
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        self._note[:2] = b"\0\0"
+        self._note[8:10] = b"\0\0"
         self.is_reading = False
 
     def outlive_workers(self) -> None:
         """Fork and return in the worker; the parent ends as its last worker ends."""
         while True:
-            alive, held = os.pipe()
+            ours, theirs = socket.socketpair()
             worker = os.fork()
             if worker == 0:
-                os.close(held)
-                threading.Thread(target=_end_with_parent, args=[alive], daemon=True).start()
+                ours.close()
+                threading.Thread(target=_end_with_parent, args=[theirs], daemon=True).start()
                 with suppress(OSError):
-                    self._size = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+                    self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
                 return
-            os.close(alive)
-            _, status = os.waitpid(worker, 0)
-            os.close(held)
+            theirs.close()
+            status = self._wait_for(worker, ours)
+            ours.close()
             item = self.item
             if not item or not os.WIFSIGNALED(status) or os.WTERMSIG(status) not in OWN_FAULT:
                 _end_like(status)
             self.refused[item] = TOO_LONG if os.WTERMSIG(status) == signal.SIGPROF else CRASH
-            self._note[:2] = b"\0\0"
+            self._note[8:10] = b"\0\0"
             print(f"{item!r} {self.refused[item][0]}; the stage begins again without it", file=sys.stderr, flush=True)
+
+    def _wait_for(self, worker: int, end: socket.socket) -> int:
+        """Return the worker's status when it has ended; it is killed when a part takes too long.
+
+        Args:
+            worker: its process.
+            end: what can be read as soon as it has ended.
+        """
+        part, since = b"", 0.0
+        while not select.select([end], [], [], 1.0)[0]:
+            now, used = self._note[:10], _processor_time(worker)
+            if now != part or not self.item:
+                part, since = now, used
+            elif used - since > SECONDS:
+                os.kill(worker, signal.SIGPROF)
+        return os.waitpid(worker, 0)[1]
 
     def _lower(self, limit: int) -> int:
         """Return this limit, or that of the process where it is lower."""
@@ -131,7 +161,7 @@ class reading:
 def go_on() -> None:
     """Give the next part of the item that is read, as the next frame of a video, a time of its own."""
     if _guard and _guard.is_reading:
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        _guard.go_on()
 
 
 def supervise() -> None:
@@ -142,10 +172,20 @@ def supervise() -> None:
     _guard.outlive_workers()
 
 
-def _end_with_parent(alive: int) -> None:
-    """End this process when the other end of a pipe is closed, which its parent holds."""
-    os.read(alive, 1)
+def _end_with_parent(end: socket.socket) -> None:
+    """End this process as soon as its parent has ended, which holds the other end of a connection."""
+    end.recv(1)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _processor_time(process: int) -> float:
+    """Return the seconds of processor time that a process has used; 0 where that is not told, as on macOS."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return 0.0
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _end_like(status: int) -> NoReturn:

@@ -5,6 +5,11 @@ that of eye centres, nose tip and mouth corners from the five points that the da
 68 landmarks from those that the detector leads to, on a sample, where a prior took the detector's place.
 """
 
+if __name__ == "__main__":  # before the other imports, so that the parent of the workers stays small
+    from workflow_scripts.core import guard
+
+    guard.supervise()
+
 import sys
 from collections.abc import Iterable
 
@@ -13,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource, Weights
-from workflow_scripts.core import cli, guard
+from workflow_scripts.core import cli
 from workflow_scripts.core.files import write_json
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import LANDMARK_CHECK, landmark_points, read_tables, write_table
@@ -96,5 +101,4 @@ main = stage_command(check_landmarks)
 
 
 if __name__ == "__main__":
-    guard.supervise()
     cli.run(main)

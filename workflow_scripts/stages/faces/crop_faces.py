@@ -1,5 +1,10 @@
 """Stage: cut the chosen face of every picture of one shard to the square that all later stages work on."""
 
+if __name__ == "__main__":  # before the other imports, so that the parent of the workers stays small
+    from workflow_scripts.core import guard
+
+    guard.supervise()
+
 import sys
 from collections.abc import Iterator
 
@@ -10,7 +15,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
-from workflow_scripts.core import cli, guard
+from workflow_scripts.core import cli
 from workflow_scripts.core.fingerprints import fingerprint
 from workflow_scripts.core.shards import write_shard
 from workflow_scripts.core.tables import Quarantine, landmark_points, read_table
@@ -101,5 +106,4 @@ main = stage_command(crop_faces)
 
 
 if __name__ == "__main__":
-    guard.supervise()
     cli.run(main)

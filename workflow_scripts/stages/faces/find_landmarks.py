@@ -1,5 +1,10 @@
 """Stage: find the faces of one shard of pictures, and 68 landmarks of each."""
 
+if __name__ == "__main__":  # before the other imports, so that the parent of the workers stays small
+    from workflow_scripts.core import guard
+
+    guard.supervise()
+
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -10,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource, Weights
-from workflow_scripts.core import cli, guard
+from workflow_scripts.core import cli
 from workflow_scripts.core.tables import LANDMARKS, Quarantine, read_table, write_table
 from workflow_scripts.faces.detection import NO_WEIGHTS, detect_faces
 from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES
@@ -87,5 +92,4 @@ main = stage_command(find_landmarks)
 
 
 if __name__ == "__main__":
-    guard.supervise()
     cli.run(main)

@@ -1,5 +1,10 @@
 """Stage: read the objects (masks, boxes, keypoints) and captions of one shard of a COCO source."""
 
+if __name__ == "__main__":  # before the other imports, so that the parent of the workers stays small
+    from workflow_scripts.core import guard
+
+    guard.supervise()
+
 import sys
 from collections.abc import Callable
 
@@ -162,5 +167,4 @@ main = stage_command(read_objects)
 
 
 if __name__ == "__main__":
-    guard.supervise()
     cli.run(main)

@@ -3,6 +3,11 @@
 The entries are passed on as they are written; whether they can be used is decided by `read_objects`.
 """
 
+if __name__ == "__main__":  # before the other imports, so that the parent of the workers stays small
+    from workflow_scripts.core import guard
+
+    guard.supervise()
+
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -203,5 +208,4 @@ main = stage_command(split_annotations)
 
 
 if __name__ == "__main__":
-    guard.supervise()
     cli.run(main)

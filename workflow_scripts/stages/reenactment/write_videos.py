@@ -13,6 +13,11 @@ incomplete drawing) is in the video all the same, so that time never shifts. The
 drawing is black, and in place of the output stands the last one, or black (`video: {lost_frames: blank}`).
 """
 
+if __name__ == "__main__":  # before the other imports, so that the parent of the workers stays small
+    from workflow_scripts.core import guard
+
+    guard.supervise()
+
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +29,7 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
-from workflow_scripts.core import cli, guard, marking
+from workflow_scripts.core import cli, marking
 from workflow_scripts.core.files import atomic_folder, write_digests
 from workflow_scripts.core.names import file_names
 from workflow_scripts.core.shards import Shard
@@ -218,5 +223,4 @@ main = stage_command(write_videos)
 
 
 if __name__ == "__main__":
-    guard.supervise()
     cli.run(main)

@@ -16,6 +16,11 @@ A figure without anything to show is not written. Tables are read shard by shard
 that are shown and some hundred for the mean crop, so memory does not grow with the pictures of a source.
 """
 
+if __name__ == "__main__":  # before the other imports, so that the parent of the workers stays small
+    from workflow_scripts.core import guard
+
+    guard.supervise()
+
 import heapq
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +33,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
-from workflow_scripts.core import cli, guard
+from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_folder, read_json, write_digests, write_json
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard
@@ -255,5 +260,4 @@ main = stage_command(summarize_source)
 
 
 if __name__ == "__main__":
-    guard.supervise()
     cli.run(main)

@@ -3,6 +3,11 @@
 By these fingerprints, copies of a picture are found in other sources. Where faces are cut out, `crop_faces` makes them.
 """
 
+if __name__ == "__main__":  # before the other imports, so that the parent of the workers stays small
+    from workflow_scripts.core import guard
+
+    guard.supervise()
+
 import sys
 from collections.abc import Iterator
 
@@ -12,7 +17,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource
-from workflow_scripts.core import cli, guard
+from workflow_scripts.core import cli
 from workflow_scripts.core.fingerprints import fingerprint
 from workflow_scripts.core.shards import write_shard
 from workflow_scripts.core.tables import Quarantine, read_table
@@ -54,5 +59,4 @@ main = stage_command(fingerprint_pictures)
 
 
 if __name__ == "__main__":
-    guard.supervise()
     cli.run(main)

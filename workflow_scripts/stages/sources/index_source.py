@@ -1,5 +1,10 @@
 """Stage: make the index of one shard of a source: which items there are, how large, whose, and in which split."""
 
+if __name__ == "__main__":  # before the other imports, so that the parent of the workers stays small
+    from workflow_scripts.core import guard
+
+    guard.supervise()
+
 import sys
 from collections import Counter
 from pathlib import Path
@@ -7,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource, Split
-from workflow_scripts.core import cli, guard
+from workflow_scripts.core import cli
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import INDEX, Quarantine, write_table
 from workflow_scripts.provenance.stage import Output, Unrecorded, stage_command
@@ -122,5 +127,4 @@ main = stage_command(index_source)
 
 
 if __name__ == "__main__":
-    guard.supervise()
     cli.run(main)
