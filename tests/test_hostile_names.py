@@ -9,12 +9,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hostile import CLIPS, HOME, NOT_UTF8, SHELL, WORDS, create_hostile
+from hostile import CLIPS, HOME, NOT_UTF8, SHELL, WORDS, add_environment, create_hostile
 from projects import Project
 
 from workflow_scripts.config.load import load_config
 from workflow_scripts.config.sources import CocoSource
-from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.cli import UserError, run
+from workflow_scripts.core.files import atomic_folder, write_text
 from workflow_scripts.core.names import LONGEST, file_names, readable
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
@@ -156,3 +157,28 @@ def test_what_cannot_be_seen_is_escaped_and_the_rest_stays():
     same = "ünï 日本 कि می‌خواهم 👩‍🔬 $\\frac{$ <b>"
     assert readable(same) == same
     assert str(UserError("a\nb", "c")) == "a\\nb\n  c"
+
+
+@pytest.mark.parametrize("length", [199, 200, 255])
+def test_a_file_may_have_the_longest_name_of_a_file_system(tmp_path, length):
+    write_text(tmp_path / ("x" * length), "words")
+    with atomic_folder(tmp_path / ("y" * length)) as folder:
+        write_text(folder / "a", "words")
+    assert sorted(map(len, os.listdir(tmp_path))) == [length, length]
+
+
+def test_a_name_that_is_too_long_ends_with_one_line(tmp_path):
+    with pytest.raises(SystemExit, match=r"error: this name or path is too long: .*xxx; shorten it"):
+        run(lambda: write_text(tmp_path / ("x" * 256), "words"))
+
+
+def test_the_name_of_a_configuration_is_no_command(astronaut, tmp_path):
+    project = Project.create(tmp_path / "clone", astronaut)
+    add_environment(project)
+    name = f"{SHELL.replace('$', '')} {{input}} it's.yaml"  # make itself takes a dollar sign for a variable
+    shutil.copy(project.root / "config.yaml", project.root / name)
+    done = make(project, "run", f"CONFIG={name}", "TARGET=results/photos/index/00000.parquet")
+    assert done.returncode == 0 and (project.root / "results/photos/index/00000.parquet").is_file()
+    refused = make(project, "run", "CONFIG=absent.yaml")
+    assert refused.returncode and b"error: CONFIG=absent.yaml is no file that can be read" in refused.stderr
+    assert b"Traceback" not in refused.stderr and not (project.root / "PWNED").exists()

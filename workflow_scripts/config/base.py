@@ -18,7 +18,7 @@ Share = Annotated[float, Field(ge=0, le=1)] | None
 UserPath = Annotated[str, AfterValidator(os.path.expanduser)]  # a path as users write it, with `~` for their home
 
 
-NAME = r"^[a-z][a-z0-9_]*$"  # sources and experiments become folder names
+NAME = r"^[a-z][a-z0-9_]{0,99}$"  # sources and experiments become parts of names of folders and files
 
 
 class Model(BaseModel):

@@ -37,6 +37,9 @@ class Config(Model):
         for name in (*self.sources, *self.experiments):
             if name in RESERVED or (name in self.sources and name in self.experiments):
                 raise ValueError(f"the name {name!r} is taken; rename it, for example `{name}_1:`")
+        for key, path in self.weights:
+            if path is not None and (problem := input_problem(path)):
+                raise ValueError(f"weights.{key}: {path}: {problem}")
         for name, source in self.sources.items():
             self._check_place(name, source)
             self._check_needs(name, source)
@@ -75,8 +78,6 @@ class Config(Model):
                 )
             if not Path(path).is_file():
                 raise ValueError(f"weights.{key}: no file {path}; write the path of the file that you have")
-            if problem := input_problem(path):
-                raise ValueError(f"weights.{key}: {path}: {problem}")
             self._check_digest(key, path)
         if prior != "none" and source.type != "celeba" and source.given_faces is None:
             raise ValueError(

@@ -76,6 +76,9 @@ def run(main: Callable[[], None]) -> None:
                 f"error: {NO_SPACE[error.errno]} ({readable(str(error.filename or 'while writing a result'))}); "
                 "make room and start again, finished files are kept"
             )
+        if error.errno == errno.ENAMETOOLONG:
+            name = readable(str(error.filename2 or error.filename or error))  # of a file that is renamed, the new one
+            sys.exit(f"error: this name or path is too long: {name}; shorten it")
         raise
 
 

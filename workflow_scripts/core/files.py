@@ -25,9 +25,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # what a killed job has left behind
+    for leftover in path.parent.glob(f"{glob.escape(_beginning(path))}*.part"):  # what a killed job has left behind
         leftover.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_beginning(path), suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -47,9 +47,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # what a killed job has left behind
+    for leftover in path.parent.glob(f"{glob.escape(_beginning(path))}*.part"):  # what a killed job has left behind
         shutil.rmtree(leftover, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    folder = Path(tempfile.mkdtemp(prefix=_beginning(path), suffix=".part", dir=path.parent))
     try:
         yield folder
         folder.chmod(0o755)
@@ -57,6 +57,12 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         folder.replace(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _beginning(path: Path) -> str:
+    """Return how the names of temporary files beside `path` begin, which are longer than its own name may be."""
+    name = path.name if len(os.fsencode(path.name)) < 200 else hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return f".{name}."
 
 
 def open_regular(path: str | Path) -> BinaryIO:
