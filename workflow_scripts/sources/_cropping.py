@@ -11,7 +11,8 @@ from typing import BinaryIO, NamedTuple
 
 APERTURE = re.compile(rb"\0\0\0\x28clap(.{32})", re.DOTALL)  # ISO 14496-12, 12.1.4
 QUICKTIME = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")  # the first box of a file
-MOST_BYTES = 1 << 26  # of the tables of an MP4, or of the beginning of a Matroska file, that are searched
+MOST_BYTES = 1 << 26  # of the tables of an MP4 that are searched
+BEGINNING = 1 << 22  # bytes of a Matroska file in which its tracks are looked for
 # Matroska's elements on the way to the lines and columns to leave out, and these (RFC 9559, 5.1.4.1.28).
 MATROSKA, SEGMENT, TRACKS, TRACK, VIDEO = 0x1A45DFA3, 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 BOTTOM, TOP, LEFT, RIGHT = 0x54AA, 0x54BB, 0x54CC, 0x54DD
@@ -41,7 +42,7 @@ def stated_window(file: BinaryIO, width: int, height: int) -> Window:
     head = file.read(12)
     file.seek(0)
     if head.startswith(MATROSKA.to_bytes(4, "big")):
-        sides = dict(_crops(file.read(MOST_BYTES)))
+        sides = dict(_crops(file.read(BEGINNING)))
         return Window(*(sides.get(side, 0) for side in (LEFT, TOP, RIGHT, BOTTOM)))
     found = APERTURE.search(_tables(file)) if head[4:8] in QUICKTIME else None
     values = struct.unpack(">8i", found[1]) if found else (0,) * 8
