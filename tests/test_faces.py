@@ -42,7 +42,7 @@ HOG = FaceSearch(detector="dlib_hog")
 
 
 def found(picture: np.ndarray, config: FaceSearch) -> list[Face]:
-    return detect_faces(Picture(picture), config)
+    return detect_faces(Picture(picture), config, landmark_model()).faces
 
 
 def landmarks_of(picture: np.ndarray, config: FaceSearch = HOG) -> np.ndarray:
@@ -50,7 +50,7 @@ def landmarks_of(picture: np.ndarray, config: FaceSearch = HOG) -> np.ndarray:
 
 
 def landmarks_in(picture: np.ndarray, face: Face) -> np.ndarray:
-    return landmark_model().predict([face], [face_patch(Picture(picture), face)])[0]
+    return landmark_model().predict([face], [face_patch(Picture(picture), face)]).points[0]
 
 
 def turned(picture: np.ndarray, degrees: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -329,7 +329,7 @@ def test_five_points_replace_the_detector_whatever_the_tilt(astronaut, degrees):
 
 
 def test_a_box_replaces_the_detector(astronaut):
-    face = detect_faces(Picture(astronaut), HOG)[0]
+    face = found(astronaut, HOG)[0]
     wide = prior_face("boxes", None, [face.left - 4, face.top - 6, face.width * 1.1, face.width * 1.2])
     assert wide.detector == "given_box"
     assert normalised_mean_error(landmarks_in(astronaut, wide), landmarks_of(astronaut)) < 0.03
@@ -354,7 +354,7 @@ def test_files_that_are_no_weights_are_refused(astronaut, tmp_path, detector):
     path.write_text("not a network")
     weights = Weights(**dict.fromkeys(Weights().of_detector(detector), str(path)))
     with pytest.raises(UserError, match=r"weights\..*; download"):
-        detect_faces(Picture(astronaut), FaceSearch(detector=detector), weights)
+        detect_faces(Picture(astronaut), FaceSearch(detector=detector), landmark_model(), weights)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,8 @@ import pytest
 from weights import landmark_model, landmark_weights
 
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.faces.detection import WHOLE_PICTURE
 from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES, ShapePredictor
-from workflow_scripts.faces.face import Face, Picture, square_face
+from workflow_scripts.faces.face import WHOLE_PICTURE, Face, Picture, square_face
 from workflow_scripts.faces.landmarks import MIDDLE, PATCH_SIDE, LandmarkModel, face_patch
 
 HOG_BOX = (224.5, 119.5, 103.0)  # of the astronaut: x, y of the centre and side
@@ -73,8 +72,8 @@ def test_a_face_has_the_same_landmarks_alone_and_among_others(astronaut):
         Face(0, 0, 512, 512, None, WHOLE_PICTURE),
     ]
     patches = [face_patch(Picture(astronaut), face) for face in boxes]
-    together = landmark_model().predict(boxes, patches)
-    alone = [landmark_model().predict([face], [patch])[0] for face, patch in zip(boxes, patches, strict=True)]
+    together = landmark_model().predict(boxes, patches).points
+    alone = [landmark_model().predict([face], [patch]).points[0] for face, patch in zip(boxes, patches, strict=True)]
     assert together.dtype == np.float32 and np.array_equal(together, alone)
     assert np.abs(together[0] - together[1]).mean() < 3, "a box of another origin is corrected"
-    assert landmark_model().predict([], []).shape == (0, 68, 2)
+    assert landmark_model().predict([], []).points.shape == (0, 68, 2)

@@ -10,8 +10,9 @@ from skimage.filters import gaussian
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.faces.descriptors import face_descriptors
 from workflow_scripts.metrics.frechet import frechet_distance, picture_features
-from workflow_scripts.metrics.identity import cosine, face_descriptors
+from workflow_scripts.metrics.identity import cosine
 from workflow_scripts.metrics.overlap import area, dice, iou
 from workflow_scripts.metrics.pictures import PSNR_CEILING, compare_pictures
 from workflow_scripts.metrics.roc import roc_area, roc_curve

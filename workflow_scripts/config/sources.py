@@ -50,14 +50,27 @@ class FaceSearch(Model):
     min_score: float | None = Field(
         None,
         ge=0,
-        le=1,
-        description="of `yunet` and `ssd`: a surer detection is a face; null: 0.8 and 0.95",
+        description="a detection of at least this score is a face, one of less is none; scores compare only within one "
+        "detector (dlib's reach from 0 to 3 and to 1.1, those of `yunet` and `ssd` to 1). null: what was measured; "
+        "doubtful detections of dlib are faces if their landmarks agree with those of the face turned and mirrored, of "
+        "`yunet` and `ssd` a score of 0.8 and 0.95 is needed",
     )
     choose: Literal["largest", "central", "score"] = Field(
         "largest",
         description="which of several faces an item stands for; ties go to the higher score, then to the left",
     )
-    min_size: int = Field(24, ge=8, description="pixels; a narrower face box counts as no face")
+    track: int = Field(
+        0,
+        ge=0,
+        description="of a video: which of the faces that are followed through a shot its frames stand for, by the "
+        "column `track` of the landmark table. 0: the one that `choose` takes where the shot begins",
+    )
+    min_size: int = Field(
+        24,
+        ge=8,
+        description="pixels; a narrower face box counts as no face. Where no larger face is found, the picture is "
+        "searched for ever smaller ones down to this; at 24, one of 24 megapixels takes 25 s, at 48 a quarter of that",
+    )
     pad_retry: float = Field(
         0.4,
         ge=0,
@@ -122,6 +135,12 @@ class BaseSource(Model):
     )
     crop: Crop = Crop()
     max_pixels: int = Field(100_000_000, ge=1, description="a larger picture is refused before it is decoded")
+
+    @model_validator(mode="after")
+    def _tracks_are_of_videos(self):
+        if self.faces.track and not isinstance(self, ClipSource):
+            raise ValueError("faces.track is of videos; a picture stands for the face that faces.choose takes")
+        return self
 
     @classmethod
     def parse(cls, text: str) -> "BaseSource":

@@ -39,6 +39,7 @@ LANDMARKS = pa.schema(
     [
         ("item", pa.string()),
         ("face", pa.int32()),
+        ("track", pa.int32()),
         ("left", pa.float32()),
         ("top", pa.float32()),
         ("right", pa.float32()),

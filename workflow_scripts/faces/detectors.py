@@ -5,6 +5,7 @@ CVPR 2005. MMOD: King, "Max-Margin Object Detection", arXiv:1502.00046. YuNet: W
 20, 2023. SSD: Liu et al., ECCV 2016, with OpenCV's ResNet-10.
 """
 
+from collections.abc import Iterable
 from functools import cache
 
 import cv2
@@ -14,10 +15,12 @@ import numpy as np
 from workflow_scripts.config.sources import Weights
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.wheels import checked_file
-from workflow_scripts.faces.face import Face, Picture, square_face
+from workflow_scripts.faces.face import Face, Picture, overlap, square_face
 from workflow_scripts.faces.priors import face_from_points
 
 MIN_COPY = 16  # pixels; a narrower copy, which very long pictures have, is not searched
+TILE, TILE_OVERLAP = 2000, 240  # pixels of a copy; see `hog_in_tiles`
+SAME_FACE = 0.3  # intersection over union of two boxes from which on they are one face
 # HOG's box over that of a network: its width, and the shift of its centre to the right and down over its width. Where
 # both find a face, the median ratio of the widths is 1.07 in CelebA and 0.92 in tighter crops for MMOD, and 0.90 and
 # 0.96 for SSD; the shifts agree.
@@ -31,16 +34,16 @@ SSD_SIDE = 300  # pixels of the network's square input
 SSD_MEAN = (104.0, 177.0, 123.0)  # blue, green, red; subtracted
 
 
-def hog(picture: Picture, scale: float, padding: float, name: str) -> list[Face]:
-    """Return what dlib's frontal detector finds in a grey copy.
+def hog(grey: np.ndarray, scale: float, padding: float, name: str) -> list[Face]:
+    """Return what dlib's frontal detector finds in a copy.
 
     Args:
-        picture: the picture.
+        grey: uint8 (H, W), the picture's luma.
         scale: size of the copy over that of the picture.
         padding: fraction of the copy's longer side by which its border is repeated outwards.
         name: what is recorded as the faces' detector.
     """
-    image = resized(picture.grey, scale)
+    image = resized(grey, scale)
     if min(image.shape) < MIN_COPY:
         return []
     pad = round(padding * max(image.shape))
@@ -49,8 +52,35 @@ def hog(picture: Picture, scale: float, padding: float, name: str) -> list[Face]
     return [_dlib_face(box, pad, scale, score, name) for box, score in zip(boxes, scores, strict=True)]
 
 
+def hog_in_tiles(grey: np.ndarray, scale: float, name: str) -> list[Face]:
+    """Return the small faces that `hog` finds in a copy of any size, which is made and searched tile by tile.
+
+    Tiles overlap by the widest face that counts, `TILE_OVERLAP` pixels of the copy; wider ones are found in a smaller
+    copy. Of boxes that overlap, the surest is kept.
+    """
+    side, step = round(TILE / scale), round((TILE - TILE_OVERLAP) / scale)
+    height, width = grey.shape
+    found = []
+    for top in range(0, max(height - side, 0) + step, step):
+        for left in range(0, max(width - side, 0) + step, step):
+            tile = grey[top : top + side, left : left + side]
+            for face in hog(tile, scale, 0.0, name):
+                if face.width * scale <= TILE_OVERLAP:
+                    found.append(square_face(face.center[0] + left, face.center[1] + top, face.width, face.score, name))
+    return distinct(found)
+
+
+def distinct(faces: Iterable[Face]) -> list[Face]:
+    """Return the surest of faces whose boxes are one another's, from the surest to the least sure."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: (-face.score, face.left, face.top)):
+        if all(overlap(face, other) < SAME_FACE for other in kept):
+            kept.append(face)
+    return kept
+
+
 def mmod(picture: Picture, scale: float, name: str) -> list[Face]:
-    """Return what dlib's convolutional network finds in a copy; the arguments are those of `hog`."""
+    """Return what dlib's convolutional network finds in a copy of a picture that is scaled by `scale`."""
     image = resized(picture.rgb, scale)
     if min(image.shape[:2]) < MIN_COPY:
         return []

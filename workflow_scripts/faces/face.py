@@ -6,6 +6,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+WHOLE_PICTURE = "whole_picture"  # recorded as the detector of a face that is the whole picture
+
 
 class Picture:
     """A picture that is searched for faces.
@@ -61,3 +63,12 @@ class Face:
 def square_face(x: float, y: float, side: float, score: float | None, detector: str, tilt: float = 0.0) -> Face:
     """Return the face whose box has its centre at x, y."""
     return Face(x - side / 2, y - side / 2, x + side / 2, y + side / 2, score, detector, tilt)
+
+
+def overlap(face: Face, other: Face) -> float:
+    """Return the intersection of two boxes over their union, in 0..1."""
+    width = min(face.right, other.right) - max(face.left, other.left)
+    height = min(face.bottom, other.bottom) - max(face.top, other.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / (face.width**2 + other.width**2 - width * height)

@@ -25,10 +25,10 @@ def find_points(picture: np.ndarray, model: LandmarkModel) -> np.ndarray | None:
     scale = max(1.0, SEARCHED_SIDE / picture.shape[0])
     side = round(picture.shape[0] * scale)
     searched = Picture(picture if scale == 1 else cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC))
-    faces = detect_faces(searched, FaceSearch())
+    faces = detect_faces(searched, FaceSearch(), model).faces
     if not faces:
         return None
-    (points,) = model.predict(faces[:1], [face_patch(searched, faces[0])])
+    (points,) = model.predict(faces[:1], [face_patch(searched, faces[0])]).points
     return (points.astype(np.float64) + 0.5) / scale - 0.5
 
 

@@ -75,10 +75,10 @@ def check_landmarks(
         for place in tqdm(sorted(sample), STAGE, mininterval=2, file=sys.stderr):
             row = faces.iloc[place]
             picture = Picture(reader.read(row["file"], row["frame"]))
-            detected = detect_faces(picture, source.faces, weights)
+            detected = detect_faces(picture, source.faces, landmark_model, weights).faces
             rows[place]["compared_with"] = detected[0].detector if detected else "none"
             if detected:
-                (other,) = landmark_model.predict(detected[:1], [face_patch(picture, detected[0])])
+                (other,) = landmark_model.predict(detected[:1], [face_patch(picture, detected[0])]).points
                 rows[place]["detected_nme"] = normalised_mean_error(found[place], other, found[place])
     write_table(output, rows, LANDMARK_CHECK)
     write_json(summary, {name: _spread([row.get(name) for row in rows]) for name in ("points_nme", "detected_nme")})

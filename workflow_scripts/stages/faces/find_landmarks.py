@@ -7,27 +7,31 @@ if __name__ == "__main__":  # before the other imports, so that the parent of th
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from workflow_scripts.config.sources import BaseSource, Weights
+from workflow_scripts.config.sources import BaseSource, FaceSearch, Weights
 from workflow_scripts.core import cli
 from workflow_scripts.core.tables import LANDMARKS, Quarantine, read_table, write_table
-from workflow_scripts.faces.detection import NO_WEIGHTS, detect_faces
+from workflow_scripts.faces.detection import NO_WEIGHTS, Found, detect_faces, is_sure, smallest_face, whole_picture
 from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES
 from workflow_scripts.faces.face import Face, Picture
 from workflow_scripts.faces.landmarks import LandmarkModel, Patch, face_patch
 from workflow_scripts.faces.priors import prior_face
+from workflow_scripts.faces.tracks import Shot
 from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.sources._pictures import BadPicture, check_light
 from workflow_scripts.sources._reader import PictureReader
 
 STAGE = "find_landmarks"
-COLUMNS = ["item", "file", "frame", "points", "box"]
+SMALLEST = 8  # pixels; the least `faces.min_size`
+COLUMNS = ["item", "file", "frame", "time", "shot", "points", "box"]
 
 
 def find_landmarks(
@@ -35,12 +39,15 @@ def find_landmarks(
 ) -> None:
     """Write the `landmarks` table of one shard: one row per face, sorted by item and rank.
 
+    In a video, faces are followed through each shot (`faces/tracks.py`).
+
     Args:
         source: its `faces` and `max_pixels` keys, and where its pictures are.
         index: the shard's part of the index. Of a pair, the clean picture is searched.
         model: `LandmarkModel`'s file.
         output: the table.
-        quarantine: items whose picture cannot be read, is nearly black, or shows no face.
+        quarantine: items whose picture cannot be read, is nearly black or shows no face, or whose chosen face's landmarks do
+            not settle. Other faces whose landmarks do not settle have no row.
         weights: the files of the detector, where it needs some.
 
     Raises:
@@ -48,44 +55,177 @@ def find_landmarks(
     """
     cv2.setNumThreads(1)
     rejected = Quarantine(STAGE)
-    landmarks = LandmarkModel(model)
-    rows, points = [], [np.empty((0, 68, 2), np.float32)]
-    found = _faces(source, weights, read_table(index, COLUMNS), rejected)
-    while block := list(islice(found, BLOCK_FACES)):
-        items, ranks, faces, patches = zip(*block, strict=True)
-        points.append(landmarks.predict(faces, patches))
-        for item, rank, face in zip(items, ranks, faces, strict=True):
-            rows.append((item, rank, face.left, face.top, face.right, face.bottom, face.score, face.detector))
-    columns = np.concatenate(points).transpose(0, 2, 1).reshape(-1, 2 * 68)  # all x, all y
-    table = pd.DataFrame(rows, columns=LANDMARKS.names[:8]).join(pd.DataFrame(columns, columns=LANDMARKS.names[8:]))
+    rows = read_table(index, COLUMNS)
+    is_frame = rows["frame"].notna()
+    with PictureReader(source) as reader, tqdm(None, STAGE, len(rows), mininterval=2, file=sys.stderr) as progress:
+        search = _Search(source.faces, LandmarkModel(model), weights, reader, rejected, progress)
+        found = [*search.pictures(rows[~is_frame]), *search.videos(rows[is_frame])]
+    columns = np.array([row.points for row in found], np.float32).reshape(-1, 68, 2)
+    columns = columns.transpose(0, 2, 1).reshape(-1, 2 * 68)  # all x, all y
+    table = pd.DataFrame([row.columns() for row in found], columns=LANDMARKS.names[:9])
+    table["track"] = table["track"].astype("Int32")
+    table = table.join(pd.DataFrame(columns, columns=LANDMARKS.names[9:]))
     write_table(output, table.sort_values(["item", "face"]), LANDMARKS)
     rejected.write(quarantine)
 
 
-def _faces(
-    source: BaseSource, weights: Weights, index: pd.DataFrame, rejected: Quarantine
-) -> Iterator[tuple[str, int, Face, Patch]]:
-    """Yield item, rank, face and its patch for every face of every item."""
-    with PictureReader(source) as reader:
-        for row in tqdm(index.itertuples(), STAGE, len(index), mininterval=2, file=sys.stderr):
-            try:
-                pixels = reader.read(row.file, row.frame)
-                check_light(row.item, pixels)
-                picture = Picture(pixels)
-            except BadPicture as bad:
-                rejected.add(row.item, bad.reason, bad.detail)
+class Row(NamedTuple):
+    """A face with its landmarks (68, 2), its rank in its item, and for a frame the number of its track."""
+
+    item: str
+    rank: int
+    track: int | None
+    face: Face
+    points: np.ndarray
+
+    def columns(self) -> tuple:
+        """Return the columns of the table that are no points."""
+        face = self.face
+        box = face.left, face.top, face.right, face.bottom
+        return self.item, self.rank, self.track, *box, face.score, face.detector
+
+
+@dataclass
+class _Search:
+    """What all searches of a shard share."""
+
+    config: FaceSearch
+    model: LandmarkModel
+    weights: Weights
+    reader: PictureReader
+    rejected: Quarantine
+    progress: tqdm
+
+    def pictures(self, index: pd.DataFrame) -> list[Row]:
+        """Return the faces of pictures.
+
+        Landmarks of many pictures at once are several times faster. So they also confirm doubtful detections
+        afterwards, and pictures in which they do not are searched again.
+        """
+        refused: dict[str, Face] = {}
+        rows = self._settled_rows(index, refused, again=False)
+        kept = [row for row in rows if row.item not in refused]
+        return kept + self._settled_rows(index[index["item"].isin(refused.keys())], refused, again=True)
+
+    def _settled_rows(self, index: pd.DataFrame, refused: dict[str, Face], again: bool) -> list[Row]:
+        rows = []
+        faces = self._faces_of_pictures(index, refused, again)
+        while block := list(islice(faces, BLOCK_FACES)):
+            predicted = self.model.predict([face for _, _, face, _ in block], [patch for *_, patch in block])
+            for (item, rank, face, _), points, settled in zip(block, *predicted, strict=True):
+                if settled:
+                    rows.append(Row(item, rank, None, face, points))
+                elif rank == 0 and not again and face.score is not None and not is_sure(face, self.config):
+                    refused[item] = face
+                elif rank == 0:
+                    self.rejected.add(item, "landmarks do not settle", _unsettled(item, face))
+        return rows
+
+    def _faces_of_pictures(
+        self, index: pd.DataFrame, refused: dict[str, Face], again: bool
+    ) -> Iterator[tuple[str, int, Face, Patch]]:
+        """Yield item, rank, face and its patch for every face of every picture."""
+        for row in index.itertuples():
+            self.progress.update(not again)
+            picture = self._read(row)
+            if picture is None:
                 continue
-            given = prior_face(source.faces.prior, row.points, row.box)
-            faces = [given] if given else detect_faces(picture, source.faces, weights)
-            if not faces:
-                rejected.add(
-                    row.item,
-                    "no face",
-                    f"{row.item}: no face of {source.faces.min_size} pixels or more; remove the picture, lower "
-                    "faces.min_size, or, if it is a tight crop of a face, set faces.on_no_face: whole",
-                )
-            for rank, face in enumerate(faces):
+            given = prior_face(self.config.prior, row.points, row.box)
+            if given:
+                found = Found([given])
+            elif again:
+                found = detect_faces(picture, self.config, self.model, self.weights, [refused[row.item]])
+            else:
+                found = detect_faces(picture, self.config, None, self.weights)
+            if not found.faces:
+                self.rejected.add(row.item, "no face", _no_face(row.item, picture, self.config, found))
+            for rank, face in enumerate(found.faces):
                 yield row.item, rank, face, face_patch(picture, face)
+
+    def videos(self, index: pd.DataFrame) -> list[Row]:
+        """Return the faces of frames, followed through each shot."""
+        shots = index.groupby(["file", "shot"], sort=False)
+        return [row for _, frames in shots for row in self._shot(frames.sort_values("frame"))]
+
+    def _shot(self, frames: pd.DataFrame) -> list[Row]:
+        shot = Shot(self.config, self.model, self.weights)
+        seen: dict[str, list[tuple[int, Face, np.ndarray, bool]]] = {}
+        rows = []
+        for frame in frames.itertuples():
+            self.progress.update()
+            picture = self._read(frame)
+            if picture is None:
+                continue
+            followed, found = shot.follow(picture, frame.time)
+            if followed:
+                numbers, faces = zip(*followed, strict=True)
+                predicted = self.model.predict(faces, [face_patch(picture, face) for face in faces])
+                seen[frame.item] = list(zip(numbers, faces, *predicted, strict=True))
+            elif self.config.on_no_face == "whole":
+                whole = whole_picture(picture)
+                (points,) = self.model.predict([whole], [face_patch(picture, whole)]).points
+                rows.append(Row(frame.item, 0, None, whole, points))
+            else:
+                self.rejected.add(frame.item, "no face", _no_face(frame.item, picture, self.config, found))
+        tracks = {number: track for track, number in enumerate(shot.order())}
+        for item, faces in seen.items():
+            rows += self._numbered(item, sorted((tracks[number], *rest) for number, *rest in faces), len(tracks))
+        return rows
+
+    def _numbered(self, item: str, faces: list[tuple[int, Face, np.ndarray, bool]], tracks: int) -> list[Row]:
+        """Return the rows of one frame's faces, each with its track, and record why the chosen one has none."""
+        chosen = self.config.track
+        mine = [face for track, face, _, _ in faces if track == chosen]
+        if chosen >= tracks:
+            detail = f"its shot has {tracks} faces that are followed; write faces.track: {tracks - 1} or less"
+            self.rejected.add(item, "no such track", f"{item}: {detail}")
+        elif not mine:
+            detail = "shows other faces, but not the one that is followed in its shot; another one: faces.track"
+            self.rejected.add(item, "followed face not found", f"{item}: {detail}")
+        rows = []
+        for track, face, points, settled in faces:
+            if settled:
+                rank = 0 if track == chosen else 1 + sum(row.track != chosen for row in rows)
+                rows.append(Row(item, rank, track, face, points))
+            elif track == chosen:
+                self.rejected.add(item, "landmarks do not settle", _unsettled(item, face))
+        return rows
+
+    def _read(self, row) -> Picture | None:
+        """Return the picture of a row of the index, or None where it cannot be read, which is recorded."""
+        try:
+            pixels = self.reader.read(row.file, row.frame)
+            check_light(row.item, pixels)
+            return Picture(pixels)
+        except BadPicture as bad:
+            self.rejected.add(row.item, bad.reason, bad.detail)
+            return None
+
+
+def _no_face(item: str, picture: Picture, config: FaceSearch, found: Found) -> str:
+    """Return what was searched for, and a remedy that can help."""
+    limit = smallest_face(picture.size, config)
+    possible = smallest_face(picture.size, config.model_copy(update={"min_size": SMALLEST}))
+    remedies = ["remove the picture"]
+    if limit > config.min_size:
+        remedies.append(f"cut it into parts, as its {picture.size[0]}x{picture.size[1]} pixels hide smaller faces")
+    elif possible < config.min_size:
+        remedies.append(f"lower faces.min_size, down to {possible}")
+    refused = ""
+    if found.refused:
+        surest = max(found.refused, key=lambda face: face.score)
+        refused = f" ({len(found.refused)} doubtful, of score {surest.score:.2f} by {surest.detector}, not confirmed)"
+        remedies.append(f"set faces.min_score below {surest.score:.2f}")
+    remedies.append("if it is a tight crop of a face, set faces.on_no_face: whole")
+    return f"{item}: no face of {limit} pixels or more{refused}; {', '.join(remedies[:-1])}, or, {remedies[-1]}"
+
+
+def _unsettled(item: str, face: Face) -> str:
+    x, y = face.center
+    return (
+        f"{item}: the landmarks of the face at {x:.0f}, {y:.0f} change when it is turned or mirrored, as where it is "
+        "hidden, blurred or seen from the side; remove the picture or give a clearer one"
+    )
 
 
 main = stage_command(find_landmarks)

@@ -34,6 +34,7 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, write_table
+from workflow_scripts.faces.descriptors import face_descriptors
 from workflow_scripts.faces.landmarks import LandmarkModel
 from workflow_scripts.metrics.frames import (
     find_points,
@@ -41,7 +42,7 @@ from workflow_scripts.metrics.frames import (
     nearest_face,
     temporal_change,
 )
-from workflow_scripts.metrics.identity import cosine, face_descriptors
+from workflow_scripts.metrics.identity import cosine
 from workflow_scripts.metrics.landmarks import normalised_mean_error
 from workflow_scripts.metrics.pictures import compare_whole
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command

@@ -27,7 +27,8 @@ from tqdm import tqdm
 from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, write_table
-from workflow_scripts.metrics.identity import cosine, face_descriptors
+from workflow_scripts.faces.descriptors import face_descriptors
+from workflow_scripts.metrics.identity import cosine
 from workflow_scripts.metrics.overlap import area, dice, iou
 from workflow_scripts.metrics.pictures import compare_pictures
 from workflow_scripts.provenance.stage import Input, Output, stage_command
