@@ -46,8 +46,8 @@ def find_landmarks(
         index: the shard's part of the index. Of a pair, the clean picture is searched.
         model: `LandmarkModel`'s file.
         output: the table.
-        quarantine: items whose picture cannot be read, is nearly black or shows no face, or whose chosen face's landmarks do
-            not settle. Other faces whose landmarks do not settle have no row.
+        quarantine: items whose picture cannot be read, is nearly black or shows no face, or whose chosen face's
+            landmarks do not settle. Other faces whose landmarks do not settle have no row.
         weights: the files of the detector, where it needs some.
 
     Raises:
