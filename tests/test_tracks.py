@@ -10,8 +10,8 @@ from projects import Project
 from test_video import write_clip
 from weights import landmark_weights
 
-from workflow_scripts.config.sources import FolderSource, VideoSource
-from workflow_scripts.core.tables import read_table
+from workflow_scripts.config.sources import FaceSearch, FolderSource, VideoSource
+from workflow_scripts.core.tables import INDEX, read_table, write_table
 from workflow_scripts.stages.faces.find_landmarks import find_landmarks
 from workflow_scripts.stages.sources.index_source import index_source
 
@@ -107,3 +107,16 @@ def test_tracks_do_not_depend_on_the_size_of_shards_and_begin_anew_with_a_shot(a
         assert lost["item"].tolist() == ["0.mp4#000002", "1.mp4#000002"] and set(lost["reason"]) == {"no face"}
     pd.testing.assert_frame_equal(*tables)
     assert sides(tables[0]) == ["right", "right", "left", "left", "left", "left", "right", "right"]
+
+
+def test_given_faces_of_frames_are_taken_as_they_are(person, tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", two_people(person, [LARGE] * 2))
+    source = VideoSource(type="video", path=str(clip), every=1, faces={"prior": "boxes"})
+    index_source(source.model_copy(update={"faces": FaceSearch()}), 1, 0, 1, tmp_path / "index", tmp_path / "unread")
+    rows = read_table(tmp_path / "index")
+    rows["box"] = [[300.0, 65.0, 95.0, 95.0], [10.0, 10.0, 60.0, 60.0]]  # the smaller face, and none
+    write_table(tmp_path / "index", rows, INDEX)
+    find_landmarks(source, tmp_path / "index", landmark_weights(), tmp_path / "landmarks", tmp_path / "lost")
+    table, lost = read_table(tmp_path / "landmarks"), read_table(tmp_path / "lost")
+    assert sides(table) == ["right"] and table["track"].isna().all()
+    assert lost["reason"].tolist() == ["landmarks do not settle"]

@@ -156,17 +156,23 @@ class _Search:
             picture = self._read(frame)
             if picture is None:
                 continue
-            followed, found = shot.follow(picture, frame.time)
-            if followed:
-                numbers, faces = zip(*followed, strict=True)
-                predicted = self.model.predict(faces, [face_patch(picture, face) for face in faces])
-                seen[frame.item] = list(zip(numbers, faces, *predicted, strict=True))
-            elif self.config.on_no_face == "whole":
-                whole = whole_picture(picture)
-                (points,) = self.model.predict([whole], [face_patch(picture, whole)]).points
-                rows.append(Row(frame.item, 0, None, whole, points))
-            else:
-                self.rejected.add(frame.item, "no face", _no_face(frame.item, picture, self.config, found))
+            alone = prior_face(self.config.prior, frame.points, frame.box)
+            if alone is None:
+                followed, found = shot.follow(picture, frame.time)
+                if followed:
+                    numbers, faces = zip(*followed, strict=True)
+                    predicted = self.model.predict(faces, [face_patch(picture, face) for face in faces])
+                    seen[frame.item] = list(zip(numbers, faces, *predicted, strict=True))
+                elif self.config.on_no_face == "whole":
+                    alone = whole_picture(picture)
+                else:
+                    self.rejected.add(frame.item, "no face", _no_face(frame.item, picture, self.config, found))
+            if alone is not None:
+                (points,), (settled,) = self.model.predict([alone], [face_patch(picture, alone)])
+                if settled:
+                    rows.append(Row(frame.item, 0, None, alone, points))
+                else:
+                    self.rejected.add(frame.item, "landmarks do not settle", _unsettled(frame.item, alone))
         tracks = {number: track for track, number in enumerate(shot.order())}
         for item, faces in seen.items():
             rows += self._numbered(item, sorted((tracks[number], *rest) for number, *rest in faces), len(tracks))
