@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import os
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -296,10 +297,38 @@ def tar_of(**files: bytes) -> bytes:
 
 
 WHOLE = tar_of(a_jpg=JPEG, b_jpg=JPEG)
+SECOND = tarfile.BLOCKSIZE + -(-len(JPEG) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE  # where its second member begins
+
+
+def changed(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+def special_header(kind: bytes, size: int, data: bytes = b"") -> bytes:
+    """Return a header that says more of the member after it, as a long name, with the size that it states."""
+    member = tarfile.TarInfo("special")
+    member.type, member.size = kind, size
+    return member.tobuf() + data.ljust(-len(data) % tarfile.BLOCKSIZE + len(data), b"\0")
+
+
+def zip64_of(count: int) -> bytes:
+    """Return the end of a zip that states a number of members, in a central directory far beyond the file."""
+    end_64 = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, count, 2**62)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, 0, 1)
+    return end_64 + locator + b"PK\x05\x06" + bytes(4) + b"\xff" * 12 + bytes(2)
+
+
 DAMAGED_ARCHIVES = {
     "empty.tar": (b"", "no whole tar archive"),
     "text.tar": (b"this is no archive" * 100, "no whole tar archive"),
     "cut in a member.tar": (WHOLE[:1500], "no whole tar archive"),
+    "header.tar": (changed(WHOLE, SECOND + 150), f"damaged header at byte {SECOND:,}"),
+    "no end.tar": (WHOLE[: 2 * SECOND], f"end missing at byte {2 * SECOND:,}"),
+    "endless time.tar": (special_header(b"x", 13, b"13 mtime=inf\n") + WHOLE, "no whole tar archive"),
+    "long name.tar": (special_header(b"L", 4 << 30) + WHOLE, "a header of 4,294,967,296 bytes"),
+    "long header.tar.gz": (gzip.compress(special_header(b"x", 4 << 30) + WHOLE), "a header of 4,294,967,296 bytes"),
+    "names of names.tar": (special_header(b"L", 5, b"name") * 3000 + WHOLE, "no whole tar archive"),
+    "changed.tar.bz2": (changed(bz2.compress(WHOLE), 150), "no whole tar archive"),
     "cut.tar.gz": (gzip.compress(WHOLE)[:-500], "no whole tar archive"),
     "changed.tgz": (gzip.compress(WHOLE)[:-8] + bytes(8), "no whole tar archive"),
     "no tar in it.tar.gz": (gzip.compress(b"text" * 1000), "no whole tar archive"),
@@ -307,6 +336,7 @@ DAMAGED_ARCHIVES = {
     "bomb.tar.gz": (gzip.compress(tar_of(zeros_jpg=bytes(5_000_000))), "unpacks to more than"),
     "no picture.tar": (tar_of(notes_txt=b"notes"), "no picture in"),
     "text.zip": (b"this is no archive", "no whole zip archive"),
+    "count.zip": (zip64_of(2**63), "no whole zip archive"),
     "cut.zip": (b"PK\x03\x04" + bytes(100), "no whole zip archive"),
 }
 
@@ -320,6 +350,40 @@ def test_a_damaged_archive_is_refused_with_one_line(tmp_path, monkeypatch, name)
         run_stages(FolderSource(type="folder", path=str(tmp_path / name)), tmp_path / "out")
     assert name in str(caught.value) and ";" in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_start_unpacks_the_beginning_of_an_archive_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(tars, "SEEN_BYTES", 1_000_000)
+    read = []
+
+    class Counting(gzip.GzipFile):
+        def read(self, size: int = -1) -> bytes:
+            read.append(size)
+            return super().read(size)
+
+    monkeypatch.setitem(tars.OPENERS, b"\x1f\x8b", lambda file: Counting(fileobj=file))
+    path = tmp_path / "zeros.tar.gz"
+    path.write_bytes(gzip.compress(tar_of(zeros_jpg=bytes(20_000_000), a_jpg=JPEG), 1))
+    assert tars.count_members(path) >= 1
+    assert 0 < sum(read) <= 1_000_000 and min(read) >= 0
+
+
+def test_a_member_without_a_name_or_with_holes_is_a_problem(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("good.jpg", JPEG)
+        archive.writestr("x", JPEG)
+        archive.infolist()[-1].filename = ""
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        member = tarfile.TarInfo("holes.jpg")
+        member.type = tarfile.GNUTYPE_SPARSE
+        archive.addfile(member)
+        good = tarfile.TarInfo("good.jpg")
+        good.size = len(JPEG)
+        archive.addfile(good, io.BytesIO(JPEG))
+    for name, reason in (("a.zip", "no name in archive"), ("a.tar", "no regular file")):
+        listing = sources.list_files(FolderSource(type="folder", path=str(tmp_path / name)))
+        assert [file.path for file in listing.files] == ["good.jpg"]
+        assert [problem.reason for problem in listing.problems] == [reason]
 
 
 @pytest.mark.parametrize("suffix", ["tar", "tar.gz", "tar.bz2"])
