@@ -120,3 +120,13 @@ def test_given_faces_of_frames_are_taken_as_they_are(person, tmp_path):
     table, lost = read_table(tmp_path / "landmarks"), read_table(tmp_path / "lost")
     assert sides(table) == ["right"] and table["track"].isna().all()
     assert lost["reason"].tolist() == ["landmarks do not settle"]
+
+
+def test_frames_without_a_shot_are_pictures_and_none_is_lost(person, tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", two_people(person, [SMALL, LARGE]))
+    source = VideoSource(type="video", path=str(clip), every=1, faces=HOG)
+    index_source(source, 1, 0, 1, tmp_path / "index", tmp_path / "unread")
+    write_table(tmp_path / "index", read_table(tmp_path / "index").assign(shot=None), INDEX)
+    find_landmarks(source, tmp_path / "index", landmark_weights(), tmp_path / "landmarks", tmp_path / "lost")
+    table = read_table(tmp_path / "landmarks")
+    assert sides(table) == ["right", "left"] and table["track"].isna().all()

@@ -56,10 +56,10 @@ def find_landmarks(
     cv2.setNumThreads(1)
     rejected = Quarantine(STAGE)
     rows = read_table(index, COLUMNS)
-    is_frame = rows["frame"].notna()
+    in_shot = rows["shot"].notna()  # frames of the embedded sample are single pictures, without shots
     with PictureReader(source) as reader, tqdm(None, STAGE, len(rows), mininterval=2, file=sys.stderr) as progress:
         search = _Search(source.faces, LandmarkModel(model), weights, reader, rejected, progress)
-        found = [*search.pictures(rows[~is_frame]), *search.videos(rows[is_frame])]
+        found = [*search.pictures(rows[~in_shot]), *search.videos(rows[in_shot])]
     columns = np.array([row.points for row in found], np.float32).reshape(-1, 68, 2)
     columns = columns.transpose(0, 2, 1).reshape(-1, 2 * 68)  # all x, all y
     table = pd.DataFrame([row.columns() for row in found], columns=LANDMARKS.names[:9])
