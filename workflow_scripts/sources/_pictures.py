@@ -33,6 +33,7 @@ NOT_SUPPORTED = re.compile(r"unsupported|not supported|unknown|cannot handle|not
 RARE_JPEG = re.compile(rb"\xff[\xc3\xc5-\xc7\xcb\xcd-\xcf]\0[\x0b\x0e\x11\x14]")  # without loss, or in layers
 WHITE_IS_ZERO, MOST_SAMPLE = (262, 0), 281  # TIFF's tags: kind of grey, largest value
 DARK, FLAT = 20, 4  # grey levels: a picture without brighter values, or without a larger difference, shows nothing
+FEW_LINES, MANY_LINES = 16, 512  # looked at for that; the few tell of nearly all pictures that they show something
 MIN_SIDE = 16  # pixels; smaller pictures hold no face that could be found
 ORIENTATION = 0x0112  # EXIF's number for the key
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF's; a decoder unpacks whole tiles, whatever the picture's size
@@ -111,7 +112,9 @@ def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
 
 def check_light(item: str, pixels: np.ndarray) -> None:
     """Raise `BadPicture` for pixels, RGB uint8 (H, W, 3), that are nearly black."""
-    brightest = _seen(pixels).max()
+    if _lines(pixels, FEW_LINES).max() > DARK:
+        return
+    brightest = _lines(pixels, MANY_LINES).max()
     if brightest <= DARK:
         raise BadPicture(
             "nearly black",
@@ -123,13 +126,13 @@ def check_light(item: str, pixels: np.ndarray) -> None:
 def check_content(item: str, pixels: np.ndarray) -> None:
     """Raise `BadPicture` for pixels, RGB uint8 (H, W, 3), that are nearly black or nearly all alike."""
     check_light(item, pixels)
-    if np.ptp(_seen(pixels), axis=(0, 1)).max() <= FLAT:
+    if all(np.ptp(_lines(pixels, count), axis=(0, 1)).max() <= FLAT for count in (FEW_LINES, MANY_LINES)):
         raise BadPicture("flat picture", f"{item}: all of it has one colour; remove or replace it")
 
 
-def _seen(pixels: np.ndarray) -> np.ndarray:
-    """Return a few hundred lines and columns of a picture, which are enough to see whether it shows anything."""
-    step = max(1, max(pixels.shape) // 512)
+def _lines(pixels: np.ndarray, count: int) -> np.ndarray:
+    """Return about so many lines and columns of a picture."""
+    step = max(1, max(pixels.shape) // count)
     return pixels[::step, ::step]
 
 
