@@ -56,6 +56,7 @@ def test_make_run_passes_configuration_and_targets_on_and_makes_no_report(tmp_pa
     python.write_text('#!/bin/sh\necho "$@"\n')
     python.chmod(0o755)
     (tmp_path / ".venv/.ready").touch()
+    (tmp_path / "mine.yaml").touch()
     command = ["make", "run", "CONFIG=mine.yaml", "TARGET=results/a.parquet results/b.parquet", "CORES=3"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
     assert said[0] == "-m snakemake --configfile mine.yaml --cores 3 -- results/a.parquet results/b.parquet"

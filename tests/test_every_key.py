@@ -69,6 +69,7 @@ def shared(number: int, **keys) -> dict:
             "prior": "boxes",
             "min_score": 0.5 + number / 100,
             "choose": "central",
+            "track": int(number == 7),  # of the clips in which nobody is followed
             "min_size": 25 + number,
             "pad_retry": 0.3 + number / 100,
             "on_no_face": "whole",
@@ -175,16 +176,16 @@ def every_key() -> dict:
 def write_inputs(root: Path, astronaut: np.ndarray) -> None:
     """Write what the sources of `every_source` read, and boxes of faces for each of them."""
     photos = sorted((root / "photos").glob("portrait_*"))
+    faces = [np.asarray(Image.open(path)) for path in photos[6 : 6 + len(NAMES)]]
     for path in photos[6:]:
         path.unlink()
-    face = np.asarray(Image.open(photos[0]))
     rng = np.random.default_rng(0)
-    for name in NAMES:
+    for name, face in zip(NAMES, faces, strict=True):
         # Pictures that are copies of each other would be taken out of the training.
         for folder, side in (("celeba/img_align_celeba", 200), ("bare", 100)):
             shown = cv2.resize(rng.integers(0, 255, (8, 8, 3)).astype(np.uint8), (200, 200), interpolation=0)
             shown[200 - side :, 200 - side :] = cv2.addWeighted(
-                shown[200 - side :, 200 - side :], 0.5, cv2.resize(face, (side, side)), 0.5, 0
+                shown[200 - side :, 200 - side :], 0.2, cv2.resize(face, (side, side)), 0.8, 0
             )
             (root / folder).mkdir(parents=True, exist_ok=True)
             Image.fromarray(shown).save(root / folder / name)

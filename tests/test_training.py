@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -265,8 +266,8 @@ def damage_state(data: bytes, change: str) -> bytes:
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
     if change == "step":
-        state = json.loads(header["__metadata__"]["state"])
-        header["__metadata__"]["state"] = json.dumps(state | {"step": -5})
+        state = header["__metadata__"]["state"]
+        header["__metadata__"]["state"] = re.sub(r'"step": \d+', '"step": -5', state, count=1)
     else:
         last = max((name for name in header if name != "__metadata__"), key=lambda name: header[name]["data_offsets"])
         data = data[: 8 + size + header.pop(last)["data_offsets"][0]]

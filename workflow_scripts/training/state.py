@@ -17,6 +17,7 @@ from workflow_scripts.core.files import atomic_path
 from workflow_scripts.training.learned import learned, load_learned
 
 FILE = "state.safetensors"
+DIGITS = 64  # of a SHA-256
 
 
 def stamp(*parts: str) -> str:
@@ -28,7 +29,7 @@ def save_state(folder: Path, header: dict, tensors: dict[str, Tensor]) -> None:
     """Write a state atomically; `header` is anything JSON can hold."""
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     text = json.dumps(header)
-    metadata = {"state": text, "sha256": _digest(text, whole)}
+    metadata = {"state": _digest(text, whole) + text}  # one text, because several would be written in any order
     with atomic_path(folder / FILE) as temporary:
         temporary.write_bytes(save(whole, metadata=metadata))  # an OSError names a full disk
 
@@ -40,10 +41,11 @@ def read_state(folder: Path) -> tuple[dict, dict[str, Tensor]] | None:
         return None
     try:
         with safe_open(path, "pt") as file:
-            text, digest = (file.metadata()[key] for key in ("state", "sha256"))
+            state = file.metadata()["state"]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, TypeError, KeyError, OSError):
         return None
+    digest, text = state[:DIGITS], state[DIGITS:]
     return (json.loads(text), tensors) if digest == _digest(text, tensors) else None
 
 
