@@ -11,6 +11,7 @@ OUTPUTS
     results/{source}/annotation_counts.json                     how many objects and captions there are, and rejected entries
 """
 
+from workflow_scripts.sources import _coco_names as coco_names
 from workflow_scripts.sources import coco
 
 COCO = "|".join(name for name, chosen in CONFIG.sources.items() if chosen.type == "coco") or "(?!)"
@@ -19,8 +20,8 @@ COCO = "|".join(name for name, chosen in CONFIG.sources.items() if chosen.type =
 def picture_folders(wildcards):
     """Return a digest of the folders with pictures, by which the names in annotation files are understood."""
     parts = shard_listings(source(wildcards), len(SHARDS[wildcards.source]))
-    folders = {file.path.rpartition("/")[0] for part in parts for file in part.files}
-    return hashlib.sha256("\n".join(sorted(folders)).encode()).hexdigest()[:16]
+    folders = coco_names.picture_folders(file for part in parts for file in part.files)
+    return hashlib.sha256("\n".join(sorted(map("/".join, folders))).encode()).hexdigest()[:16]
 
 
 rule split_annotations:

@@ -2,33 +2,29 @@
 
 import copy
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
+from projects import ROOT
 from pycocotools import mask as coco_mask
 
 from workflow_scripts.config.sources import CocoSource
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.core.tables import read_table, read_tables
+from workflow_scripts.core.tables import read_tables
 from workflow_scripts.sources import _coco_json as coco_json
-from workflow_scripts.sources import coco, shard_of
+from workflow_scripts.sources import coco
 from workflow_scripts.sources._coco_names import items_of, picture_folders
 from workflow_scripts.sources._listing import File
 from workflow_scripts.stages.objects import split_annotations as split_stage
 from workflow_scripts.stages.objects.read_objects import read_objects
 from workflow_scripts.stages.sources.index_source import index_source
 
-ROOT = Path(__file__).parent.parent
-SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 WIDTH, HEIGHT = 60, 40
 SQUARE = [10, 5, 20, 5, 20, 15, 10, 15]  # x from 10 to 20, y from 5 to 15
 SQUARE_COUNTS = [10 * HEIGHT + 5, *[10, 30] * 9, 10, (HEIGHT - 15) + 40 * HEIGHT]  # columns, from the left upper corner
@@ -490,49 +486,3 @@ def test_a_wrong_folder_is_refused_at_start(tmp_path, case):
         source = source.model_copy(update={"annotations": ("annotations/val.json",)})
     with pytest.raises(UserError, match=r"^(path|set|annotations): .*; "):
         coco.list_files(source)
-
-
-def snakemake(folder: Path, *targets: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [SNAKEMAKE, *targets, "--cores", "2", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    command += ["--configfile", folder / "config.yaml"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout + run.stderr
-
-
-def test_a_real_run_gives_landmarks_and_objects_and_an_added_picture_redoes_its_shard_alone(tmp_path, astronaut):
-    made = Coco(pictures=7)
-    made.annotations["instances"] = [annotation(number, number) for number in range(1, 8)]
-    made.write(tmp_path / "coco")
-    pictures = tmp_path / "coco/val2017"
-    face = cv2.resize(astronaut[:300, 70:370], (200, 200), interpolation=cv2.INTER_AREA)
-    Image.fromarray(face).save(pictures / "face.png")
-    later = (pictures / made.names[6]).rename(tmp_path / "later.jpg")
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    source = {"type": "coco", "path": "coco", "set": "val2017", "faces": {"detector": "dlib_hog"}}
-    source["needs"] = ["crops", "objects", "captions"]
-    config |= {"sources": {"coco": source}, "shard_size": 4, "experiments": {}}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    targets = [
-        f"results/coco/{file}" for file in ("index.parquet", "quarantine.parquet", "rejected_annotations.parquet")
-    ]
-    snakemake(tmp_path, *targets)
-
-    results = tmp_path / "results/coco"
-    lost = read_table(results / "quarantine.parquet")
-    assert set(lost["item"]) == set(made.names[:6]) and set(lost["reason"]) == {"no face"}
-    landmarks = read_tables(sorted((results / "landmarks").iterdir()))
-    assert list(landmarks["item"]) == ["face.png"]
-    assert len(read_tables(sorted((results / "objects").iterdir()))) == 6
-    assert set(read_table(results / "rejected_annotations.parquet")["reason"]) == {"picture missing"}
-
-    later.rename(pictures / made.names[6])
-    again = snakemake(tmp_path, *targets)
-    shard = f"{shard_of(made.names[6], 2):05d}"
-    for stage in ("index_source", "find_landmarks", "read_objects"):
-        assert f"results/logs/{stage}/coco/{shard}.log" in again
-        assert f"results/logs/{stage}/coco/{1 - int(shard):05d}.log" not in again
-    assert "results/logs/split_annotations" not in again
-    assert len(read_tables(sorted((results / "objects").iterdir()))) == 7
-    assert read_table(results / "rejected_annotations.parquet").empty

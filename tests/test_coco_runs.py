@@ -1,13 +1,19 @@
 """COCO sources run through Snakemake: annotation files as other tools write them, and what the page says of them."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
+import cv2
 import pytest
-from projects import Project
+import yaml
+from PIL import Image
+from projects import ROOT, SNAKEMAKE, Project
 from test_coco import CATEGORIES, Coco, annotation
 
 from workflow_scripts.core.tables import read_table, read_tables
+from workflow_scripts.sources import shard_of
 
 SOURCE = {"type": "coco", "path": "coco", "set": "val2017", "annotations": ["objects.json"]}
 
@@ -94,3 +100,49 @@ def test_annotations_that_all_fail_alike_are_one_error_that_says_why(tmp_path, a
     assert "no '1.jpg' in the folder" in said and f"called as '{Coco().names[0]}'" in said
     assert "error: none of the 7 objects can be used: 7 unknown category" in said
     assert "error: none of the 1 captions can be used: 1 unknown picture" in said
+
+
+def snakemake(folder: Path, *targets: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [SNAKEMAKE, *targets, "--cores", "2", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    command += ["--configfile", folder / "config.yaml"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+def test_a_real_run_gives_landmarks_and_objects_and_an_added_picture_redoes_its_shard_alone(tmp_path, astronaut):
+    made = Coco(pictures=7)
+    made.annotations["instances"] = [annotation(number, number) for number in range(1, 8)]
+    made.write(tmp_path / "coco")
+    pictures = tmp_path / "coco/val2017"
+    face = cv2.resize(astronaut[:300, 70:370], (200, 200), interpolation=cv2.INTER_AREA)
+    Image.fromarray(face).save(pictures / "face.png")
+    later = (pictures / made.names[6]).rename(tmp_path / "later.jpg")
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    source = {"type": "coco", "path": "coco", "set": "val2017", "faces": {"detector": "dlib_hog"}}
+    source["needs"] = ["crops", "objects", "captions"]
+    config |= {"sources": {"coco": source}, "shard_size": 4, "experiments": {}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    targets = [
+        f"results/coco/{file}" for file in ("index.parquet", "quarantine.parquet", "rejected_annotations.parquet")
+    ]
+    snakemake(tmp_path, *targets)
+
+    results = tmp_path / "results/coco"
+    lost = read_table(results / "quarantine.parquet")
+    assert set(lost["item"]) == set(made.names[:6]) and set(lost["reason"]) == {"no face"}
+    landmarks = read_tables(sorted((results / "landmarks").iterdir()))
+    assert list(landmarks["item"]) == ["face.png"]
+    assert len(read_tables(sorted((results / "objects").iterdir()))) == 6
+    assert set(read_table(results / "rejected_annotations.parquet")["reason"]) == {"picture missing"}
+
+    later.rename(pictures / made.names[6])
+    again = snakemake(tmp_path, *targets)
+    shard = f"{shard_of(made.names[6], 2):05d}"
+    for stage in ("index_source", "find_landmarks", "read_objects"):
+        assert f"results/logs/{stage}/coco/{shard}.log" in again
+        assert f"results/logs/{stage}/coco/{1 - int(shard):05d}.log" not in again
+    assert "results/logs/split_annotations" not in again
+    assert len(read_tables(sorted((results / "objects").iterdir()))) == 7
+    assert read_table(results / "rejected_annotations.parquet").empty

@@ -1,8 +1,8 @@
 """Parsers of hostile bytes, fuzzed: whatever is read, the answer is a value or one line, never a traceback or a crash.
 
 `make test` tries a few damaged inputs of each parser, the same ones every time; `make fuzz` tries new ones for some
-minutes. The inputs are those of `tests/corpus`, one folder a parser, with bytes changed, repeated and cut out, or with
-other values in their JSON or YAML. What once was a fault is kept there as it was found.
+minutes. The inputs are the files of `fuzz_corpus.py`, with bytes changed, repeated and cut out, or with other values in
+their JSON or YAML.
 """
 
 import copy
@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import resource
+import shutil
 import signal
 import tempfile
 import traceback
@@ -21,6 +22,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from fuzz_corpus import NAMES, TEXTS, write_corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -41,7 +43,6 @@ from workflow_scripts.systems.unmask.networks import build_network
 from workflow_scripts.training.checkpoint import load_network
 from workflow_scripts.training.learned import learned
 
-CORPUS = Path(__file__).parent / "corpus"
 MAX_PIXELS = 250_000
 MEMORY, SECONDS = 2 << 30, 20  # of one input; more of either is a finding
 ODD = (
@@ -90,8 +91,8 @@ def fuzz_videos(path: Path) -> None:
 
 
 def fuzz_coco(path: Path) -> None:
-    """The set that the files of this corpus are about has the pictures `1.png` and `2.png`."""
-    source = CocoSource(type="coco", path=str(CORPUS / "pictures"), set=".", annotations=(str(path),))
+    """The set that the files are about has the pictures `1.png` and `2.png`, which lie beside a damaged file."""
+    source = CocoSource(type="coco", path=str(path.parent), set=".", annotations=(str(path),))
     with tempfile.TemporaryDirectory() as folder:
         index, rejected, *outputs = (Path(folder) / f"{name}.parquet" for name in "abcde")
         index_source(source, 1, 0, 1, index, rejected)
@@ -113,7 +114,7 @@ def fuzz_sidecars(path: Path) -> None:
 @cache
 def untrained() -> dict[str, torch.Tensor]:
     """Return the tensors of the network that the sidecar of the corpus describes."""
-    description = json.loads((CORPUS / "sidecars/map.json").read_text())
+    description = json.loads((TEXTS / "sidecars/map.json").read_text())
     return learned(build_network("map", Experiment(**description["config"])))
 
 
@@ -129,7 +130,13 @@ def fuzz_config(path: Path) -> None:
 PARSERS: dict[str, Callable[[Path], None]] = {
     name.removeprefix("fuzz_"): parser for name, parser in dict(globals()).items() if name.startswith("fuzz_")
 }
-SEEDS = sorted(path for path in CORPUS.glob("*/*") if path.parent.name in PARSERS)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    return folder
 
 
 def check_line(text: str) -> None:
@@ -225,9 +232,13 @@ def inputs(seed: Path) -> st.SearchStrategy[bytes]:
     return damaged(data)
 
 
-@pytest.mark.parametrize("seed", SEEDS, ids=lambda path: f"{path.parent.name}-{path.name}")
-def test_a_parser_answers_with_a_value_or_one_line(seed, tmp_path):
+@pytest.mark.parametrize("name", NAMES)
+def test_a_parser_answers_with_a_value_or_one_line(corpus, name, tmp_path):
+    seed = corpus / name
     parser = PARSERS[seed.parent.name]
+    if parser is fuzz_coco:
+        for picture in ("1.png", "2.png"):
+            shutil.copy(corpus / "pictures" / picture, tmp_path)
     path = tmp_path / seed.name
     path.write_bytes(seed.read_bytes())
     assert not outcome(parser, path), "the file of the corpus itself"

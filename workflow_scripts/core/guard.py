@@ -17,11 +17,12 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from workflow_scripts.core.cli import BadItem
+from workflow_scripts.core.cli import BadItem, UserError
 
 SECONDS = 60  # of processor time for a picture, a frame of a video, or an entry of an annotation file
 MEMORY = 2 << 30  # bytes of address space that reading may add; memory pools alone reserve a gigabyte at once
@@ -156,6 +157,20 @@ class reading:
             self._guard.end()
             if isinstance(error, MemoryError):
                 raise BadItem(*TOO_LARGE) from error
+
+
+@contextmanager
+def reading_whole(path: str | Path) -> Iterator[None]:
+    """Read a file that is no item of many, as an archive: where `reading` refuses it, the stage ends.
+
+    Raises:
+        UserError: it needs more memory, or an earlier worker has died of it.
+    """
+    try:
+        with reading(str(path)):
+            yield
+    except BadItem as bad:
+        raise UserError(f"{path} {bad.reason}: {bad.detail}") from bad
 
 
 def go_on() -> None:

@@ -24,6 +24,15 @@ def readable(text: str) -> str:
     return "".join(map(_escaped, text))
 
 
+def is_utf8(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8, unlike a lone surrogate and a name of other bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _escaped(letter: str) -> str:
     if unicodedata.category(letter) not in UNSEEN or letter in JOINERS:
         return letter

@@ -100,7 +100,8 @@ def detect_faces(
     refused = list(refused)
     for found in _steps(picture, config, weights):
         likely = [face for face in found if face.width >= config.min_size and face.score >= _limits(face, config)[0]]
-        faces = rank([face for face in likely if face not in refused], picture.size, config.choose)
+        faces = [face for face in likely if face not in refused]
+        faces.sort(key=lambda face: rank_key(face, picture.size, config.choose))
         while faces and model is not None and not is_sure(faces[0], config) and not _settles(picture, faces[0], model):
             refused.append(faces.pop(0))
         if faces:
@@ -111,11 +112,6 @@ def detect_faces(
 def is_sure(face: Face, config: FaceSearch) -> bool:
     """Tell whether a detection is a face without a second look."""
     return face.detector == WHOLE_PICTURE or face.score >= _limits(face, config)[1]
-
-
-def rank(faces: list[Face], picture_size: tuple[int, int], choose: str) -> list[Face]:
-    """Return the faces of one picture of (width, height) sorted by `choose`, then by score, then from left to right."""
-    return sorted(faces, key=lambda face: rank_key(face, picture_size, choose))
 
 
 def smallest_face(picture_size: tuple[int, int], config: FaceSearch) -> int:

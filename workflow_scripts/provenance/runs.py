@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from workflow_scripts.core.names import readable
+from workflow_scripts.core.names import is_utf8, readable
 
 RECORDS = Path("results/records")
 OWN = Path(".snakemake")  # Snakemake's folder
@@ -54,7 +54,7 @@ def unwritable() -> str | None:
 def unusable_folder(folder: str) -> str | None:
     """Return one line that says why Snakemake cannot work in a folder, and the remedy; None where it can."""
     text = readable(folder)
-    if not re.search(r"[{}:]", text) and _is_utf8(folder):
+    if not re.search(r"[{}:]", text) and is_utf8(folder):
         return None
     return (
         f"{text}: Snakemake and Python's search paths cannot work in a folder whose path has a brace, a colon or bytes "
@@ -74,14 +74,6 @@ def input_problem(path: str | Path) -> str | None:
         "Snakemake cannot take a file whose path has { or } or <, control characters or bytes that are not UTF-8; "
         "rename it, or the folder"
     )
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def explain_kill(logs: list[str]) -> None:

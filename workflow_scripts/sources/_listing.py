@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.names import is_utf8
 
 PICTURE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif"),
@@ -124,9 +125,7 @@ def is_clutter(name: str) -> bool:
 
 def name_problem(path: str, kind: Kind = PICTURE_FILES) -> Problem | None:
     """Return why a file cannot be a picture or video, judged by its path alone, or None if it can be one."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
+    if not is_utf8(path):
         shown = _readable(path)
         return Problem(shown, "name is not UTF-8", f"{shown}: the name cannot be written in a table; rename the file")
     if not path.lower().endswith(kind.suffixes):

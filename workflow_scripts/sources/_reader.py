@@ -9,6 +9,7 @@ import numpy as np
 
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import guard
+from workflow_scripts.core.cli import BadItem
 from workflow_scripts.sources import adapter
 from workflow_scripts.sources._pictures import BadPicture, decode_picture, picture_size
 from workflow_scripts.sources._stores import BYTES_BESIDE_PIXELS
@@ -93,5 +94,5 @@ class PictureReader:
         try:
             with guard.reading(file, self._max_pixels):
                 yield
-        except guard.BadItem as bad:
+        except BadItem as bad:
             raise BadPicture(bad.reason, f"{file}: {bad.detail}") from bad

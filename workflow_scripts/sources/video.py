@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workflow_scripts.config.sources import ClipSource, Split, VideoSource
 from workflow_scripts.core import guard
-from workflow_scripts.core.cli import UserError
+from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.sources._listing import VIDEO_FILES, File, Listing, Problem, file_entry, name_problem, walk
 from workflow_scripts.sources.folder import find_person
 
@@ -151,7 +151,7 @@ def _describe_frames(source: ClipSource, root: Path, path: str, person: str | No
                 row |= {"shot": shot, "identity": person, "group": f"{path}#block {block}"}
                 row |= {"split": "unused"} if alike and person is None else {}
                 yield row | {"sha256": hashlib.sha256(pixels).hexdigest()} | size
-    except guard.BadItem as bad:
+    except BadItem as bad:
         yield Problem(path, bad.reason, f"{path}: {bad.detail}")
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from workflow_scripts.core import guard
-from workflow_scripts.core.cli import BadItem, UserError
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources._listing import Problem
 
 
@@ -22,10 +22,8 @@ def whole_archive(path: str | Path, kind: str) -> Iterator[None]:
         OSError: it cannot be read at all, or the disk is full.
     """
     try:
-        with guard.reading(str(path)):
+        with guard.reading_whole(path):
             yield
-    except BadItem as bad:
-        raise UserError(f"{path} {bad.reason}: {bad.detail}") from bad
     except UserError:
         raise
     except MemoryError as error:  # where nothing is guarded, as at the start of the workflow

@@ -10,7 +10,7 @@ if __name__ == "__main__":  # before the other imports, so that the parent of th
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from tqdm import tqdm
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli, guard
 from workflow_scripts.core.files import atomic_path, write_json
+from workflow_scripts.core.names import is_utf8
 from workflow_scripts.core.tables import ANNOTATION_ENTRIES
 from workflow_scripts.provenance.stage import Inputs, OutputFolder, Unrecorded, stage_command
 from workflow_scripts.sources import list_files, shard_of
@@ -67,7 +68,7 @@ def split_annotations(
     """
     contents = {}
     for path in annotations:
-        with guarded_file(path):
+        with guard.reading_whole(path):
             contents[path.name] = read_contents(path)
     if len(contents) < len(annotations):
         raise cli.UserError(f"two of {', '.join(map(str, annotations))} have one name; rename one")
@@ -79,18 +80,8 @@ def split_annotations(
             group = range(first, min(first + OPEN_FILES, shards))
             writers = {shard: _open_writer(stack, output / f"{shard:05d}.parquet") for shard in group}
             for path in annotations:
-                with guarded_file(path):
+                with guard.reading_whole(path):
                     _pass_on(_located(path, contents[path.name].pictures, items[path.name]), shards, writers)
-
-
-@contextmanager
-def guarded_file(path: Path) -> Iterator[None]:
-    """Guard this process against the content of an annotation file, which is an error as a whole."""
-    try:
-        with guard.reading(str(path)):
-            yield
-    except cli.BadItem as bad:
-        raise cli.UserError(f"{path} {bad.reason}: {bad.detail}") from bad
 
 
 def read_contents(path: Path) -> Contents:
@@ -129,21 +120,21 @@ def read_contents(path: Path) -> Contents:
 def _file_name(value: object) -> str | None:
     """Return the file name that an entry of `images` gives, None where it gives none that a table can hold."""
     name = value.get("file_name") if isinstance(value, dict) else None
-    return name if isinstance(name, str) and _is_utf8(name) else None
+    return name if isinstance(name, str) and is_utf8(name) else None
 
 
 def _add_category(categories: dict[str, dict], value: object, where: str) -> None:
     """Add a category. A meaningless one is an error of the whole file, because all its objects depend on it."""
     given, name = (value.get("id"), value.get("name")) if isinstance(value, dict) else (None, None)
     number = str(read_id(given))
-    if read_id(given) is None or not isinstance(name, str) or not _is_utf8(name):
+    if read_id(given) is None or not isinstance(name, str) or not is_utf8(name):
         raise cli.UserError(f"{where}: needs `id`, a whole number, and `name`, a text; mend the file")
     if number in categories:
         raise cli.UserError(f"{where}: the id {number} is that of another category too; give it one of its own")
     parent, keypoints = value.get("supercategory"), value.get("keypoints")
     categories[number] = {
         "name": name,
-        "supercategory": parent if isinstance(parent, str) and _is_utf8(parent) else name,
+        "supercategory": parent if isinstance(parent, str) and is_utf8(parent) else name,
         "keypoints": len(keypoints) if isinstance(keypoints, list) else 0,
     }
 
@@ -169,14 +160,6 @@ def _picture(entry: Entry, pictures: dict[int | str, str]) -> str | None:
     if entry.section == "images":
         return _file_name(entry.value)
     return pictures.get(read_id(entry.value.get("image_id")))
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can express and no table can hold
-        return False
-    return True
 
 
 def _open_writer(stack: ExitStack, path: Path) -> pq.ParquetWriter:
