@@ -1,0 +1,1 @@
+"""Stages of completion, see `rules/completion.smk`."""

@@ -1,0 +1,1 @@
+"""What the systems share that complete faces with holes, in many plausible ways."""

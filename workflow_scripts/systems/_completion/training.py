@@ -1,0 +1,124 @@
+"""What the trainings of all networks share that see faces with holes."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workflow_scripts.config.training import Training
+from workflow_scripts.core.randomness import item_rng
+from workflow_scripts.faces.drawings import MIRRORED_CHANNELS, draw_face
+from workflow_scripts.faces.landmark_groups import GROUPS, MIRRORED
+from workflow_scripts.training.data import Batch, Key, pictures_to_float
+from workflow_scripts.training.system import System
+
+MAX_UNCERTAINTY = 0.04  # of the side; largest standard deviation of the keypoints that a guided network is shown
+KNOWN = 0.25  # share of the training items whose keypoints are shown as they are
+
+
+class HoleTraining(System):
+    """Items with a hole: what is left of the picture, drawing, face part and landmarks; flips turn left into right.
+
+    Columns after `prepare`: `target` and `holed` (N, 3, S, S), 0 in the hole of `holed`; `hole` (N, 1, S, S), 0 or 1;
+    `drawing` of the true landmarks and `part` (N, 3, S, S); `landmarks` (N, 1, 68, 2) in pixels; `seed` (N, 1, 1, 1).
+    """
+
+    columns: Mapping[str, str] = dict.fromkeys(["target", "hole", "drawing", "part", "landmarks"], "holes")
+
+    def to_tensors(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Turn the columns into what networks see; landmarks get an axis, as all columns of an item have three."""
+        tensors = super().to_tensors(columns)
+        return tensors | {"landmarks": tensors["landmarks"][:, None]}
+
+    def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """Return `holed`, and the items' seeds as a column, for random numbers that stay the same."""
+        device = batch["target"].device
+        seeds = torch.tensor([seed % 2**62 for seed in seeds], device=device)[:, None, None, None]
+        return {"holed": batch["target"] * (1 - batch["hole"]), "seed": seeds}
+
+    def mirror(self, batch: Batch) -> dict[str, Tensor]:
+        """Flip all columns; drawings change the colours of left and right, landmarks their order."""
+        flipped = super().mirror(batch)
+        points = batch["landmarks"][:, :, MIRRORED].clone()
+        points[..., 0] = batch["target"].shape[-1] - 1 - points[..., 0]
+        return flipped | {
+            "drawing": flipped["drawing"][:, MIRRORED_CHANNELS],
+            "landmarks": points,
+            "seed": batch["seed"],
+        }
+
+
+class GuidedTraining(HoleTraining):
+    """Trainings of networks that look at keypoints which are predicted or asked for, when they are applied.
+
+    Trained on true keypoints alone, a network would trust predicted ones to the pixel. So those in the hole are moved
+    at random, by up to `MAX_UNCERTAINTY`, and the network is told how far: columns `guide` and `uncertainty`.
+    """
+
+    def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """Add the drawing of the true keypoints as the guide, and no uncertainty."""
+        nothing = torch.zeros(len(batch["target"]), 1, 1, 1, device=batch["target"].device)
+        return super().prepare(batch, seeds) | {"guide": batch["drawing"], "uncertainty": nothing}
+
+    def augment(
+        self, batch: Batch, keys: Sequence[Key], seed: int, epoch: int, settings: Training
+    ) -> dict[str, Tensor]:
+        """Augment, then move the keypoints in the holes and draw the guides anew."""
+        columns = super().augment(batch, keys, seed, epoch, settings)
+        holes = columns["hole"][:, 0].cpu().numpy() > 0.5
+        faces = columns["landmarks"][:, 0].cpu().numpy()
+        size = holes.shape[-1]
+        guides, uncertainty = [], np.zeros(len(faces), np.float32)
+        for row, (landmarks, hole, key) in enumerate(zip(faces, holes, keys, strict=True)):
+            rng = item_rng(seed, str(key), f"guide {epoch}")
+            uncertainty[row] = 0 if rng.random() < KNOWN else MAX_UNCERTAINTY * rng.random()
+            guides.append(draw_face(move_hidden(landmarks, hole, uncertainty[row] * size, rng), size))
+        device = columns["target"].device
+        return columns | {
+            "guide": pictures_to_float(torch.from_numpy(np.stack(guides))).to(device),
+            "uncertainty": torch.from_numpy(uncertainty).to(device)[:, None, None, None],
+        }
+
+
+def hidden_points(landmarks: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Return which landmarks lie in the hole, bool (68,); those beyond the border of the picture do not.
+
+    Args:
+        landmarks: (68, 2), x and y in pixels.
+        hole: bool (S, S).
+    """
+    x, y = np.rint(landmarks).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < hole.shape[1]) & (y < hole.shape[0])
+    return inside & hole[np.clip(y, 0, hole.shape[0] - 1), np.clip(x, 0, hole.shape[1] - 1)]
+
+
+def move_hidden(landmarks: np.ndarray, hole: np.ndarray, distance: float, rng: np.random.Generator) -> np.ndarray:
+    """Return landmarks of which those in the hole are moved at random, the points of a group alike for the most part.
+
+    Args:
+        landmarks: (68, 2) in pixels.
+        hole: bool (S, S).
+        distance: standard deviation of each coordinate, in pixels.
+        rng: where from.
+    """
+    together = np.concatenate(
+        [np.repeat(rng.normal(size=(1, 2)), len(range(68)[group]), axis=0) for group in GROUPS.values()]
+    )
+    moves = distance * (np.sqrt(0.8) * together + np.sqrt(0.2) * rng.normal(size=(68, 2)))
+    return (landmarks + moves * hidden_points(landmarks, hole)[:, None]).astype(np.float32)
+
+
+def draw_normal(seeds: Tensor, shape: tuple[int, ...], purpose: int) -> Tensor:
+    """Return standard normal numbers (N, *shape) that depend on the items' seeds and `purpose` alone.
+
+    Args:
+        seeds: integers (N, 1, 1, 1).
+        shape: of one draw.
+        purpose: which of several draws of an item.
+    """
+    draws = []
+    for seed in seeds.flatten().tolist():
+        generator = torch.Generator().manual_seed((seed + purpose * 0x9E3779B97F4A7C15) % 2**63)
+        draws.append(torch.randn(shape, generator=generator))
+    return torch.stack(draws).to(seeds.device)

@@ -1,0 +1,1 @@
+"""`diverse`: many plausible completions of one face, guided by keypoints."""
