@@ -18,7 +18,7 @@ class Holes(Model):
 
     mix: dict[Literal["parts", "box", "strokes"], Annotated[float, Field(ge=0)]] = Field(
         {"parts": 0.4, "box": 0.2, "strokes": 0.4},
-        description="weights of the kinds that training items get: convex hulls of face parts, a box, free-form strokes",
+        description="weights of the kinds that training items get: hulls of face parts, a box, free-form strokes",
     )
     parts: list[Part] = Field(
         ["eyes", "nose", "mouth", "lower_half", "face"],

@@ -1,8 +1,8 @@
 """Configuration of `diverse`: many plausible completions of one face, guided by keypoints.
 
-Four networks complete faces, each of which may be absent: `flow`, which is ours; `pii` and `de`, the published family of
-a variational encoder with a generator (PII-GAN, Cai & Wei 2020; DE-GAN, Zhang et al. 2022); `regression`, whose only
-completion is the mean, as a baseline.
+Four networks complete faces, each of which may be absent: `flow`, which is ours; `pii` and `de`, the published family
+of a variational encoder with a generator (PII-GAN, Cai & Wei 2020; DE-GAN, Zhang et al. 2022); `regression`, whose
+only completion is the mean, as a baseline.
 """
 
 from collections.abc import Mapping

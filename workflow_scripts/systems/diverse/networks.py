@@ -1,0 +1,14 @@
+"""The networks of `diverse` by name."""
+
+from torch import nn
+
+from workflow_scripts.systems._completion.networks import KeypointFinder
+from workflow_scripts.systems.diverse.config import Experiment
+from workflow_scripts.systems.diverse.flow_network import FlowCompleter
+from workflow_scripts.systems.diverse.regression import RegressionCompleter
+
+
+def build_network(network: str, experiment: Experiment) -> nn.Module:
+    """Return the untrained network that a checkpoint named `network` holds."""
+    networks = {"keypoints": KeypointFinder, "flow": FlowCompleter, "regression": RegressionCompleter}
+    return networks[network](getattr(experiment, network))
