@@ -80,7 +80,7 @@ class PerceptualDistance:
     @torch.inference_mode()
     def _maps(self, pictures: np.ndarray) -> list[Tensor]:
         """Return for each tap the mean distance over all pairs at each of its places, (h, w)."""
-        inputs = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+        inputs = torch.tensor(pictures).permute(0, 3, 1, 2).float() / 255
         maps = []
         for tap, features in enumerate(self._network.taps(inputs)):
             directions = features / (features.norm(dim=1, keepdim=True) + EPSILON)

@@ -20,6 +20,7 @@ Columns of the `metrics` table, one row for each completed hole: item, variant, 
 | `nme_truth` | float64 | landmarks found in the samples against the truth: mean over those in which a face is found |
 | `nme_asked` | float64 | the same against the keypoints that the completion was given |
 | `nme_unmoved` | float64 | of a move: distance of the samples without it from the moved keypoints |
+| `moved_points` | float64 | of a move: number of the points that it concerns |
 | `found_truth`, `nme_floor` | float64 | `found` and `nme_truth` of the true picture: the best that can be measured |
 | `identity_truth` | float64 | mean cosine of dlib's face descriptors of samples and truth |
 | `identity_spread` | float64 | mean over pairs of samples of 1 less the cosine of their descriptors |
@@ -46,18 +47,18 @@ from tqdm import tqdm
 
 from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard
-from workflow_scripts.core.tables import read_table, write_table
+from workflow_scripts.core.tables import write_table
 from workflow_scripts.faces.descriptors import face_descriptors
 from workflow_scripts.faces.landmark_groups import OUTER_EYE_CORNERS
 from workflow_scripts.faces.landmarks import LandmarkModel
 from workflow_scripts.metrics.found_faces import find_face
 from workflow_scripts.metrics.identity import cosine
 from workflow_scripts.metrics.landmarks import normalised_mean_error
-from workflow_scripts.metrics.overlap import area
 from workflow_scripts.metrics.perceptual import PerceptualDistance
 from workflow_scripts.metrics.pictures import compare_pictures
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.systems._completion.columns import METRICS
+from workflow_scripts.systems._completion.scored_holes import ScoredHoles
 from workflow_scripts.systems._completion.training import hidden_points
 
 DESCRIBED = 3  # samples whose identity is measured
@@ -90,22 +91,16 @@ def score_completions(
     """
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    places = read_table(splits, ["source", "item", "split", "seen"])
-    places = places[places["source"] == source].set_index("item")
-    holed, made = Shard(holes), Shard(completed)
-    hole_rows, numbers = holed.row_numbers(), made.row_numbers()
-    kinds, shapes = holed.scalars("kind"), holed.scalars("shape")
+    scored, made = ScoredHoles(source, splits, holes), Shard(completed)
     judge = Judge(PerceptualDistance(distance, {path.stem: path for path in weights}), LandmarkModel(model))
+    numbers = made.row_numbers()
     rows, face = [], None
     for key in tqdm(sorted(numbers), f"score {method} {source}", unit="hole", mininterval=2):
         item, variant, knob, move = key
-        number = hole_rows[item, variant]
-        if face is None or face.number != number:
-            face = HoledFace(judge, holed, number)
-        row = {"source": source, "item": item, "variant": variant, "kind": kinds[number], "shape": shapes[number]}
-        row |= {"split": places.loc[item, "split"], "seen": bool(places.loc[item, "seen"]), "area": area(face.hole)}
-        row |= {"method": method, "knob": knob, "move": move, "samples": len(made.tensor("samples", numbers[key]))}
-        rows.append(row | face.score(made, numbers, key))
+        if face is None or face.row != scored.row(item, variant):
+            face = HoledFace(judge, scored, scored.row(item, variant))
+        asked = {"method": method, "knob": knob, "move": move, "samples": len(made.tensor("samples", numbers[key]))}
+        rows.append(scored.describe(item, variant) | asked | face.score(made, numbers, key))
     write_table(output, rows, METRICS)
 
 
@@ -124,16 +119,14 @@ class HoledFace:
     """A face with a hole: its truth, and what its completions score.
 
     Attributes:
-        number: its row in the `holes` shard.
-        hole: bool (S, S).
+        row: its row in the `holes` shard.
     """
 
-    def __init__(self, judge: Judge, shard: Shard, number: int):
-        self.number = number
-        self.hole = shard.tensor("hole", number) > 0
-        self._judge = judge
-        self._target, self._landmarks = shard.tensor("target", number), shard.tensor("landmarks", number)
-        self._inside = hidden_points(self._landmarks, self.hole)
+    def __init__(self, judge: Judge, scored: ScoredHoles, row: int):
+        self.row = row
+        self._judge, self._hole = judge, scored.hole(row)
+        self._target, self._landmarks = scored.shard.tensor("target", row), scored.shard.tensor("landmarks", row)
+        self._inside = hidden_points(self._landmarks, self._hole)
         self._found: dict[int, list[np.ndarray | None]] = {}  # by the row of the samples
 
     def score(self, made: Shard, numbers: Mapping[tuple, int], key: tuple) -> dict[str, float | None]:
@@ -147,12 +140,11 @@ class HoledFace:
         *place, knob, move = key
         row = numbers[key]
         if move:
-            unmoved = numbers[*place, knob, ""]
-            return self._score_move(made, row, unmoved)
+            return self._score_move(made, row, numbers[*place, knob, ""])
         samples, asked = made.tensor("samples", row), made.tensor("asked", row)
         scores = self._score_likeness(samples)
         found = self._find(made, row)
-        scores["found"] = float(np.mean([points is not None for points in found]))
+        scores["found"] = _share(found)
         scores["nme_truth"] = self._error(found, self._landmarks, self._inside)
         scores["nme_asked"] = self._error(found, asked, self._inside)
         scores["found_truth"] = float(self._found_truth is not None)
@@ -160,14 +152,14 @@ class HoledFace:
         return scores | (self._score_identity(samples[:DESCRIBED]) if knob == 1 else {})
 
     def _score_likeness(self, samples: np.ndarray) -> dict[str, float | None]:
-        likeness = [compare_pictures(sample, self._target, self.hole) for sample in samples]
+        likeness = [compare_pictures(sample, self._target, self._hole) for sample in samples]
         scores = {}
         for field in ("psnr_hole", "psnr_whole", "ssim_hole", "ssim_whole"):
             metric, region = field.split("_")
             values = [value for row in likeness if (value := getattr(row, field)) is not None]
             scores[f"{metric}_best_{region}"] = max(values, default=None)
             scores[f"{metric}_mean_{region}"] = float(np.mean(values)) if values else None
-        whole, hole = self._judge.distance.diversity(samples, self.hole)
+        whole, hole = self._judge.distance.diversity(samples, self._hole)
         return scores | {"diversity_whole": whole, "diversity_hole": hole}
 
     def _score_move(self, made: Shard, row: int, unmoved: int) -> dict[str, float | None]:
@@ -178,7 +170,8 @@ class HoledFace:
         points = self._inside & (moves > MOVED * np.linalg.norm(left - right))
         found, before = self._find(made, row), self._find(made, unmoved)
         return {
-            "found": float(np.mean([points is not None for points in found])),
+            "moved_points": int(points.sum()),
+            "found": _share(found),
             "nme_asked": self._error(found, asked, points),
             "nme_unmoved": self._error(before, asked, points),
         }
@@ -213,6 +206,10 @@ class HoledFace:
     @cached_property
     def _descriptor(self) -> np.ndarray:
         return face_descriptors([self._target], self._landmarks)[0]
+
+
+def _share(found: list[np.ndarray | None]) -> float:
+    return float(np.mean([landmarks is not None for landmarks in found]))
 
 
 main = stage_command(score_completions)

@@ -14,7 +14,7 @@ MARKERS = {"nearest": "s", "regression": "D"}
 PANELS = (
     ("psnr_best_hole", "Best of all samples: PSNR in the hole, dB", 1.0),
     ("psnr_mean_hole", "Mean of all samples: PSNR in the hole, dB", 1.0),
-    ("nme_truth", "Landmark error in the hole, % of the eyes’ distance", 100.0),
+    ("nme_truth", "Landmark error in the hole, %", 100.0),
 )
 
 

@@ -12,14 +12,19 @@ LIKENESS = tuple(
     for region in ("hole", "whole")
 )
 DIVERSITY = ("diversity_hole", "diversity_whole")
-LANDMARKS = ("found", "nme_truth", "nme_asked", "nme_unmoved", "found_truth", "nme_floor")
+LANDMARKS = ("found", "nme_truth", "nme_asked", "found_truth", "nme_floor")
+MOVES = ("nme_unmoved", "moved_points")
 IDENTITY = ("identity_truth", "identity_spread")
 SCORES = (*LIKENESS, *DIVERSITY, *LANDMARKS, *IDENTITY)
-KEYPOINT_SCORES = ("nme_in", "nme_out", "dlib_found", "dlib_nme_in", "dlib_nme_out")
-PLACE = pa.schema([("source", pa.string()), ("item", pa.string()), ("variant", pa.int32())])
+KEYPOINT_SCORES = (
+    *("nme_in", "nme_out", "spread_in", "z2_in", "z2_out"),
+    *("dlib_found", "dlib_nme_in", "dlib_nme_out"),
+)
 METRICS = pa.schema(
     [
-        *PLACE,
+        ("source", pa.string()),
+        ("item", pa.string()),
+        ("variant", pa.int32()),
         ("split", pa.string()),
         ("seen", pa.bool_()),
         ("kind", pa.string()),
@@ -29,7 +34,7 @@ METRICS = pa.schema(
         ("knob", pa.float32()),
         ("move", pa.string()),
         ("samples", pa.int32()),
-        *[(name, pa.float64()) for name in (*SCORES, *KEYPOINT_SCORES)],
+        *[(name, pa.float64()) for name in (*SCORES, *MOVES, *KEYPOINT_SCORES)],
     ]
 )
 

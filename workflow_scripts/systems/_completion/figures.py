@@ -22,19 +22,22 @@ import pandas as pd
 
 from workflow_scripts.core.shards import ShardedTensors
 from workflow_scripts.faces.drawings import draw_face
+from workflow_scripts.faces.landmark_groups import GROUPS
 from workflow_scripts.metrics.perceptual import NAMES as DISTANCES
 from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_first_look, draw_gallery
 from workflow_scripts.systems._completion.charts import draw_tradeoff
 from workflow_scripts.systems._completion.columns import KEYPOINTS, NAMES, OURS, in_order
 from workflow_scripts.systems._completion.config import CompletionExperiment
 from workflow_scripts.systems._completion.curve import HOLE, plain_rows, summarize_curve
+from workflow_scripts.systems._completion.training import hidden_points
 
 FIRST_LOOK_SAMPLES = 3
 SHOWN_SAMPLES = 8  # of each hole at most
 EMPTY = (206, 211, 217)  # what is shown in a hole
 KEYPOINT_SIDE, KEYPOINT_ROWS = 384, 6  # pixels of a face with keypoints; faces shown
 TRUE, PREDICTED = (64, 200, 96), (255, 140, 40)
-SURE = 2.0  # standard deviations; radius of a circle
+CLOSED = ("right eye", "left eye", "outer lips", "inner lips")  # groups of points that are outlines
+SURE = 1.0  # standard deviations; radius of a circle
 FRACTION_BITS = 4  # of the coordinates given to OpenCV, which are fixed-point numbers
 
 
@@ -67,7 +70,7 @@ def draw(
         if of_method["samples"].max() > 1:
             holes = _choose_holes(of_method, experiment.gallery)
             draw_samples(holes, pictures, folder / f"samples_{method}.png")
-        moved = rows[(rows["method"] == method) & (rows["move"] != "")]
+        moved = rows[(rows["method"] == method) & (rows["moved_points"] > 0)]
         if len(moved):
             draw_moves(moved, experiment.gallery, pictures, folder / f"moves_{method}.png")
 
@@ -80,9 +83,10 @@ def _choose_holes(rows: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def _first_look(rows: pd.DataFrame, pictures: ShardedTensors) -> list[dict[str, np.ndarray]]:
-    """Return two faces, between the best and the worst, with face parts as holes where the experiment has such."""
+    """Return two faces, between the best and the worst, with large face parts as holes where there are such."""
     parts = rows[rows["kind"] == "parts"]
     rows = parts if len(parts) else rows
+    rows = rows[rows["area"] >= rows["area"].median()]
     labels = choose_by_rank(rows["psnr_best_hole"], 4)
     groups = []
     for row in rows.loc[labels[1:-1] or labels].itertuples():
@@ -139,27 +143,38 @@ def draw_keypoints(rows: pd.DataFrame, pictures: ShardedTensors, path: Path) -> 
         place = _place(row)
         truth = pictures.get("holes", "landmarks", *place)
         found, spread = (pictures.get("keypoints", column, *place) for column in ("landmarks", "spread"))
-        given, whole = _given(row, pictures), _truth(row, pictures)
-        panels = [_with_points(given, truth, found, spread), _with_points(whole, truth, found, spread)]
+        hole = pictures.get("holes", "hole", *place) > 0
+        shown = _given(row, pictures), _truth(row, pictures)
+        panels = [_with_points(picture, hole, truth, found, spread) for picture in shown]
         lines.append(Row([_keypoint_label(row)], panels))
     if lines:
-        draw_gallery(["given: predicted orange, true green", "the same on the truth"], lines, path)
+        draw_gallery(["given: predicted orange, true face green", "the same on the truth"], lines, path)
 
 
-def _with_points(picture: np.ndarray, truth: np.ndarray, found: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Return an enlarged picture with true points, predicted ones, and circles that hold nearly all likely places."""
+def _with_points(
+    picture: np.ndarray, hole: np.ndarray, truth: np.ndarray, found: np.ndarray, spread: np.ndarray
+) -> np.ndarray:
+    """Return an enlarged picture with the true face as lines, the predicted points, and how sure those in the hole are.
+
+    Args:
+        picture: RGB uint8 (S, S, 3).
+        hole: bool (S, S).
+        truth: (68, 2) in pixels of the picture.
+        found: (68, 2), the predicted points.
+        spread: (68,), their standard deviations in pixels.
+    """
     scale = KEYPOINT_SIDE / picture.shape[0]
     canvas = cv2.resize(picture, (KEYPOINT_SIDE, KEYPOINT_SIDE), interpolation=cv2.INTER_CUBIC)
-    for wanted, point, deviation in zip(truth, found, spread, strict=True):
-        _circle(canvas, wanted, 1.6, scale, TRUE, cv2.FILLED)
-        _circle(canvas, point, 1.6, scale, PREDICTED, cv2.FILLED)
-        _circle(canvas, point, SURE * deviation * scale, scale, PREDICTED, 1)
+    places = np.rint(((np.stack([truth, found]) + 0.5) * scale - 0.5) * 2**FRACTION_BITS).astype(np.int32)
+    for name, group in GROUPS.items():
+        closed = name in CLOSED
+        cv2.polylines(canvas, [places[0, group]], closed, TRUE, 1, cv2.LINE_AA, FRACTION_BITS)
+    for point, deviation, hidden in zip(places[1].tolist(), spread, hidden_points(truth, hole), strict=True):
+        if hidden:
+            radius = round(SURE * float(deviation) * scale * 2**FRACTION_BITS)
+            cv2.circle(canvas, point, radius, PREDICTED, 1, cv2.LINE_AA, FRACTION_BITS)
+        cv2.circle(canvas, point, 2 * 2**FRACTION_BITS, PREDICTED, cv2.FILLED, cv2.LINE_AA, FRACTION_BITS)
     return canvas
-
-
-def _circle(canvas: np.ndarray, point: np.ndarray, radius: float, scale: float, colour: tuple, width: int) -> None:
-    center = np.rint(((point + 0.5) * scale - 0.5) * 2**FRACTION_BITS).astype(int).tolist()
-    cv2.circle(canvas, center, round(radius * 2**FRACTION_BITS), colour, width, cv2.LINE_AA, FRACTION_BITS)
 
 
 def _place(row) -> tuple:

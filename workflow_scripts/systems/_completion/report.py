@@ -19,7 +19,8 @@ CAPTIONS = {
     "moves_": "Keypoints that were moved, and the completions by {rest} that should follow, at equal distances from "
     "the least landmark error to the largest.",
     "keypoints": "Keypoints found in faces with a hole, at equal distances from the least error in the hole to the "
-    "largest. Green: true; orange: predicted, with a circle of two standard deviations around each.",
+    "largest. Green: the true face; orange: predicted, with a circle of one standard deviation around each point in "
+    "the hole.",
 }
 
 # What the page says where fewer than so many pictures were learned from.

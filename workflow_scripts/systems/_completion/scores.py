@@ -9,8 +9,9 @@ knob 1 without a move. Beside what all systems have (`stages/experiments/summari
   so that it compares with `dlib_nme_in`.
 - `curve`: a list, one entry for each method and knob: the means of all scores over the test items that are completed
   at every knob. A method without a knob has one entry.
-- `moves`: a list, one entry for each method and move: `nme_asked`, beside `nme_unmoved`, the error of the completions
-  without that move, and `nme_floor`, that of the true pictures against their own landmarks.
+- `moves`: a list, one entry for each method and move, over the holes in which it moves any point: `nme_asked`, beside
+  `nme_unmoved`, the error of the completions without that move, and `nme_floor`, that of the true pictures against
+  their own landmarks.
 - `found`: for each method the share of samples with a face, of the test holes of up to `SMALL` of the picture and of
   larger ones, beside that of the true pictures (`truth`).
 - `frechet`: `features` (the network's name), `images`, `distance` from the truth of the first sample of each method,
@@ -102,7 +103,7 @@ def summarize_keypoints(rows: pd.DataFrame) -> list[dict]:
 
 def summarize_moves(rows: pd.DataFrame) -> list[dict]:
     """Return the `moves` entry of the summary; `nme_floor` is that of the same holes."""
-    moved = rows[rows["move"] != ""].drop(columns="nme_floor")
+    moved = rows[rows["moved_points"] > 0].drop(columns="nme_floor")
     floors = plain_rows(rows)[[*HOLE, "method", "nme_floor"]]
     moved = moved.merge(floors, "left", [*HOLE, "method"])
     scores = ("found", "nme_asked", "nme_unmoved", "nme_floor")
