@@ -332,9 +332,10 @@ def test_weights_that_are_given_reach_their_jobs(everything):
     digests = dict.fromkeys(WeightDigests.model_fields, hashlib.sha256(b"no weights").hexdigest())
     config = {"weights": weights, "weights_sha256": digests, "sources": sources}
     (everything.root / "weights.yaml").write_text(yaml.safe_dump(config))
-    targets = ["results/weights/vgg19.safetensors", *(f"results/{name}/landmarks/00000.parquet" for name in sources)]
+    converted = [f"results/weights/{name}.safetensors" for name in ("alexnet", "vgg16", "vgg19")]
+    targets = [*converted, *(f"results/{name}/landmarks/00000.parquet" for name in sources)]
     done = everything.run("--configfile", "weights.yaml", "--keep-going", "--", *targets)
     said = done.stdout + done.stderr
     assert done.returncode == 1 and "Traceback" not in said
-    for file in ("vgg19.bin", "yunet.bin", r"ssd_\w+.bin"):
+    for file in ("alexnet.bin", "vgg16.bin", "vgg19.bin", "yunet.bin", r"ssd_\w+.bin"):
         assert re.search(rf"^error: .*{file}", said, re.M), file
