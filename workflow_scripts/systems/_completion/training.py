@@ -10,6 +10,7 @@ from workflow_scripts.config.training import Training
 from workflow_scripts.core.randomness import item_rng
 from workflow_scripts.faces.drawings import MIRRORED_CHANNELS, draw_face
 from workflow_scripts.faces.landmark_groups import GROUPS, MIRRORED
+from workflow_scripts.systems._completion.networks import Completer
 from workflow_scripts.training.data import Batch, Key, pictures_to_float
 from workflow_scripts.training.system import System
 
@@ -122,3 +123,28 @@ def draw_normal(seeds: Tensor, shape: tuple[int, ...], purpose: int) -> Tensor:
         generator = torch.Generator().manual_seed((seed + purpose * 0x9E3779B97F4A7C15) % 2**63)
         draws.append(torch.randn(shape, generator=generator))
     return torch.stack(draws).to(seeds.device)
+
+
+def completion_of(network: Completer, batch: Batch, number: int, knob: float = 1.0) -> Tensor:
+    """Return the `number`th completion of each item, (N, 3, S, S): what is given outside the hole, painted inside."""
+    shape = network.latent_shape(batch["target"].shape[-1])
+    latent = knob * draw_normal(batch["seed"], shape, number)
+    painted = network.complete(batch["holed"], batch["hole"], batch["guide"], batch["uncertainty"], latent)
+    return torch.where(batch["hole"] > 0, painted.float(), batch["target"])
+
+
+def score_completion(network: Completer, batch: Batch) -> dict[str, Tensor]:
+    """Return of each item PSNR of a completion in the hole, and the mean difference of two completions there."""
+    first, second = (completion_of(network, batch, number) for number in range(2))
+    pixels = 3 * batch["hole"].sum(dim=(1, 2, 3)).clamp(min=1)
+    error = (first - batch["target"]).square().sum(dim=(1, 2, 3)) / pixels
+    return {
+        "psnr_hole": 10 * torch.log10(4 / error.clamp(min=1e-10)),
+        "diversity": (first - second).abs().sum(dim=(1, 2, 3)) / pixels,
+    }
+
+
+def preview_completions(network: Completer, batch: Batch) -> list[Tensor]:
+    """Return what is given, the guide, two completions, the one whose random numbers are all 0, the truth."""
+    samples = [completion_of(network, batch, 0), completion_of(network, batch, 1), completion_of(network, batch, 0, 0)]
+    return [batch["holed"], batch["guide"], *samples, batch["target"]]
