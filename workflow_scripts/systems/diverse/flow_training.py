@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.models.flow_matching import draw_times, scales
-from workflow_scripts.systems._completion.training import GuidedTraining, draw_normal, score_completion
+from workflow_scripts.systems._completion.training import (
+    GuidedTraining,
+    draw_normal,
+    preview_completions,
+    score_completion,
+)
 from workflow_scripts.systems.diverse.config import FlowNetwork
 from workflow_scripts.systems.diverse.flow_network import FlowCompleter
 from workflow_scripts.training.losses import weighted_mean
