@@ -1,4 +1,4 @@
-"""Networks of `_completion`, applied in evaluation mode, in fp32: the same picture and seed give the same completions."""
+"""Completing networks applied in evaluation mode, in fp32: the same picture and seed give the same completions."""
 
 import numpy as np
 import torch
