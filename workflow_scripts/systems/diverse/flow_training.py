@@ -10,7 +10,6 @@ from workflow_scripts.systems._completion.training import (
     GuidedTraining,
     draw_normal,
     preview_completions,
-    score_completion,
 )
 from workflow_scripts.systems.diverse.config import FlowNetwork
 from workflow_scripts.systems.diverse.flow_network import FlowCompleter
@@ -40,7 +39,7 @@ class FlowTraining(GuidedTraining):
         yield Update("flow", weighted_mean(error, batch["hole"]))
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the loss, at fixed times and with fixed noise, and the scores of two completions."""
+        """Return the loss at fixed times, with fixed noise."""
         shape = tuple(batch["target"].shape[1:])
         area = batch["hole"].sum(dim=(1, 2, 3)).clamp(min=1)
         losses = []
@@ -48,10 +47,10 @@ class FlowTraining(GuidedTraining):
             times = torch.full_like(batch["uncertainty"], time)
             error = _squared_error(network, batch, draw_normal(batch["seed"], shape, 2 + number), times)
             losses.append((error * batch["hole"]).mean(dim=1).sum(dim=(1, 2)) / area)
-        return {"flow": torch.stack(losses).mean(dim=0)} | score_completion(network, batch)
+        return {"flow": torch.stack(losses).mean(dim=0)}
 
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
-        """Return what is given, the guide, three completions, the one without any noise, the truth."""
+        """Return what is given, the guide, two completions, the one without any noise, the truth."""
         return preview_completions(network, batch)
 
 
