@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.models.flow_matching import draw_times, scales
+from workflow_scripts.models.pull_push import continue_colours
 from workflow_scripts.systems._completion.training import (
     GuidedTraining,
     draw_normal,
     preview_completions,
 )
 from workflow_scripts.systems.diverse.config import FlowNetwork
-from workflow_scripts.systems.diverse.flow_network import FlowCompleter
+from workflow_scripts.systems.diverse.flow_network import SIGMA, FlowCompleter
 from workflow_scripts.training.losses import weighted_mean
 from workflow_scripts.training.system import Batch, Score, Update
 
@@ -56,9 +57,9 @@ class FlowTraining(GuidedTraining):
 
 def _squared_error(network: FlowCompleter, batch: Batch, noise: Tensor, times: Tensor) -> Tensor:
     """Return (N, 3, S, S): the squared distance of the output from what it should be, which has unit variance."""
-    target = batch["target"]
-    place = times * target + (1 - times) * noise
+    filled = continue_colours(batch["holed"], 1 - batch["hole"])
+    values = (batch["target"] - filled) / SIGMA
+    place = times * values + (1 - times) * noise
     _, skip, out = scales(times)
-    wanted = (target - skip * place) / out
-    found = network(place, times, batch["holed"], batch["hole"], batch["guide"], batch["uncertainty"])
-    return (found - wanted).square()
+    wanted = (values - skip * place) / out
+    return (network(place, times, filled, batch["hole"], batch["guide"], batch["uncertainty"]) - wanted).square()
