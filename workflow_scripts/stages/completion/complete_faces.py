@@ -12,9 +12,9 @@ from workflow_scripts.core.tables import read_table
 from workflow_scripts.faces.moves import move_landmarks
 from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.systems._completion.config import Evaluation
+from workflow_scripts.systems._completion.guides import predicted_guide
 from workflow_scripts.systems._completion.inference import complete_picture, draw_latents
 from workflow_scripts.systems._completion.selection import completed_items, ways_of
-from workflow_scripts.systems._completion.training import hidden_points
 from workflow_scripts.training.checkpoint import load_network
 from workflow_scripts.training.device import choose_device
 
@@ -59,18 +59,15 @@ def complete_faces(
             item, variant = shard.items[row], variants[row]
             image, hole = shard.tensor("target", row), shard.tensor("hole", row) > 0
             place = places[item, variant]
-            predicted, spread = found.tensor("landmarks", place), found.tensor("spread", place)
-            hidden = hidden_points(predicted, hole)
-            unsure = float(spread[hidden].mean()) / size if hidden.any() else 0.0
+            guide = predicted_guide(found.tensor("landmarks", place), found.tensor("spread", place), hole)
             latents = draw_latents(seed, f"{source}/{item}/{variant}", count, shape)
             ways = ways_of(kinds[row], chosen[source, item], completer.guided, evaluation)
             for way in ways if shape else ways[:1]:
-                asked, uncertainty = predicted, unsure
+                asked = guide
                 if way.move:
-                    asked = np.where(hidden[:, None], move_landmarks(predicted, way.move), predicted)
-                    uncertainty = 0.0
-                samples = complete_picture(completer, image, hole, asked, uncertainty, way.knob * latents)
-                yield {"item": item, "variant": variant, **way._asdict(), "asked": asked, "samples": samples}
+                    asked = guide.moved(move_landmarks(guide.landmarks, way.move), hole)
+                samples = complete_picture(completer, image, hole, asked, way.knob * latents)
+                yield {"item": item, "variant": variant, **way._asdict(), "asked": asked.landmarks, "samples": samples}
 
     columns = {"item": pa.string(), "variant": pa.int32(), "knob": pa.float32(), "move": pa.string()}
     columns |= {"asked": (np.float32, (68, 2)), "samples": (np.uint8, (count, size, size, 3))}

@@ -41,7 +41,8 @@ def make_holes(
     Args:
         holes: what holes there are.
         size: pixels of each side; crops of another size are resized. 0: they stay as they are.
-        role: `train`: items that are trained on or watched get the holes of training; `apply`: all get those of the evaluation.
+        role: `train`: items that are trained on or watched get the holes of training; `apply`: all items get those of
+            the evaluation.
         seed: of the configuration.
         index: the source's index of the same shard, for the splits.
         crops: the crops.

@@ -5,6 +5,7 @@ import torch
 
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.faces.drawings import draw_face
+from workflow_scripts.systems._completion.guides import Guide
 from workflow_scripts.systems._completion.networks import Completer
 from workflow_scripts.training.data import maps_to_float, on_device, pictures_to_float, pictures_to_uint8
 
@@ -27,8 +28,7 @@ def complete_picture(
     network: Completer,
     image: np.ndarray,
     hole: np.ndarray,
-    landmarks: np.ndarray,
-    uncertainty: float,
+    guide: Guide,
     latents: np.ndarray,
 ) -> np.ndarray:
     """Return completions of one picture, uint8 (n, S, S, 3), which outside the hole are the picture to the bit.
@@ -37,16 +37,14 @@ def complete_picture(
         network: in evaluation mode.
         image: RGB uint8 (S, S, 3); what lies in the hole is not looked at.
         hole: bool (S, S).
-        landmarks: (68, 2), pixels; the keypoints that guide the completions.
-        uncertainty: mean standard deviation of the keypoints in the hole, as a fraction of the side; 0 where they are
-            asked for.
+        guide: the keypoints that guide the completions.
         latents: float32 (n, *network.latent_shape(S)).
     """
     count, size = len(latents), len(image)
     cover = maps_to_float(on_device(network, hole[None].astype(np.uint8) * 255))
     holed = pictures_to_float(on_device(network, image[None])) * (1 - cover)
-    guide = pictures_to_float(on_device(network, draw_face(landmarks, size)[None]))
-    unsure = torch.full((1, 1, 1, 1), uncertainty, device=holed.device)
-    seen = (x.expand(count, -1, -1, -1) for x in (holed, cover, guide, unsure))
+    drawing = pictures_to_float(on_device(network, draw_face(guide.landmarks, size)[None]))
+    unsure = torch.full((1, 1, 1, 1), guide.uncertainty, device=holed.device)
+    seen = (x.expand(count, -1, -1, -1) for x in (holed, cover, drawing, unsure))
     painted = pictures_to_uint8(network.complete(*seen, on_device(network, latents)))
     return np.where(hole[..., None], painted, image)
