@@ -7,6 +7,8 @@ OUTPUTS
     results/{experiment}/holes/{source}/{shard}.arrow                       faces with holes, drawings, landmarks
     results/{experiment}/quarantine/make_holes/{source}/{shard}.parquet     items and given holes that cannot be used
     results/{experiment}/keypoints/{source}/{shard}.arrow                   landmarks that are found in holed faces
+    results/{experiment}/completed_{network}/{source}/{shard}.arrow         completions of each hole
+    results/{experiment}/metrics/{source}/{shard}.parquet                   scores of each hole and network
 """
 
 COMPLETION = experiments_of("completion")
@@ -54,4 +56,79 @@ rule make_holes:
         "--output {output.holes:q} "
         "--quarantine {output.quarantine:q} "
         "--given {params.given:q} "
+        f"{RECORD}"
+
+
+rule complete_faces:
+    input:
+        checkpoint="results/{experiment}/checkpoints/{network}.safetensors",
+        sidecar="results/{experiment}/checkpoints/{network}.json",
+        splits="results/{experiment}/splits.parquet",
+        holes="results/{experiment}/holes/{source}/{shard}.arrow",
+        keypoints="results/{experiment}/keypoints/{source}/{shard}.arrow",
+    output:
+        completed="results/{experiment}/completed_{network}/{source}/{shard}.arrow",
+        record=record_of("complete_faces/{experiment}/{network}/{source}/{shard}"),
+    log:
+        log_of("complete_faces/{experiment}/{network}/{source}/{shard}"),
+    benchmark:
+        benchmark_of("complete_faces/{experiment}/{network}/{source}/{shard}")
+    wildcard_constraints:
+        experiment=COMPLETION,
+        network="(?!nearest)[a-z]+",
+    resources:
+        mem_mb=4000,
+        runtime=720,
+        gpu=GPUS,
+    params:
+        code=lambda wildcards: digest(
+            "stages.completion.complete_faces", f"systems.{experiment(wildcards).system}.networks"
+        ),
+        evaluation=lambda wildcards: experiment(wildcards).evaluation.completing,
+        seed=CONFIG.seed,
+    shell:
+        "python -m workflow_scripts.stages.completion.complete_faces "
+        "--evaluation {params.evaluation:q} "
+        "--source {wildcards.source} "
+        "--seed {params.seed} "
+        "--checkpoint {input.checkpoint:q} "
+        "--splits {input.splits:q} "
+        "--holes {input.holes:q} "
+        "--keypoints {input.keypoints:q} "
+        "--output {output.completed:q} "
+        "--threads {threads} "
+        "--gpus {resources.gpu} "
+        f"{RECORD}"
+
+
+rule paste_nearest:
+    input:
+        splits="results/{experiment}/splits.parquet",
+        holes="results/{experiment}/holes/{source}/{shard}.arrow",
+        training=lambda wildcards: shards_of(
+            f"results/{wildcards.experiment}/holes/{{source}}/{{shard}}.arrow", experiment(wildcards).train
+        ),
+    output:
+        completed="results/{experiment}/completed_nearest/{source}/{shard}.arrow",
+        record=record_of("paste_nearest/{experiment}/{source}/{shard}"),
+    log:
+        log_of("paste_nearest/{experiment}/{source}/{shard}"),
+    benchmark:
+        benchmark_of("paste_nearest/{experiment}/{source}/{shard}")
+    wildcard_constraints:
+        experiment=COMPLETION,
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        code=digest("stages.completion.paste_nearest"),
+        evaluation=lambda wildcards: experiment(wildcards).evaluation.completing,
+    shell:
+        "python -m workflow_scripts.stages.completion.paste_nearest "
+        "--evaluation {params.evaluation:q} "
+        "--source {wildcards.source} "
+        "--splits {input.splits:q} "
+        "--holes {input.holes:q} "
+        "--training {input.training:q} "
+        "--output {output.completed:q} "
         f"{RECORD}"

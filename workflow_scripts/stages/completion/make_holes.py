@@ -41,7 +41,8 @@ def make_holes(
     Args:
         holes: what holes there are.
         size: pixels of each side; crops of another size are resized. 0: they stay as they are.
-        role: `train`: items of the split `train` get the holes of training; `apply`: all get those of the evaluation.
+        role: `train`: items that are trained on or watched get the holes of training; `apply`: all items get those of
+            the evaluation.
         seed: of the configuration.
         index: the source's index of the same shard, for the splits.
         crops: the crops.
@@ -53,7 +54,7 @@ def make_holes(
     cv2.setNumThreads(1)
     shard = Shard(crops)
     table = read_table(index, ["item", "split"])
-    learned = set(table.loc[table["split"] == "train", "item"]) if role == "train" else set()
+    learned = set(table.loc[table["split"].isin(["train", "val"]), "item"]) if role == "train" else set()
     own = GivenHoles(given, seed) if given else None
     side = size or (shard.tensor("image", 0).shape[0] if len(shard) else 1)
     rejected = Quarantine("make_holes")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from workflow_scripts.config.base import Model, UserPath
+from workflow_scripts.config.base import Model, UserPath, canonical_json
 from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
@@ -108,6 +108,11 @@ class Evaluation(Model):
         description="network whose features give the Fréchet distance, which bears its name: it is not FID",
     )
     min_images: int = Field(2048, ge=2, description="with fewer pictures the Fréchet distance carries a warning")
+
+    @property
+    def completing(self) -> str:
+        """The keys that say what is completed, without those of the scores, as canonical JSON."""
+        return canonical_json(self, {"items", "samples", "knobs", "curve_items", "moves"})
 
 
 class CompletionExperiment(BaseExperiment):
