@@ -170,7 +170,8 @@ class GivenHoles:
     """Pictures of holes that a user gives: each item gets that of its own name, or else one by its name's hash.
 
     Args:
-        folder: where they are, in folders below it too. An item's own one has its path and name, but for the ending.
+        folder: where they are, in folders below it too. An item's own one has its path and name, and an ending of its
+            own in place of the item's or after it; frames of a clip also have that of the clip in common.
         seed: of the configuration.
 
     Raises:
@@ -185,7 +186,7 @@ class GivenHoles:
     def choose(self, item: str) -> str:
         """Return the path, below the folder, of the picture that an item gets."""
         chosen = self._files[stable_hash(self._seed, "given hole", item) % len(self._files)]
-        return self._own.get(_stem(item), chosen)
+        return self._own.get(item) or self._own.get(_stem(item), chosen)
 
     def read(self, file: str, size: int) -> Hole:
         """Return the light pixels of a picture, stretched to `size` pixels each way.
