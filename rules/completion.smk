@@ -5,7 +5,7 @@ INPUTS
     results/{experiment}/checkpoints/{network}.safetensors
 OUTPUTS
     results/{experiment}/holes/{source}/{shard}.arrow                       faces with holes, drawings, landmarks
-    results/{experiment}/quarantine/make_holes/{source}/{shard}.parquet     items and given holes that cannot be used
+    results/{experiment}/quarantine/make_holes/{source}/{shard}.parquet     items of which no holed face can be made
     results/{experiment}/keypoints/{source}/{shard}.arrow                   landmarks that are found in holed faces
     results/{experiment}/completed_{network}/{source}/{shard}.arrow         completions of each hole
     results/{experiment}/metrics/{source}/{shard}.parquet                   scores of each hole and network
