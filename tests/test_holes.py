@@ -69,9 +69,10 @@ def test_strokes_cover_a_share_of_their_class(name, size):
 
 
 def test_strokes_begin_in_the_face():
-    holes = [stroke_hole(FACE, SIZE, (0.1, 0.2), item_rng(1, str(number), "")) for number in range(24)]
-    shares = [hole[face_area(FACE, SIZE)].sum() / hole.sum() for hole in holes]
-    assert np.mean(shares) > 1.5 * face_area(FACE, SIZE).mean()  # more than by chance
+    small = 0.4 * FACE  # in a corner of the picture
+    for number in range(24):
+        hole = stroke_hole(small, SIZE, (0.1, 0.2), item_rng(1, str(number), ""))
+        assert hole[face_area(small, SIZE)].any()
 
 
 def test_box_in_the_centre():
