@@ -5,7 +5,7 @@ INPUTS
     results/{experiment}/checkpoints/{network}.safetensors
 OUTPUTS
     results/{experiment}/holes/{source}/{shard}.arrow                       faces with holes, drawings, landmarks
-    results/{experiment}/quarantine/make_holes/{source}/{shard}.parquet     items and given holes that cannot be used
+    results/{experiment}/quarantine/make_holes/{source}/{shard}.parquet     items of which no holed face can be made
     results/{experiment}/keypoints/{source}/{shard}.arrow                   landmarks that are found in holed faces
     results/{experiment}/completed_{network}/{source}/{shard}.arrow         completions of each hole
     results/{experiment}/metrics/{source}/{shard}.parquet                   scores of each hole and network
@@ -17,7 +17,12 @@ COMPLETION = experiments_of("completion")
 def given_listing(wildcards):
     """Return the digest of the names, sizes and times of the holes that a user gives; empty where there are none."""
     folder = experiment(wildcards).holes.given
-    return stamps_digest(walk(folder, "holes.given")) if folder else ""
+    if not folder:
+        return ""
+    from workflow_scripts.sources._contents import stamps_digest
+    from workflow_scripts.sources._listing import walk
+
+    return stamps_digest(walk(folder, "holes.given"))
 
 
 rule make_holes:
@@ -56,6 +61,41 @@ rule make_holes:
         "--output {output.holes:q} "
         "--quarantine {output.quarantine:q} "
         "--given {params.given:q} "
+        f"{RECORD}"
+
+
+rule predict_keypoints:
+    input:
+        checkpoint="results/{experiment}/checkpoints/keypoints.safetensors",
+        sidecar="results/{experiment}/checkpoints/keypoints.json",
+        splits="results/{experiment}/splits.parquet",
+        holes="results/{experiment}/holes/{source}/{shard}.arrow",
+    output:
+        keypoints="results/{experiment}/keypoints/{source}/{shard}.arrow",
+        record=record_of("predict_keypoints/{experiment}/{source}/{shard}"),
+    log:
+        log_of("predict_keypoints/{experiment}/{source}/{shard}"),
+    benchmark:
+        benchmark_of("predict_keypoints/{experiment}/{source}/{shard}")
+    wildcard_constraints:
+        experiment=COMPLETION,
+    resources:
+        mem_mb=3000,
+        runtime=120,
+        gpu=GPUS,
+    params:
+        code=lambda wildcards: digest(
+            "stages.completion.predict_keypoints", f"systems.{experiment(wildcards).system}.networks"
+        ),
+    shell:
+        "python -m workflow_scripts.stages.completion.predict_keypoints "
+        "--source {wildcards.source} "
+        "--checkpoint {input.checkpoint:q} "
+        "--splits {input.splits:q} "
+        "--holes {input.holes:q} "
+        "--output {output.keypoints:q} "
+        "--threads {threads} "
+        "--gpus {resources.gpu} "
         f"{RECORD}"
 
 

@@ -47,8 +47,7 @@ def make_holes(
         index: the source's index of the same shard, for the splits.
         crops: the crops.
         output: the shard; columns as in docs/data.md.
-        quarantine: items of which no face part lies in the crop, and given holes that cannot be used; an item whose
-            given hole cannot be used keeps its other ones.
+        quarantine: items of which no face part lies in the crop, or whose given hole cannot be used.
         given: folder of the user's own holes, where `holes.given` names one.
     """
     cv2.setNumThreads(1)
@@ -67,8 +66,7 @@ def make_holes(
                     found = _learned_holes(item, holes, landmarks, side, seed)
                 else:
                     found = _evaluated_holes(item, holes, landmarks, side, seed)
-                    if own:
-                        found += _given_holes(item, own, side, rejected)
+                    found += [("given", own.read(own.choose(item), side))] if own else []
             except cli.BadItem as bad:
                 rejected.add(item, bad.reason, f"{item}: {bad.detail}")
                 continue
@@ -117,15 +115,6 @@ def _evaluated_holes(item: str, holes: Holes, landmarks: np.ndarray, size: int, 
     return [
         (name, class_hole(name, holes, landmarks, size, item_rng(seed, item, f"hole {name}"))) for name in holes.classes
     ]
-
-
-def _given_holes(item: str, own: GivenHoles, size: int, rejected: Quarantine) -> list[tuple[str, Hole]]:
-    """Return the given hole of an item; none where it cannot be used, which is recorded."""
-    try:
-        return [("given", own.read(own.choose(item), size))]
-    except cli.BadItem as bad:
-        rejected.add(item, bad.reason, bad.detail)
-        return []
 
 
 main = stage_command(make_holes)

@@ -41,7 +41,7 @@ class Holes(Model):
     variants: int = Field(2, ge=1, description="different holes drawn for each training item")
     given: UserPath | None = Field(
         None,
-        description="a folder of pictures whose light pixels are the hole, resized to the crop; each item of the "
+        description="a folder of pictures whose light pixels are the hole, stretched to the crop; each item of the "
         "evaluation also gets the one of its own name, or one chosen by its name's hash where none has it",
     )
 
@@ -129,6 +129,13 @@ class CompletionExperiment(BaseExperiment):
     holes: Holes = Holes()
     keypoints: KeypointNetwork = KeypointNetwork()
     evaluation: Evaluation = Evaluation()
+
+    def check_files(self) -> None:
+        """Refuse a folder of holes that is missing or has no picture."""
+        if self.holes.given:
+            from workflow_scripts.sources._listing import walk
+
+            walk(self.holes.given, "holes.given")
 
     @property
     def completers(self) -> tuple[str, ...]:

@@ -95,22 +95,26 @@ def part_hole(part: str, landmarks: np.ndarray, size: int, margin: float) -> np.
         size: pixels of each side.
         margin: by which it grows, over the longer extent of all landmarks.
     """
-    margin_pixels = margin * np.ptp(landmarks, axis=0).max()
-    return _hull(landmarks[PARTS[part]], size, round(2 * margin_pixels) + 1)
+    return _hull(landmarks[PARTS[part]], size, margin * np.ptp(landmarks, axis=0).max())
 
 
 def face_area(landmarks: np.ndarray, size: int) -> np.ndarray:
     """Return the face inside its outline, bool (size, size): the convex hull of its landmarks (68, 2)."""
-    return _hull(landmarks, size, 1)
+    return _hull(landmarks, size, 0)
 
 
-def _hull(points: np.ndarray, size: int, width: int) -> np.ndarray:
-    """Return the convex hull of points, whose border is drawn with a round brush of so many pixels."""
+def _hull(points: np.ndarray, size: int, margin: float) -> np.ndarray:
+    """Return the convex hull of points, grown by so many pixels."""
     hull = cv2.convexHull(np.rint(points).astype(np.int32))
     hole = np.zeros((size, size), np.uint8)
     cv2.fillPoly(hole, [hull], 1)
-    cv2.polylines(hole, [hull], True, 1, width)
+    cv2.polylines(hole, [hull], True, 1, _thickness(margin))
     return hole > 0
+
+
+def _thickness(radius: float) -> int:
+    """Return with which thickness OpenCV draws a line that reaches so many pixels to each side of its middle."""
+    return max(1, 2 * round(radius))
 
 
 def box_hole(size: int, side: float) -> np.ndarray:
@@ -138,7 +142,7 @@ def stroke_hole(landmarks: np.ndarray, size: int, shares: tuple[float, float], r
     wanted = rng.uniform(*shares)
     hole, fineness = np.zeros((size, size), np.uint8), 1.0
     for start, end, width in _brush_pieces(landmarks, size, rng):
-        grown = cv2.line(hole.copy(), start, end, 1, max(1, round(width * fineness)))
+        grown = cv2.line(hole.copy(), start, end, 1, _thickness(width * fineness / 2))
         share = grown.mean()
         if share >= shares[1]:
             fineness *= FINER
@@ -170,7 +174,8 @@ class GivenHoles:
     """Pictures of holes that a user gives: each item gets that of its own name, or else one by its name's hash.
 
     Args:
-        folder: where they are, in folders below it too. An item's own one has its path and name, but for the ending.
+        folder: where they are, in folders below it too. An item's own one has its path and name, and an ending of its
+            own in place of the item's or after it; frames of a clip also have that of the clip in common.
         seed: of the configuration.
 
     Raises:
@@ -185,7 +190,7 @@ class GivenHoles:
     def choose(self, item: str) -> str:
         """Return the path, below the folder, of the picture that an item gets."""
         chosen = self._files[stable_hash(self._seed, "given hole", item) % len(self._files)]
-        return self._own.get(_stem(item), chosen)
+        return self._own.get(item) or self._own.get(_stem(item), chosen)
 
     def read(self, file: str, size: int) -> Hole:
         """Return the light pixels of a picture, stretched to `size` pixels each way.
@@ -197,7 +202,7 @@ class GivenHoles:
             with guard.reading(file, MAX_PIXELS):
                 picture = decode_picture(self._store.read(file, 8 * MAX_PIXELS), MAX_PIXELS)
         except BadItem as bad:
-            raise BadItem("given hole cannot be used", f"{file}: {bad.reason}: {bad.detail}") from bad
+            raise BadItem("given hole cannot be used", f"{file}: {bad.reason}, {bad.detail}") from bad
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         hole = cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA) > LIGHT
         if hole.all() or not hole.any():

@@ -1,4 +1,4 @@
-"""Completing networks applied in evaluation mode, in fp32: the same picture and seed give the same completions."""
+"""The trained networks, applied in evaluation mode, in fp32: the same picture and seed give the same result."""
 
 import numpy as np
 import torch
@@ -6,8 +6,25 @@ import torch
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.faces.drawings import draw_face
 from workflow_scripts.systems._completion.guides import Guide
-from workflow_scripts.systems._completion.networks import Completer
+from workflow_scripts.systems._completion.networks import Completer, KeypointFinder
 from workflow_scripts.training.data import maps_to_float, on_device, pictures_to_float, pictures_to_uint8
+
+
+@torch.inference_mode()
+def find_keypoints(network: KeypointFinder, image: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the landmarks of a face with a hole, float32 (68, 2), and how sure they are, float32 (68,), in pixels.
+
+    Args:
+        network: in evaluation mode.
+        image: RGB uint8 (S, S, 3); what lies in the hole is not looked at.
+        hole: bool (S, S).
+
+    Returns:
+        x and y of each landmark, and the standard deviation of both.
+    """
+    cover = maps_to_float(on_device(network, hole[None].astype(np.uint8) * 255))
+    points, spread = network(pictures_to_float(on_device(network, image[None])) * (1 - cover), cover)
+    return points[0].cpu().numpy(), spread[0].cpu().numpy()
 
 
 def draw_latents(seed: int, name: str, count: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,18 +1,17 @@
 """How the network learns that finds the landmarks of a face with a hole."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts.config.training import Training
 from workflow_scripts.faces.drawings import draw_face
 from workflow_scripts.faces.landmark_groups import OUTER_EYE_CORNERS
 from workflow_scripts.systems._completion.config import KeypointNetwork
 from workflow_scripts.systems._completion.networks import KeypointFinder
 from workflow_scripts.systems._completion.training import HoleTraining
-from workflow_scripts.training.data import Batch, Key, pictures_to_float
+from workflow_scripts.training.data import Batch, pictures_to_float
 from workflow_scripts.training.system import Score, Update, detached
 
 SHARE = 0.5  # exponent of the variance by which the likelihood is weighted; 0: all, 1: as a squared distance
@@ -33,13 +32,6 @@ class KeypointTraining(HoleTraining):
 
     def __init__(self, config: KeypointNetwork, network: KeypointFinder):
         self.networks = nn.ModuleDict({"keypoints": network})
-
-    def augment(
-        self, batch: Batch, keys: Sequence[Key], seed: int, epoch: int, settings: Training
-    ) -> dict[str, Tensor]:
-        """Augment, then cut the hole again, which changed colours would fill."""
-        columns = super().augment(batch, keys, seed, epoch, settings)
-        return columns | {"holed": columns["target"] * (1 - columns["hole"])}
 
     def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
         """Yield the one update."""

@@ -39,16 +39,20 @@ class HoleTraining(System):
         seeds = torch.tensor([seed % 2**62 for seed in seeds], device=device)[:, None, None, None]
         return {"holed": batch["target"] * (1 - batch["hole"]), "seed": seeds}
 
+    def augment(
+        self, batch: Batch, keys: Sequence[Key], seed: int, epoch: int, settings: Training
+    ) -> dict[str, Tensor]:
+        """Augment, then cut the hole again, which changed colours would fill."""
+        columns = super().augment(batch, keys, seed, epoch, settings)
+        return columns | {"holed": columns["target"] * (1 - columns["hole"])}
+
     def mirror(self, batch: Batch) -> dict[str, Tensor]:
         """Flip all columns; drawings change the colours of left and right, landmarks their order."""
         flipped = super().mirror(batch)
         points = batch["landmarks"][:, :, MIRRORED].clone()
         points[..., 0] = batch["target"].shape[-1] - 1 - points[..., 0]
-        return flipped | {
-            "drawing": flipped["drawing"][:, MIRRORED_CHANNELS],
-            "landmarks": points,
-            "seed": batch["seed"],
-        }
+        flipped |= {"landmarks": points, "seed": batch["seed"]}
+        return flipped | {name: flipped[name][:, MIRRORED_CHANNELS] for name in {"drawing"} & flipped.keys()}
 
 
 class GuidedTraining(HoleTraining):
