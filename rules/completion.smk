@@ -219,6 +219,7 @@ rule score_keypoints:
         splits="results/{experiment}/splits.parquet",
         holes="results/{experiment}/holes/{source}/{shard}.arrow",
         keypoints="results/{experiment}/keypoints/{source}/{shard}.arrow",
+        model="results/weights/landmarks.safetensors",
     output:
         scores="results/{experiment}/scores_keypoints/{source}/{shard}.parquet",
         record=record_of("score_keypoints/{experiment}/{source}/{shard}"),
@@ -239,6 +240,7 @@ rule score_keypoints:
         "--splits {input.splits:q} "
         "--holes {input.holes:q} "
         "--keypoints {input.keypoints:q} "
+        "--model {input.model:q} "
         "--output {output.scores:q} "
         f"{RECORD}"
 

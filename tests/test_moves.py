@@ -41,7 +41,7 @@ def test_mouth_opens_and_closes(face):
     assert opening(move_landmarks(opened, "close_mouth")) == pytest.approx(0, abs=0.02)
     # The upper lip stays, the chin goes down, and less than the lip.
     assert np.array_equal(opened[51], landmarks[51])
-    assert 0 < opened[groups.CHIN, 1] - landmarks[groups.CHIN, 1]
+    assert opened[groups.CHIN, 1] - landmarks[groups.CHIN, 1] > 0
 
 
 def test_smile_widens_the_mouth_and_lifts_its_corners(face):

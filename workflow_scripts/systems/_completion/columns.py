@@ -15,7 +15,7 @@ DIVERSITY = ("diversity_hole", "diversity_whole")
 LANDMARKS = ("found", "nme_truth", "nme_asked", "nme_unmoved", "found_truth", "nme_floor")
 IDENTITY = ("identity_truth", "identity_spread")
 SCORES = (*LIKENESS, *DIVERSITY, *LANDMARKS, *IDENTITY)
-KEYPOINT_SCORES = ("nme_in", "nme_out", "dlib_found", "dlib_nme_in", "dlib_nme_out")
+KEYPOINT_SCORES = ("nme_in", "nme_out", "spread_in", "z2_in", "z2_out", "dlib_found", "dlib_nme_in", "dlib_nme_out")
 PLACE = pa.schema([("source", pa.string()), ("item", pa.string()), ("variant", pa.int32())])
 METRICS = pa.schema(
     [
