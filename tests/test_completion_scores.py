@@ -17,12 +17,12 @@ from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import INDEX, Quarantine, read_table, write_table
 from workflow_scripts.metrics.found_faces import find_face
 from workflow_scripts.reporting.galleries import gallery_size
-from workflow_scripts.stages.completion import merge_scores, score_completions
+from workflow_scripts.stages.completion import merge_scores, score_completions, score_keypoints
 from workflow_scripts.stages.experiments import draw_figures, summarize_scores
 from workflow_scripts.stages.reporting import write_overview
 from workflow_scripts.systems._completion import curve, scores
 from workflow_scripts.systems._completion.columns import KEYPOINTS, METRICS
-from workflow_scripts.systems._completion.training import hidden_points
+from workflow_scripts.systems._completion.guides import hidden_points
 
 SIDE, SHIFT = 96, 4
 ITEMS = {"a.png": "test", "b.png": "test", "c.png": "train"}
@@ -231,6 +231,21 @@ def test_the_curve_has_the_same_holes_at_every_knob(scored):
         *((method, knob) for method in ("de", "flow") for knob in (0.0, 0.5, 1.0)),
     }
     assert {entry["items"] for entry in entries.values()} == {2}  # the two holes of a.png
+
+
+def test_keypoints_are_scored_beside_dlibs(scored, face):
+    """The predicted points lie one pixel to the right and below, and say that they are two pixels unsure."""
+    output = scored.root / "keypoints.parquet"
+    options = {"source": "people", "splits": scored.home / "splits.parquet", "model": landmark_weights()}
+    options |= {"holes": scored.home / "holes/people/00000.arrow", "output": output}
+    options |= {"keypoints": scored.home / "keypoints/people/00000.arrow"}
+    score_keypoints.main([f"--{name}={value}" for name, value in options.items()])
+    rows = read_table(output)
+    eyes = np.linalg.norm(face.points[36] - face.points[45])
+    assert list(zip(rows["item"], rows["variant"], strict=True)) == [(item, v) for item in ITEMS for v in (0, 1)]
+    assert rows["nme_in"].to_numpy() == pytest.approx(np.sqrt(2) / eyes, rel=1e-3)
+    assert rows["z2_in"].to_numpy() == pytest.approx(1 / 4, rel=1e-3)
+    assert set(rows.loc[rows["kind"] == "40-50", "dlib_found"]) == {0}
 
 
 def test_keypoints_compare_where_dlib_finds_a_face(scored):

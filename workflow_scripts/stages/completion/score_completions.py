@@ -58,8 +58,8 @@ from workflow_scripts.metrics.perceptual import PerceptualDistance
 from workflow_scripts.metrics.pictures import compare_pictures
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.systems._completion.columns import METRICS
+from workflow_scripts.systems._completion.guides import hidden_points
 from workflow_scripts.systems._completion.scored_holes import ScoredHoles
-from workflow_scripts.systems._completion.training import hidden_points
 
 DESCRIBED = 3  # samples whose identity is measured
 MOVED = 0.02  # of the distance of the outer eye corners; two searches for the same landmarks differ by this

@@ -29,7 +29,7 @@ from workflow_scripts.systems._completion.charts import draw_tradeoff
 from workflow_scripts.systems._completion.columns import KEYPOINTS, NAMES, OURS, in_order
 from workflow_scripts.systems._completion.config import CompletionExperiment
 from workflow_scripts.systems._completion.curve import HOLE, plain_rows, summarize_curve
-from workflow_scripts.systems._completion.training import hidden_points
+from workflow_scripts.systems._completion.guides import hidden_points
 
 FIRST_LOOK_SAMPLES = 3
 SHOWN_SAMPLES = 8  # of each hole at most

@@ -9,7 +9,9 @@ from torch import Tensor
 from workflow_scripts.config.training import Training
 from workflow_scripts.core.randomness import item_rng
 from workflow_scripts.faces.drawings import MIRRORED_CHANNELS, draw_face
-from workflow_scripts.faces.landmark_groups import GROUPS, MIRRORED
+from workflow_scripts.faces.landmark_groups import MIRRORED
+from workflow_scripts.systems._completion.guides import move_hidden
+from workflow_scripts.systems._completion.networks import Completer
 from workflow_scripts.training.data import Batch, Key, pictures_to_float
 from workflow_scripts.training.system import System
 
@@ -37,16 +39,20 @@ class HoleTraining(System):
         seeds = torch.tensor([seed % 2**62 for seed in seeds], device=device)[:, None, None, None]
         return {"holed": batch["target"] * (1 - batch["hole"]), "seed": seeds}
 
+    def augment(
+        self, batch: Batch, keys: Sequence[Key], seed: int, epoch: int, settings: Training
+    ) -> dict[str, Tensor]:
+        """Augment, then cut the hole again, which changed colours would fill."""
+        columns = super().augment(batch, keys, seed, epoch, settings)
+        return columns | {"holed": columns["target"] * (1 - columns["hole"])}
+
     def mirror(self, batch: Batch) -> dict[str, Tensor]:
         """Flip all columns; drawings change the colours of left and right, landmarks their order."""
         flipped = super().mirror(batch)
         points = batch["landmarks"][:, :, MIRRORED].clone()
         points[..., 0] = batch["target"].shape[-1] - 1 - points[..., 0]
-        return flipped | {
-            "drawing": flipped["drawing"][:, MIRRORED_CHANNELS],
-            "landmarks": points,
-            "seed": batch["seed"],
-        }
+        flipped |= {"landmarks": points, "seed": batch["seed"]}
+        return flipped | {name: flipped[name][:, MIRRORED_CHANNELS] for name in {"drawing"} & flipped.keys()}
 
 
 class GuidedTraining(HoleTraining):
@@ -81,34 +87,6 @@ class GuidedTraining(HoleTraining):
         }
 
 
-def hidden_points(landmarks: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Return which landmarks lie in the hole, bool (68,); those beyond the border of the picture do not.
-
-    Args:
-        landmarks: (68, 2), x and y in pixels.
-        hole: bool (S, S).
-    """
-    x, y = np.rint(landmarks).astype(int).T
-    inside = (x >= 0) & (y >= 0) & (x < hole.shape[1]) & (y < hole.shape[0])
-    return inside & hole[np.clip(y, 0, hole.shape[0] - 1), np.clip(x, 0, hole.shape[1] - 1)]
-
-
-def move_hidden(landmarks: np.ndarray, hole: np.ndarray, distance: float, rng: np.random.Generator) -> np.ndarray:
-    """Return landmarks of which those in the hole are moved at random, the points of a group alike for the most part.
-
-    Args:
-        landmarks: (68, 2) in pixels.
-        hole: bool (S, S).
-        distance: standard deviation of each coordinate, in pixels.
-        rng: where from.
-    """
-    together = np.concatenate(
-        [np.repeat(rng.normal(size=(1, 2)), len(range(68)[group]), axis=0) for group in GROUPS.values()]
-    )
-    moves = distance * (np.sqrt(0.8) * together + np.sqrt(0.2) * rng.normal(size=(68, 2)))
-    return (landmarks + moves * hidden_points(landmarks, hole)[:, None]).astype(np.float32)
-
-
 def draw_normal(seeds: Tensor, shape: tuple[int, ...], purpose: int) -> Tensor:
     """Return standard normal numbers (N, *shape) that depend on the items' seeds and `purpose` alone.
 
@@ -122,3 +100,28 @@ def draw_normal(seeds: Tensor, shape: tuple[int, ...], purpose: int) -> Tensor:
         generator = torch.Generator().manual_seed((seed + purpose * 0x9E3779B97F4A7C15) % 2**63)
         draws.append(torch.randn(shape, generator=generator))
     return torch.stack(draws).to(seeds.device)
+
+
+def completion_of(network: Completer, batch: Batch, number: int, knob: float = 1.0) -> Tensor:
+    """Return the `number`th completion of each item, (N, 3, S, S): what is given outside the hole, painted inside."""
+    shape = network.latent_shape(batch["target"].shape[-1])
+    latent = knob * draw_normal(batch["seed"], shape, number)
+    painted = network.complete(batch["holed"], batch["hole"], batch["guide"], batch["uncertainty"], latent)
+    return torch.where(batch["hole"] > 0, painted.float(), batch["target"])
+
+
+def score_completion(network: Completer, batch: Batch) -> dict[str, Tensor]:
+    """Return of each item PSNR of a completion in the hole, and the mean difference of two completions there."""
+    first, second = (completion_of(network, batch, number) for number in range(2))
+    pixels = 3 * batch["hole"].sum(dim=(1, 2, 3)).clamp(min=1)
+    error = (first - batch["target"]).square().sum(dim=(1, 2, 3)) / pixels
+    return {
+        "psnr_hole": 10 * torch.log10(4 / error.clamp(min=1e-10)),
+        "diversity": (first - second).abs().sum(dim=(1, 2, 3)) / pixels,
+    }
+
+
+def preview_completions(network: Completer, batch: Batch) -> list[Tensor]:
+    """Return what is given, the guide, two completions, the one whose random numbers are all 0, the truth."""
+    samples = [completion_of(network, batch, 0), completion_of(network, batch, 1), completion_of(network, batch, 0, 0)]
+    return [batch["holed"], batch["guide"], *samples, batch["target"]]

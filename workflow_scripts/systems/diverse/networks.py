@@ -5,7 +5,7 @@ from torch import nn
 from workflow_scripts.systems._completion.networks import KeypointFinder
 from workflow_scripts.systems.diverse.config import Experiment
 from workflow_scripts.systems.diverse.flow_network import FlowCompleter
-from workflow_scripts.systems.diverse.regression import RegressionCompleter
+from workflow_scripts.systems.diverse.regression_network import RegressionCompleter
 
 
 def build_network(network: str, experiment: Experiment) -> nn.Module:

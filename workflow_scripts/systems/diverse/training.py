@@ -7,7 +7,7 @@ from workflow_scripts.systems._completion.keypoint_training import KeypointTrain
 from workflow_scripts.systems.diverse.config import Experiment
 from workflow_scripts.systems.diverse.flow_training import FlowTraining
 from workflow_scripts.systems.diverse.networks import build_network
-from workflow_scripts.systems.diverse.regression import RegressionTraining
+from workflow_scripts.systems.diverse.regression_training import RegressionTraining
 from workflow_scripts.training.system import System
 
 
