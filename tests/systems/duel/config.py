@@ -14,7 +14,7 @@ class Generator(Model):
     adversarial: float = 1.0
     judge_rate: float = 1e-3
     training: Training = Training(
-        epochs=30, batch_size=16, learning_rate=1e-3, precision="fp32", preview_items=0, keep="last", save_every=1
+        epochs=30, batch_size=16, learning_rate=1e-3, precision="fp32", preview_items=0, keep="last", save_every=4
     )
 
 
