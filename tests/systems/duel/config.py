@@ -1,5 +1,3 @@
-"""A system of the tests: a generator that completes vectors from noise, and its discriminator."""
-
 from typing import Literal
 
 from workflow_scripts.config.base import Model
