@@ -47,7 +47,7 @@ def _draw_curve(axis: Axes, rows: pd.DataFrame) -> None:
         axis.plot(val["step"], val["value"], color=VAL, linewidth=1.4, marker="o", markersize=3, label="validation")
     left = rows[rows["split"].str.startswith("rewound")]
     if len(left):
-        axis.plot(left["step"], left["value"], ".", color=LEFT, markersize=3, zorder=1, label="went back from here")
+        axis.plot(left["step"], left["value"], ".", color=LEFT, markersize=3, zorder=1, label="rewound")
     low, high = rows["value"].min(), rows["value"].max()
     if low > 0 and high / low > LOG_RATIO:
         axis.set_yscale("log")

@@ -31,6 +31,8 @@ class Limit:
         remedy: what a user can change, as an imperative: "lower `losses.adversarial`".
         least: the smallest healthy value.
         most: the largest healthy value.
+        margin: a state is one to go back to only while the newest value keeps this distance from `least` and `most`; a
+            value that has come close to them is on its way.
         patience: so many values beyond the limit, in a row, break it. A value of training is the mean of at most
             10 steps, and there is one of them for each 10 steps; there is one of validation for each epoch.
         warmup: so many values at the beginning are not looked at, counted from the first one of this name.
@@ -42,13 +44,14 @@ class Limit:
     remedy: str
     least: float = -math.inf
     most: float = math.inf
+    margin: float = 0.0
     patience: int = 50
     warmup: int = 0
     slows: Sequence[str] = ()
 
-    def admits(self, value: float) -> bool:
-        """Return whether a value is within the limit; what is no number is not."""
-        return self.least <= value <= self.most
+    def admits(self, value: float, margin: float = 0.0) -> bool:
+        """Return whether a value is within the limit, with a distance of `margin`; what is no number is not."""
+        return self.least + margin <= value <= self.most - margin
 
     def broken_by(self, value: float, step: int) -> "Collapse":
         """Return what is to be said, of the newest value."""
@@ -95,6 +98,7 @@ class Health:
         self._limits, self._config = limits, config
         self._seen = [0] * len(limits)
         self._beyond = [0] * len(limits)  # of the newest values, in a row
+        self._close = [False] * len(limits)  # whether the newest value is closer to the limit than its margin
         self.good = 0
         self.rewinds: list[dict] = []
 
@@ -110,8 +114,10 @@ class Health:
                 continue
             value = values[limit.name]
             self._seen[index] += 1
-            young = self._seen[index] <= limit.warmup
-            self._beyond[index] = 0 if young or limit.admits(value) else self._beyond[index] + 1
+            if self._seen[index] <= limit.warmup:
+                continue
+            self._beyond[index] = 0 if limit.admits(value) else self._beyond[index] + 1
+            self._close[index] = not limit.admits(value, limit.margin)
             if self._beyond[index] and self._beyond[index] % limit.patience == 0:
                 found.append(limit.broken_by(value, step))
         if found and self._config.on_collapse != "warn":
@@ -121,11 +127,11 @@ class Health:
     def is_good(self, step: int) -> bool:
         """Return whether the state at the end of an epoch is to be remembered as a good one, to go back to.
 
-        It is where no value is beyond its limit. Only ends of epochs come into question, because some limits are looked
-        at there alone, and no more of them than resume states are asked for.
+        It is where all values keep well within their limits. Only ends of epochs come into question, because some
+        limits are looked at there alone, and no more of them than resume states are asked for.
         """
         is_due = self._config.on_collapse == "rewind" and step - self.good >= self._config.save_every
-        return is_due and not any(self._beyond)
+        return is_due and not any(self._close)
 
     def check_rewind(self, collapse: Collapse) -> None:
         """Raise `UserError` where a training that has failed is not to go back, or has done so too often."""
@@ -146,13 +152,13 @@ class Health:
 
     def header(self) -> dict:
         """Return what a resume state must hold."""
-        return {"seen": self._seen, "beyond": self._beyond, "good": self.good, "rewinds": self.rewinds}
+        counts = {"seen": self._seen, "beyond": self._beyond, "close": self._close}
+        return counts | {"good": self.good, "rewinds": self.rewinds}
 
     def restore(self, header: dict) -> None:
         """Put back what `header` returned."""
-        self._seen, self._beyond, self.good, self.rewinds = (
-            header[name] for name in ("seen", "beyond", "good", "rewinds")
-        )
+        self._seen, self._beyond, self._close = (header[name] for name in ("seen", "beyond", "close"))
+        self.good, self.rewinds = header["good"], header["rewinds"]
 
 
 def check_finite(updates: Sequence[tuple[int, str, list[str], list[float]]]) -> None:

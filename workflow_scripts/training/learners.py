@@ -35,8 +35,9 @@ class Learners:
             name: system.optimizer(name, [x for x in network.parameters() if x.requires_grad], config)
             for name, network in self.networks.items()
         }
-        groups = [(name, group) for name, optimizer in self._optimizers.items() for group in optimizer.param_groups]
-        self._rates = [(name, group, group["lr"]) for name, group in groups]  # as the optimisers were made
+        self._rates = {
+            name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self._optimizers.items()
+        }
 
     @property
     def judged(self) -> nn.Module:
@@ -45,8 +46,10 @@ class Learners:
 
     def set_rates(self, factor: float, slower: Mapping[str, float]) -> None:
         """Set all learning rates to what they were at first, times `factor`, times that of the network in `slower`."""
-        for name, group, rate in self._rates:
-            group["lr"] = rate * factor * slower.get(name, 1.0)
+        for name, optimizer in self._optimizers.items():
+            # The groups are looked up each time, because an optimiser that loads a state makes them anew.
+            for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
+                group["lr"] = rate * factor * slower.get(name, 1.0)
 
     def carry_out(self, update: Update) -> Tensor:
         """Take one step of one network's optimiser and return the norm of the gradient, before it was clipped."""

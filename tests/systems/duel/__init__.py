@@ -1,1 +1,1 @@
-"""A system of the tests: adapters of low rank on a pretrained linear layer, trained on float columns."""
+"""A system of the tests: a generator that completes vectors from noise, and its discriminator."""

@@ -1,5 +1,3 @@
-"""A system of the tests: a generator that completes vectors from noise, and its discriminator."""
-
 from typing import Literal
 
 from workflow_scripts.config.base import Model
@@ -14,7 +12,7 @@ class Generator(Model):
     adversarial: float = 1.0
     judge_rate: float = 1e-3
     training: Training = Training(
-        epochs=30, batch_size=16, learning_rate=1e-3, precision="fp32", preview_items=0, keep="last", save_every=1
+        epochs=30, batch_size=16, learning_rate=1e-3, precision="fp32", preview_items=0, keep="last", save_every=4
     )
 
 

@@ -18,9 +18,9 @@ class DuelTraining(System):
     judged_by = Score("error", higher_is_better=False)
     columns = {"given": "vectors", "wanted": "vectors"}  # noqa: RUF012
     limits = (
-        Limit("judge total", "the judge tells all outputs apart", "lower `judge_rate`", least=0.1, patience=4,
-              warmup=2, slows=("judge",)),
-        Limit("diversity", "completions of one item are equal", "lower `squared`", least=0.05, patience=2),
+        Limit("judge total", "the judge tells all outputs apart", "lower `judge_rate`", 0.3, margin=0.3, patience=4,
+              slows=["judge"]),
+        Limit("diversity", "completions of one item are equal", "lower `squared`", 0.08, margin=0.02, patience=2),
     )  # fmt: skip
 
     def __init__(self, config, generator):
