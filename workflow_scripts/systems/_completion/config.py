@@ -9,6 +9,7 @@ from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
 
+CELL = 4  # pixels; side of the cells on which landmarks are looked for
 Part = Literal["eyes", "nose", "mouth", "lower_half", "face"]
 Area = Annotated[float, Field(gt=0, lt=1)]
 
@@ -29,7 +30,8 @@ class Holes(Model):
         0.05,
         ge=0,
         le=0.5,
-        description="hulls are grown on all sides by this, of the longer extent of the face's landmarks",
+        description="hulls are grown on all sides by this, of the longer extent of the face's landmarks, and by up to "
+        "thrice this at random, so that a hole's outline does not show what it hides",
     )
     box: Area = Field(0.5, description="side of the box in the centre, of the picture's; published: 0.5")
     classes: list[Annotated[str, Field(pattern=r"^(parts|box|[0-9]{2}-[0-9]{2})$")]] = Field(
@@ -79,7 +81,7 @@ class KeypointNetwork(Model):
 
     def check_size(self, where: str, size: int) -> None:
         """Raise `ValueError` for pictures of `size` pixels that are too small for the network's depth."""
-        self.unet.check_size(f"{where}.unet", size)
+        self.unet.check_size(f"{where}.unet", size // CELL)
 
 
 class Evaluation(Model):
