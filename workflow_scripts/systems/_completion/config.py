@@ -10,6 +10,14 @@ from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
 
 CELL = 4  # pixels; side of the cells on which landmarks are looked for
+# Distance between pictures -> the weights that it needs (`metrics/perceptual.py`).
+DISTANCE_WEIGHTS = {
+    "efficientnet_lite0": ("efficientnet_lite0",),
+    "lpips_alex": ("lpips_alex", "alexnet"),
+    "lpips_vgg": ("lpips_vgg", "vgg16"),
+}
+NEAREST = "nearest"  # the method that pastes the nearest training faces into the hole
+
 Part = Literal["eyes", "nose", "mouth", "lower_half", "face"]
 Area = Annotated[float, Field(gt=0, lt=1)]
 
@@ -124,6 +132,8 @@ class CompletionExperiment(BaseExperiment):
     needs = ("crops",)
     item_kind = "holes"
     item_stage = "make_holes"
+    summarized_keys = ("evaluation",)
+    drawn_keys = ("gallery", "evaluation")
 
     size: Literal[64, 128, 256] | None = Field(
         None, description="pixels that crops are resized to; null: they stay as they are"
@@ -148,6 +158,31 @@ class CompletionExperiment(BaseExperiment):
     def networks(self) -> tuple[str, ...]:
         """Return the networks' names in the order of training."""
         return ("keypoints", *self.completers)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Return what completes faces: the networks, and the nearest training faces."""
+        return (*self.completers, NEAREST)
+
+    @property
+    def summarized_kinds(self) -> tuple[str, ...]:
+        """Return the kinds of shards whose pictures give the Fréchet distances."""
+        return ("holes", *(f"completed_{method}" for method in self.methods))
+
+    @property
+    def drawn_kinds(self) -> tuple[str, ...]:
+        """Return the kinds of shards that the figures show."""
+        return (*self.summarized_kinds, "keypoints")
+
+    @property
+    def score_weights(self) -> tuple[str, ...]:
+        """Return the networks that measure how different completions are."""
+        return DISTANCE_WEIGHTS[self.evaluation.distance]
+
+    @property
+    def summary_weights(self) -> tuple[str, ...]:
+        """Return the network whose features give the Fréchet distance."""
+        return () if self.evaluation.features == "none" else (self.evaluation.features,)
 
     def kinds_of(self, network: str) -> tuple[str, ...]:
         """Return the kinds of shards that a network is trained on: completing ones learn with true keypoints."""

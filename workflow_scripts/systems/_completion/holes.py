@@ -135,7 +135,7 @@ def stroke_hole(landmarks: np.ndarray, size: int, shares: tuple[float, float], r
 
     Walks of a brush, after Yu et al., "Free-Form Image Inpainting with Gated Convolution", ICCV 2019. The first one
     begins in the face. The share that is wanted is drawn evenly within the limits; pieces are drawn until it is
-    reached, and one that would cover too much is drawn finer.
+    reached, or the next one would cover too much. While too little is covered, such a piece is drawn finer.
 
     Args:
         landmarks: (68, 2), x and y in pixels.
@@ -149,6 +149,8 @@ def stroke_hole(landmarks: np.ndarray, size: int, shares: tuple[float, float], r
         grown = cv2.line(hole.copy(), start, end, 1, _thickness(width * fineness / 2))
         share = grown.mean()
         if share >= shares[1]:
+            if hole.mean() >= shares[0]:
+                break  # in a small picture, a piece can be larger than what is left to the share that is wanted
             fineness *= FINER
             continue
         hole = grown
