@@ -111,7 +111,7 @@ def learned() -> tuple[KeypointTraining, dict[str, torch.Tensor]]:
     network = training.networks["keypoints"]
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     batch = batch_of(training, drawn_faces(256, 1))
-    for step in range(240):
+    for step in range(400):
         chosen = torch.randperm(256, generator=torch.Generator().manual_seed(step))[:16]
         for update in training.training_step({name: x[chosen] for name, x in batch.items()}, 0.0):
             optimizer.zero_grad()

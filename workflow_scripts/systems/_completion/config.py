@@ -84,7 +84,13 @@ class KeypointNetwork(Model):
 
     unet: UNetConfig = UNetConfig(blocks=7, channels=32, max_channels=256)
     training: Training = Training(
-        epochs=20, learning_rate=1e-3, betas=(0.9, 0.999), schedule="cosine", ema=0.999, flip=True
+        epochs=20,
+        learning_rate=2e-3,
+        betas=(0.9, 0.999),
+        schedule="cosine",
+        ema=0.995,
+        flip=True,
+        jitter=0.2,
     )
 
     def check_size(self, where: str, size: int) -> None:
