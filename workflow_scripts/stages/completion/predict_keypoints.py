@@ -38,7 +38,8 @@ def predict_keypoints(
     def rows() -> Iterator[dict]:
         numbers = [row for row, item in enumerate(shard.items) if item in scored]
         for row in tqdm(numbers, "predict_keypoints", unit="hole", mininterval=2):
-            points, spread = find_keypoints(network, shard.tensor("target", row), shard.tensor("hole", row) > 0)
+            image, hole = shard.tensor("target", row).copy(), shard.tensor("hole", row) > 0
+            points, spread = find_keypoints(network, image, hole)
             yield {"item": shard.items[row], "variant": variants[row], "landmarks": points, "spread": spread}
 
     columns = {"item": pa.string(), "variant": pa.int32()}

@@ -9,6 +9,7 @@ from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
 
+CELL = 4  # pixels; side of the cells on which landmarks are looked for
 # Distance between pictures -> the weights that it needs (`metrics/perceptual.py`).
 DISTANCE_WEIGHTS = {
     "efficientnet_lite0": ("efficientnet_lite0",),
@@ -37,7 +38,8 @@ class Holes(Model):
         0.05,
         ge=0,
         le=0.5,
-        description="hulls are grown on all sides by this, of the longer extent of the face's landmarks",
+        description="hulls are grown on all sides by this, of the longer extent of the face's landmarks, and by up to "
+        "thrice this at random, so that a hole's outline does not show what it hides",
     )
     box: Area = Field(0.5, description="side of the box in the centre, of the picture's; published: 0.5")
     classes: list[Annotated[str, Field(pattern=r"^(parts|box|[0-9]{2}-[0-9]{2})$")]] = Field(
@@ -82,12 +84,18 @@ class KeypointNetwork(Model):
 
     unet: UNetConfig = UNetConfig(blocks=7, channels=32, max_channels=256)
     training: Training = Training(
-        epochs=20, learning_rate=1e-3, betas=(0.9, 0.999), schedule="cosine", ema=0.999, flip=True
+        epochs=20,
+        learning_rate=2e-3,
+        betas=(0.9, 0.999),
+        schedule="cosine",
+        ema=0.995,
+        flip=True,
+        jitter=0.2,
     )
 
     def check_size(self, where: str, size: int) -> None:
         """Raise `ValueError` for pictures of `size` pixels that are too small for the network's depth."""
-        self.unet.check_size(f"{where}.unet", size)
+        self.unet.check_size(f"{where}.unet", size // CELL)
 
 
 class Evaluation(Model):

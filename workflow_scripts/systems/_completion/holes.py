@@ -29,7 +29,9 @@ PARTS = {
     "lower_half": groups.numbers(slice(2, 15), groups.NOSE_UNDERSIDE),  # the jaw below the eyes' height
     "face": groups.numbers(slice(0, groups.COUNT)),
 }
-PART_SHARES = (0.004, 0.9)  # of the picture; a hull with less hides nothing, and one with more leaves nothing to see
+GROWTH = (1, 3)  # factors of the margin that are drawn; a tight hull would show how wide the hidden mouth is open
+MIN_PART = 0.5  # share of a part's points that lie in the picture, where its hull is a hole
+MAX_PART = 0.9  # share of the picture that the hull covers; a larger one leaves nothing to see
 STROKE_SHARES = (0.1, 0.6)  # of the picture; what strokes cover in training
 # Strokes, as fractions of the picture's side, and radians; after Yu et al. 2019, whose side is 256 pixels.
 BRUSHES = (12 / 256, 40 / 256)  # widths
@@ -74,8 +76,10 @@ def class_hole(name: str, holes: Holes, landmarks: np.ndarray, size: int, rng: n
         return Hole("strokes", stroke_hole(landmarks, size, class_shares(name), rng))
     for number in rng.permutation(len(holes.parts)):
         part = holes.parts[number]
-        mask = part_hole(part, landmarks, size, holes.margin)
-        if PART_SHARES[0] <= mask.mean() <= PART_SHARES[1]:
+        mask = part_hole(part, landmarks, size, holes.margin * rng.uniform(*GROWTH))
+        points = landmarks[PARTS[part]]
+        inside = ((points >= 0) & (points <= size - 1)).all(axis=1).mean()
+        if inside >= MIN_PART and mask.mean() <= MAX_PART:
             return Hole(part, mask)
     raise BadItem(
         "no face part in the crop",

@@ -14,16 +14,14 @@ from workflow_scripts.systems._completion.training import HoleTraining
 from workflow_scripts.training.data import Batch, pictures_to_float
 from workflow_scripts.training.system import Score, Update, detached
 
-SHARE = 0.5  # exponent of the variance by which the likelihood is weighted; 0: all, 1: as a squared distance
-DISTANCE = 20.0  # weight of the mean distance, over the side
+DISTANCE = 50.0  # weight of the mean distance, over the side, beside the likelihood
 
 
 class KeypointTraining(HoleTraining):
-    """Mean distance and Gaussian likelihood of the landmarks, those in the hole and those outside alike.
+    """The landmarks minimise the mean distance from the true ones, the standard deviations the Gaussian likelihood.
 
-    A point's coordinates are independent normal numbers of one standard deviation, the predicted one. The likelihood of
-    a point is weighted by its standard deviation (beta-NLL, Seitzer et al., ICLR 2022, beta = 0.5): unweighted, points
-    of which the network is unsure would never be learned.
+    A landmark's coordinates count as independent normal numbers of one standard deviation. The likelihood does not
+    change the landmarks: it would leave those alone of which the network is unsure (Seitzer et al., ICLR 2022).
     """
 
     saved = "keypoints"
@@ -38,12 +36,11 @@ class KeypointTraining(HoleTraining):
         points, spread = self.networks["keypoints"](batch["holed"], batch["hole"])
         size = batch["holed"].shape[-1]
         distances = (points - batch["landmarks"][:, 0]).norm(dim=-1) / size
-        likelihood = negative_log_likelihood(distances, spread / size)
         values = {
-            "likelihood": (likelihood * (spread / size).detach() ** (2 * SHARE)).mean(),
             "distance": distances.mean(),
+            "likelihood": negative_log_likelihood(distances.detach(), spread / size).mean(),
         }
-        yield Update("keypoints", values["likelihood"] + DISTANCE * values["distance"], detached(values))
+        yield Update("keypoints", DISTANCE * values["distance"] + values["likelihood"], detached(values))
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Return of each item the normalised mean error (see `metrics/landmarks.py`) and the mean likelihood."""

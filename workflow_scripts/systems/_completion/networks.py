@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from workflow_scripts.faces.landmark_groups import COUNT
 from workflow_scripts.models.unet import UNet
-from workflow_scripts.systems._completion.config import KeypointNetwork
+from workflow_scripts.systems._completion.config import CELL, KeypointNetwork
 
-CELL = 4  # pixels; side of the cells on which landmarks are looked for
-START = -4.0  # logarithm of a landmark's standard deviation, over the side, before anything is learned
+START = -2.5  # logarithm of a landmark's standard deviation, over the side, before anything is learned
 
 
 class Completer(nn.Module, ABC):
