@@ -4,36 +4,32 @@ import numpy as np
 import pytest
 import torch
 
-from workflow_scripts.models.flow_matching import draw_times, follow_flow, scales
+from workflow_scripts.models.flow_matching import draw_times, follow_flow, input_scale, loss_weight
 from workflow_scripts.models.flow_unet import FlowUNet
 from workflow_scripts.models.pull_push import continue_colours
 from workflow_scripts.systems.diverse.config import Experiment, FlowNetwork
 from workflow_scripts.systems.diverse.flow_training import FlowTraining
 from workflow_scripts.systems.diverse.networks import build_network
 
+torch.set_num_threads(1)  # small networks; more threads only wait for each other
 SMALL = {"unet": {"channels": [8, 16, 16]}}
 
 
-def test_scales_give_unit_variance():
+def test_places_get_unit_variance_and_losses_their_weight():
     rng = torch.Generator().manual_seed(0)
     values, noise = torch.randn(200_000, generator=rng), torch.randn(200_000, generator=rng)
-    for time in (0.05, 0.5, 0.9):
-        enter, skip, out = scales(torch.tensor(time))
+    for time in (0.05, 0.5, 0.7):
         place = time * values + (1 - time) * noise
-        assert (enter * place).std() == pytest.approx(1, abs=0.01)
-        left = (values - skip * place) / out
-        assert left.std() == pytest.approx(1, abs=0.01)
-        # What the best linear guess leaves has nothing to do with the place.
-        assert (left * place).mean() == pytest.approx(0, abs=0.01)
-
-
-def test_scales_at_the_middle():
-    assert [x.item() for x in scales(torch.tensor(0.5))] == pytest.approx([2**0.5, 1.0, 0.5**0.5])
+        assert (input_scale(torch.tensor(time)) * place).std() == pytest.approx(1, abs=0.01)
+        guess = (values @ place) / (place @ place) * place
+        left = (values - guess).square().mean()
+        assert loss_weight(torch.tensor(time)) == pytest.approx(1 / left.item(), rel=0.02)
+    assert loss_weight(torch.tensor(0.5)) == 2 and loss_weight(torch.tensor(0.999)) == 8
 
 
 def test_times_lie_within_their_limits():
     times = draw_times(10_000, torch.device("cpu"))
-    assert times.min() > 0 and times.max() <= 0.98 and 0.35 < times.median() < 0.55
+    assert times.min() > 0 and times.max() < 1 and 0.35 < times.median() < 0.55
 
 
 @pytest.mark.parametrize("steps", [1, 4, 50])
@@ -116,7 +112,7 @@ def test_both_completions_are_found(learned):
 def test_watched_loss_is_the_same_each_time(learned):
     training, network = learned
     first, second = (training.validate(network, pictures())["flow"] for _ in range(2))
-    assert torch.equal(first, second) and first.shape == (8,) and first.mean() < 0.7
+    assert torch.equal(first, second) and first.shape == (8,) and first.mean() < 1.5
 
 
 def test_guidance_of_one_equals_the_guided_network():

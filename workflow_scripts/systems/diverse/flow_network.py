@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from workflow_scripts.models.flow_matching import follow_flow, scales
+from workflow_scripts.models.flow_matching import follow_flow, input_scale
 from workflow_scripts.models.flow_unet import FlowUNet
 from workflow_scripts.models.pull_push import continue_colours
 from workflow_scripts.systems._completion.networks import Completer
@@ -40,23 +40,18 @@ class FlowCompleter(Completer):
     def forward(
         self, place: Tensor, times: Tensor, filled: Tensor, hole: Tensor, guide: Tensor, uncertainty: Tensor
     ) -> Tensor:
-        """Return what the network's output stands for, of unit variance in the hole; `expected` makes values of it.
+        """Return the values that places on paths lead to on average, (N, 3, S, S), of unit variance in the hole.
 
         Args:
-            place: places on paths, (N, 3, S, S).
+            place: (N, 3, S, S).
             times: (N, 1, 1, 1) in 0..1.
             filled: the picture with continued colours in the hole, (N, 3, S, S) in -1..1.
             hole: (N, 1, S, S), 1 in the hole and 0 outside.
             guide: as in `Completer.complete`; 0 everywhere where the keypoints are not told.
             uncertainty: as there.
         """
-        seen = torch.cat([place * scales(times)[0] * hole, filled, hole, guide], dim=1)
+        seen = torch.cat([place * input_scale(times) * hole, filled, hole, guide], dim=1)
         return self.unet(seen, times.flatten(), uncertainty.flatten())
-
-    def expected(self, place: Tensor, times: Tensor, *seen: Tensor) -> Tensor:
-        """Return the values that places lead to on average, (N, 3, S, S); `seen` as in `forward`."""
-        _, skip, out = scales(times)
-        return skip * place + out * self(place, times, *seen)
 
     def complete(self, holed: Tensor, hole: Tensor, guide: Tensor, uncertainty: Tensor, latent: Tensor) -> Tensor:
         """Return the completions that the noise leads to.
@@ -70,11 +65,11 @@ class FlowCompleter(Completer):
         def predict(place: Tensor, time: float) -> Tensor:
             times = torch.full((len(place), 1, 1, 1), time, device=place.device)
             if self.guidance == 1:
-                return self.expected(place, times, filled, hole, guide, uncertainty)
-            blind = self.expected(place, times, filled, hole, unguided, uncertainty)
+                return self(place, times, filled, hole, guide, uncertainty)
+            blind = self(place, times, filled, hole, unguided, uncertainty)
             if self.guidance == 0:
                 return blind
-            told = self.expected(place, times, filled, hole, guide, uncertainty)
+            told = self(place, times, filled, hole, guide, uncertainty)
             return blind + self.guidance * (told - blind)
 
         return (filled + SIGMA * follow_flow(predict, latent, self.steps)).clamp(-1, 1)

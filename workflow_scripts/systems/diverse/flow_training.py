@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts.models.flow_matching import draw_times, scales
+from workflow_scripts.models.flow_matching import draw_times, loss_weight
 from workflow_scripts.models.pull_push import continue_colours
 from workflow_scripts.systems._completion.training import (
     GuidedTraining,
@@ -21,7 +21,7 @@ WATCHED_TIMES = (0.1, 0.35, 0.6, 0.85)
 
 
 class FlowTraining(GuidedTraining):
-    """The squared error of the network's output, of unit variance, inside the hole: lambda = 1 / c_out^2 in EDM."""
+    """The squared error of the predicted values inside the hole, weighted by `loss_weight`."""
 
     saved = "flow"
     judged_by = Score("flow", higher_is_better=False)
@@ -56,10 +56,9 @@ class FlowTraining(GuidedTraining):
 
 
 def _squared_error(network: FlowCompleter, batch: Batch, noise: Tensor, times: Tensor) -> Tensor:
-    """Return (N, 3, S, S): the squared distance of the output from what it should be, which has unit variance."""
+    """Return the weighted squared error of the values that are predicted for places at `times`, (N, 3, S, S)."""
     filled = continue_colours(batch["holed"], 1 - batch["hole"])
     values = (batch["target"] - filled) / SIGMA
     place = times * values + (1 - times) * noise
-    _, skip, out = scales(times)
-    wanted = (values - skip * place) / out
-    return (network(place, times, filled, batch["hole"], batch["guide"], batch["uncertainty"]) - wanted).square()
+    found = network(place, times, filled, batch["hole"], batch["guide"], batch["uncertainty"])
+    return loss_weight(times) * (found - values).square()
