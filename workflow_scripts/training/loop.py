@@ -194,14 +194,17 @@ class Trainer:
         return batch | self.system.prepare(batch, seeds)
 
     def _carry_out(self, update: Update) -> None:
-        network, optimizer = self.networks[update.network], self.optimizers[update.network]
-        optimizer.zero_grad()
+        network = self.networks[update.network]
+        optimizers = [self.optimizers[name] for name in (update.network, *update.beside)]
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         update.loss.backward()
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.config.clip and update.network == self.system.saved:
             torch.nn.utils.clip_grads_with_norm_(network.parameters(), self.config.clip, norm)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         names = ["total", "gradient norm", *update.parts]
         values = torch.stack([value.detach().float() for value in (update.loss, norm, *update.parts.values())])
         self.window.append((self.step, update.network, names, values))
