@@ -1,5 +1,6 @@
 """Discriminators of the published family, and the Wasserstein losses of critics."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 SLOPE = 0.2
+RELU_GAIN, ELU_GAIN = math.sqrt(2), 1.25  # of a layer's deviation, which its activation takes away again
 
 
 class Critic(nn.Module):
@@ -33,7 +35,22 @@ def strided_layers(widths: Sequence[int], kernel: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, width in pairwise(widths):
         layers += [nn.Conv2d(before, width, kernel, 2, (kernel - 1) // 2), nn.LeakyReLU(SLOPE)]
-    return nn.Sequential(*layers)
+    return initialised(nn.Sequential(*layers), RELU_GAIN)
+
+
+def initialised(module: nn.Module, gain: float) -> nn.Module:
+    """Return a module whose convolutions begin with weights that keep the signal's deviation (He et al. 2015).
+
+    None of these networks has normalisation. With PyTorch's own initial weights, a third of the variance would pass
+    each layer, and the deepest ones, where the latents are, would hardly learn.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            # Of the taps of a transposed convolution, one in `stride` squared meets an input.
+            taps = math.prod(layer.kernel_size) / (layer.stride[0] ** 2 if layer.transposed else 1)
+            nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.in_channels * taps))
+            nn.init.zeros_(layer.bias)
+    return module
 
 
 def wasserstein_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workflow_scripts.systems._completion.networks import Completer
-from workflow_scripts.systems.diverse.critics import strided_layers
+from workflow_scripts.systems.diverse.critics import RELU_GAIN, initialised, strided_layers
 from workflow_scripts.systems.diverse.vae_gan_config import DeNetwork
 
 HALVINGS = 4  # of the U-Net; its bottleneck and the decoders' first layers have side / 16
@@ -67,6 +67,7 @@ class EmbeddingDecoder(nn.Sequential):
         layers: list[nn.Module] = []
         for before, width in zip(widths, widths[1:], strict=False):
             layers += [nn.ConvTranspose2d(before, width, 4, 2, 1), nn.ReLU(), nn.BatchNorm2d(width)]
+        initialised(nn.Sequential(*layers), RELU_GAIN)
         super().__init__(*layers, nn.Conv2d(widths[-1], outputs, 1))
 
 
@@ -84,7 +85,10 @@ class LatentUNet(nn.Module):
         widths = [channels * 2**level for level in range(HALVINGS + 1)]
         self.downs = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(before, width, 3, 2 if level else 1, 1), nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1), nn.ReLU()
+                nn.Conv2d(before, width, 3, 2 if level else 1, 1),
+                nn.ReLU(),
+                nn.Conv2d(width, width, 3, 1, 1),
+                nn.ReLU(),
             )
             for level, (before, width) in enumerate(zip([inputs, *widths], widths, strict=False))
         )
@@ -96,6 +100,8 @@ class LatentUNet(nn.Module):
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(2 * width, width, 3, 1, 1), nn.ReLU()) for width in widths[-2::-1]
         )
+        for layers in (self.downs, self.ups, self.blocks):
+            initialised(layers, RELU_GAIN)
         self.head = nn.Conv2d(channels, 3, 3, 1, 1)
 
     def forward(self, x: Tensor, latent: Tensor) -> Tensor:

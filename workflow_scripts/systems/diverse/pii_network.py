@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from workflow_scripts.models.contextual_attention import attend
 from workflow_scripts.systems._completion.networks import Completer
+from workflow_scripts.systems.diverse.critics import ELU_GAIN, initialised
 from workflow_scripts.systems.diverse.vae_gan_config import PiiNetwork
 from workflow_scripts.systems.diverse.windows import hole_windows, lay_windows
 
@@ -69,6 +70,7 @@ class LatentLayers(nn.Module):
             padding = dilation * (kernel // 2)
             self.convolutions.append(nn.Conv2d(inputs + 1, factor * channels, kernel, stride, padding, dilation))
             inputs = factor * channels
+        initialised(self.convolutions, ELU_GAIN)
 
     def forward(self, x: Tensor, random: Tensor) -> Tensor:
         """Map (N, inputs, H, W) with the latent map (N, 1, S, S)."""
@@ -87,7 +89,7 @@ class LatentLayers(nn.Module):
 
 def enlarging(inputs: int, channels: int) -> nn.Sequential:
     """Return the layers from a quarter of the side to the picture."""
-    return nn.Sequential(
+    layers = nn.Sequential(
         nn.Upsample(scale_factor=2),
         nn.Conv2d(inputs, 2 * channels, 3, padding=1),
         nn.ELU(),
@@ -98,8 +100,8 @@ def enlarging(inputs: int, channels: int) -> nn.Sequential:
         nn.ELU(),
         nn.Conv2d(channels, channels // 2, 3, padding=1),
         nn.ELU(),
-        nn.Conv2d(channels // 2, 3, 3, padding=1),
     )
+    return nn.Sequential(*initialised(layers, ELU_GAIN), nn.Conv2d(channels // 2, 3, 3, padding=1))
 
 
 def painted(head: nn.Sequential, features: Tensor) -> Tensor:

@@ -22,7 +22,9 @@ class PiiLosses(Model):
     )
     context: float = Field(1.2, ge=0, description="L1 outside the hole, whichever latent it is")
     coarse: float = Field(1.2, ge=0, description="of the coarse picture's L1, relative to the fine one's")
-    latent: float = Field(1.2, ge=0, description="L1 between a random latent and the extractor's mean of its completion")
+    latent: float = Field(
+        1.2, ge=0, description="L1 between a random latent and the extractor's mean of its completion"
+    )
     penalty: float = Field(10.0, ge=0, description="gradient penalty of the critics")
 
 
@@ -38,7 +40,8 @@ class PiiNetwork(Model):
     critic_channels: int = Field(64, ge=1, description="of each critic's first layer")
     critic_steps: int = Field(5, ge=1, description="updates of the critics for each one of the generator")
     guided: bool = Field(
-        True, description="the generator sees the drawing of the keypoints, and the extractor drawing, hole and face part"
+        True,
+        description="the generator sees the drawing of the keypoints, and the extractor drawing, hole and face part",
     )
     losses: PiiLosses = PiiLosses()
     training: Training = Training(epochs=40, learning_rate=1e-4, betas=(0.5, 0.9), keep="last", flip=True)
@@ -81,7 +84,8 @@ class DeNetwork(Model):
     extractor_channels: int = Field(64, ge=1, description="of the style extractor's first layer")
     critic_channels: int = Field(32, ge=1, description="of each discriminator's first layer")
     guided: bool = Field(
-        True, description="encoders and U-Net see the drawing of the keypoints, and the extractor drawing, hole and part"
+        True,
+        description="encoders and U-Net see the drawing of the keypoints, and the extractor drawing, hole and part",
     )
     losses: DeLosses = DeLosses()
     training: Training = Training(epochs=40, learning_rate=2e-4, betas=(0.5, 0.999), keep="last", flip=True)
