@@ -43,7 +43,9 @@ def write_holes(folder: Path, face, count: int, size: int) -> Path:
 
 def items_of(path: Path, system: System, count: int) -> Items:
     """Return the first items of a shard."""
-    return Items(dict.fromkeys(system.columns, [path]), {("source", f"{number}.png") for number in range(count)})
+    return Items(
+        {column: [path] for column in system.columns}, {("source", f"{number}.png") for number in range(count)}
+    )
 
 
 def batch_of(path: Path, system: System, count: int) -> dict[str, Tensor]:

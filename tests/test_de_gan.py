@@ -1,6 +1,7 @@
 """DE-GAN: published sizes, every loss by hand, and encoders and extractor that learn."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_published_sizes():
     assert parameters(network.landmark_decoder) == 1 * 128 * 16 + 128 + after + 51
     widths = [32, 64, 128, 256, 512]
     downs = sum(convolution(a, b, 3) + convolution(b, b, 3) for a, b in zip([4, *widths], widths, strict=False))
-    ups = sum(convolution(b, a, 3) + convolution(2 * a, a, 3) for a, b in zip(widths, widths[1:], strict=False))
+    ups = sum(convolution(b, a, 3) + convolution(2 * a, a, 3) for a, b in pairwise(widths))
     joined = 2 * 256 * 9  # two planes of the latent beside the 512 of the bottleneck
     assert parameters(network.unet) == downs + ups + joined + convolution(32, 3, 3)
     assert parameters(critics.whole) == 1_568 + 32_832 + 131_200 + 524_544 + 2_097_664 + 512 * 8 * 8 + 1

@@ -31,7 +31,7 @@ class Critic(nn.Module):
 
 
 def strided_layers(widths: Sequence[int], kernel: int) -> nn.Sequential:
-    """Return convolutions that halve the side, each followed by leaky ReLU; `widths` begins with the input's channels."""
+    """Return convolutions that halve the side, each with leaky ReLU; `widths` begins with the input's channels."""
     layers: list[nn.Module] = []
     for before, width in pairwise(widths):
         layers += [nn.Conv2d(before, width, kernel, 2, (kernel - 1) // 2), nn.LeakyReLU(SLOPE)]

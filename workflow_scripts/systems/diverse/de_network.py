@@ -1,9 +1,10 @@
-"""The generator of DE-GAN (Zhang et al. 2022): what a face is like, as latents of mask, part and landmarks, and a U-Net.
+"""The generator of DE-GAN (Zhang et al. 2022): latents of the face's mask, part and landmarks, and a U-Net.
 
 Two encoders see what is left of the picture. Landmarks are drawn from the latent of the one, the face's mask and the
 face itself from both: a hierarchical variational autoencoder. The same latents join the bottleneck of the U-Net.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -65,7 +66,7 @@ class EmbeddingDecoder(nn.Sequential):
     def __init__(self, inputs: int, channels: int, outputs: int):
         widths = [inputs, *(max(channels >> level, 1) for level in range(4))]
         layers: list[nn.Module] = []
-        for before, width in zip(widths, widths[1:], strict=False):
+        for before, width in pairwise(widths):
             layers += [nn.ConvTranspose2d(before, width, 4, 2, 1), nn.ReLU(), nn.BatchNorm2d(width)]
         initialised(nn.Sequential(*layers), RELU_GAIN)
         super().__init__(*layers, nn.Conv2d(widths[-1], outputs, 1))
