@@ -39,8 +39,9 @@ def convolution(inputs: int, outputs: int, kernel: int) -> int:
     return inputs * outputs * kernel**2 + outputs
 
 
-def test_published_sizes():
-    config = DeNetwork(guided=False)
+@pytest.mark.parametrize("up", ["transposed_conv", "nearest"])
+def test_published_sizes(up):
+    config = DeNetwork(guided=False, up=up)
     system = DeTraining(config, DeCompleter(config))
     assert set(system.networks) == {"de", "critics"}  # as published there is no extractor
     network, critics = system.networks["de"], system.networks["critics"]

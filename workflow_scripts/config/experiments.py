@@ -78,6 +78,11 @@ class BaseExperiment(Model):
         return ()
 
     @property
+    def score_weights(self) -> tuple[str, ...]:
+        """Names of the pretrained networks that its scores need."""
+        return ()
+
+    @property
     def summary_weights(self) -> tuple[str, ...]:
         """Names of the pretrained networks that its summary needs."""
         return ()

@@ -141,6 +141,13 @@ class Config(Model):
                     f"{here}.{network}.perceptual: vgg19 needs its weights; add "
                     "`weights: {vgg19: PATH/vgg19-dcbb9e9d.pth}` or write `perceptual: efficientnet_lite0`"
                 )
+        for name in experiment.score_weights:
+            if name in Weights.model_fields and getattr(self.weights, name) is None:
+                file = Weights.model_fields[name].description.partition(";")[0]
+                raise ValueError(
+                    f"{here}: its scores need the weights of {name}; add `weights: {{{name}: PATH}}` ({file}) or write "
+                    "`evaluation: {distance: efficientnet_lite0}`"
+                )
         experiment.check(here, self.sources)
 
     def needs_of(self, source: str) -> tuple[str, ...]:

@@ -286,6 +286,10 @@ Source = Annotated[
 class Weights(Model):
     """Paths of weights that the user has."""
 
+    alexnet: UserPath | None = Field(
+        None, description="torchvision's `alexnet-owt-7be5be79.pth`; used only when its SHA-256 is the published one"
+    )
+    vgg16: UserPath | None = Field(None, description="torchvision's `vgg16-397923af.pth`; likewise")
     vgg19: UserPath | None = Field(
         None, description="torchvision's `vgg19-dcbb9e9d.pth`; used only when its SHA-256 is the published one"
     )

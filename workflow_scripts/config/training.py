@@ -59,6 +59,13 @@ class Training(Model):
         description="the training ends after this many validations, one an epoch, without a better score; meant "
         "for `schedule: constant`, as the best states of `cosine` come with the small rates of its end",
     )
+    on_collapse: Literal["stop", "rewind", "warn"] = Field(
+        "stop",
+        description="what is done when the training has failed: a loss is not finite, or a value stays beyond a limit "
+        "that the system names, such as that of a discriminator which has won, or of completions which are all alike. "
+        "`stop`: it ends with one line; `rewind`: it goes back to the last good state, three times at most, with other "
+        "random numbers and lower learning rates; `warn`: of limits it only speaks",
+    )
     preview_items: int = Field(6, ge=0, description="validation items drawn after epochs")
     preview_every: int = Field(1, ge=1, description="epochs between previews")
     preview_steps: int = Field(0, ge=0, description="steps between further previews; 0: none but those after epochs")

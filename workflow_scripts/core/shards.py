@@ -9,6 +9,8 @@ import pyarrow as pa
 from workflow_scripts.core.files import atomic_path
 from workflow_scripts.core.tables import reading_result
 
+# Columns that tell the rows of a shard apart: an item's variants, and what was asked for when they were completed.
+KEYS = ("item", "variant", "knob", "move")
 BATCH_ROWS = 64  # rows of a record batch, which the writer holds in memory
 
 
@@ -72,8 +74,8 @@ class Shard:
         return [value for batch in self._batches for value in batch.column(name).to_pylist()]
 
     def row_numbers(self) -> dict[tuple, int]:
-        """Return (item, variant), or (item,) where there are no variants, -> number of the row, in rising order."""
-        keys = [self.items, self.scalars("variant")] if "variant" in self.columns else [self.items]
+        """Return the values of those of `KEYS` that are columns -> number of the row, in rising order."""
+        keys = [self.scalars(name) for name in KEYS if name in self.columns]
         return {key: row for row, key in enumerate(zip(*keys, strict=True))}
 
     def tensor(self, name: str, row: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """VGG19 up to block 5 (Simonyan & Zisserman 2014), whose features the published systems compare."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,32 +16,44 @@ TAPS = (17, 26, 35)
 PIXEL_MEAN, PIXEL_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class VGG19(nn.Module):
-    """A frozen feature extractor of pictures, RGB (N, 3, H, W) in 0..1, with sides of 32 and more."""
+class VGG(nn.Module):
+    """A frozen feature extractor of pictures, RGB (N, 3, H, W) in 0..1, with sides of 32 and more.
 
-    def __init__(self):
+    Args:
+        blocks: channels and convolutions of each.
+        taps: the layers whose features are returned, as indices of torchvision's `features`; the last one ends it.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[int, int]], taps: Sequence[int]):
         super().__init__()
         layers: list[nn.Module] = []
         before = 3
-        for width, convolutions in BLOCKS:
+        for width, convolutions in blocks:
             for _ in range(convolutions):
                 layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
                 before = width
             layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers[: TAPS[-1] + 1])
+        self.features, self._taps = nn.Sequential(*layers[: taps[-1] + 1]), frozenset(taps)
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(PIXEL_DEVIATION).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)
 
     def taps(self, pictures: Tensor) -> list[Tensor]:
-        """Return the features after `TAPS`: strides 4, 8, 16, with 256, 512, 512 channels."""
+        """Return the features after each of the taps."""
         x = (pictures - self.mean) / self.deviation
         found = []
         for index, layer in enumerate(self.features):
             x = layer(x)
-            if index in TAPS:
+            if index in self._taps:
                 found.append(x)
         return found
+
+
+class VGG19(VGG):
+    """VGG19 with the taps `TAPS`: strides 4, 8, 16, with 256, 512, 512 channels."""
+
+    def __init__(self):
+        super().__init__(BLOCKS, TAPS)
 
 
 def load_vgg19(path: str | Path) -> VGG19:

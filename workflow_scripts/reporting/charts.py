@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from workflow_scripts.reporting.style import TRAIN, VAL, save_chart
+from workflow_scripts.reporting.style import LEFT, TRAIN, VAL, save_chart
 
 LOG_RATIO = 20  # a quantity that spans more is drawn on a logarithmic scale
 SMOOTHING = 0.05  # of the training steps, the width of the moving mean
@@ -16,7 +16,8 @@ def draw_curves(curves: pd.DataFrame, network: str, path: Path) -> None:
     """Draw each logged quantity of one training against the step, training and validation in one panel.
 
     Args:
-        curves: columns `step`, `split` (`train` or `val`), `name`, `value`.
+        curves: columns `step`, `split` (`train`, `val`, or `rewound train` and `rewound val` of stretches that the
+            training went back from), `name`, `value`.
         network: the one that is trained; in training its quantities have its name in front, in validation not.
         path: the SVG or PNG file.
     """
@@ -44,6 +45,9 @@ def _draw_curve(axis: Axes, rows: pd.DataFrame) -> None:
         axis.plot(train["step"], smooth, color=TRAIN, linewidth=1.6, label="training")
     if len(val):
         axis.plot(val["step"], val["value"], color=VAL, linewidth=1.4, marker="o", markersize=3, label="validation")
+    left = rows[rows["split"].str.startswith("rewound")]
+    if len(left):
+        axis.plot(left["step"], left["value"], ".", color=LEFT, markersize=3, zorder=1, label="went back from here")
     low, high = rows["value"].min(), rows["value"].max()
     if low > 0 and high / low > LOG_RATIO:
         axis.set_yscale("log")

@@ -12,7 +12,7 @@ from PIL import ImageFont
 from workflow_scripts.core.files import atomic_path
 from workflow_scripts.core.names import readable
 
-TRAIN, VAL, WARM = "#1f5f99", "#d1702a", "#d1702a"
+TRAIN, VAL, WARM, LEFT = "#1f5f99", "#d1702a", "#d1702a", "#9aa3ab"
 INK, FAINT, PAPER = (28, 33, 38), (110, 118, 126), (255, 255, 255)  # of what Pillow draws
 
 plt.rcParams.update(

@@ -21,7 +21,7 @@ def listing_digest(listing: Listing, record: Path) -> str:
         listing: the shard's listing as it is now.
         record: the file that `write_contents` wrote when the shard's index was made; it may be absent.
     """
-    stamps = _stamps_digest(listing)
+    stamps = stamps_digest(listing)
     try:
         with record.open(encoding="utf-8") as lines:
             known = json.loads(lines.readline())
@@ -54,7 +54,7 @@ def _note(listing: Listing, digest: str, contents: dict[str, str]) -> str:
     """Return two lines of JSON: digests, which every start of the workflow reads, and contents, for changed times."""
     rows: dict[str, list] = {file.path: [file.size, file.stamp, contents[file.path]] for file in _files(listing)}
     rows |= {f"problem {problem.path}": [0, 0, problem.reason] for problem in listing.problems}
-    head = {"digest": digest, "stamps": _stamps_digest(listing)}
+    head = {"digest": digest, "stamps": stamps_digest(listing)}
     return f"{json.dumps(head)}\n{json.dumps(rows)}\n"
 
 
@@ -71,7 +71,8 @@ def _is_same(listing: Listing, contents: dict[str, list]) -> bool:
     return all(_sha256(file) == contents[file.path][2] for file in changed)
 
 
-def _stamps_digest(listing: Listing) -> str:
+def stamps_digest(listing: Listing) -> str:
+    """Return the digest of the names, sizes and times of all files of a listing."""
     lines = sorted(f"{file.path}\0{file.size}\0{file.stamp}" for file in _files(listing))
     lines += sorted(f"{problem.path}\0{problem.reason}" for problem in listing.problems)
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]

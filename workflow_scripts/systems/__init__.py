@@ -6,7 +6,9 @@ What a system `NAME` of a family `FAMILY` consists of; everything is found by it
     systems/NAME/networks.py    `build_network(network, experiment)`: the untrained network that a checkpoint holds
     systems/NAME/training.py    `build_system(network, experiment, weights)`: what the training loop asks
                                 (`training/system.py`)
-    systems/_FAMILY/scores.py   `METRICS`, `SCORES`, `SPLITS` and `summarize`: the table of scores and its summary
+    systems/_FAMILY/scores.py   `METRICS`, `SCORES`, `SPLITS` and `summarize`: the table of scores and its summary;
+                                `parts`, where not all rows may be averaged together: what tells each part of them,
+                                and its rows
     systems/_FAMILY/figures.py  `draw`: what the page shows of an experiment, first of all `first_look.png`
     systems/_FAMILY/report.py   `CAPTIONS` of the figures, `first_look` among them, `FEW` and `FEW_SHOW`: what
                                 so many training items can show; `view`: what its templates get

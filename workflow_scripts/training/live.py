@@ -25,11 +25,8 @@ class LiveCurves:
     """
 
     def __init__(self, folder: Path, network: str, step: int):
-        if step == 0:
-            shutil.rmtree(folder, ignore_errors=True)
         self._folder, self._network = folder, network
-        # The file's name has its time in seconds alone; a training that goes on within a second needs another one.
-        self._writer = SummaryWriter(str(folder), purge_step=step or None, flush_secs=10, filename_suffix=f".{step}")
+        self._writer = self._open(step)
         self._newest: pd.DataFrame | None = None  # not drawn yet
         self._drawn = time.monotonic()
 
@@ -39,6 +36,11 @@ class LiveCurves:
     def __exit__(self, *_) -> None:
         self._writer.close()
         self._draw()
+
+    def go_back(self, step: int) -> None:
+        """Go on from an earlier step, as a new run would."""
+        self._writer.close()
+        self._writer = self._open(step)
 
     def add(self, split: str, step: int, values: Mapping[str, float]) -> None:
         """Note values of `train` or `val`; both share a chart in TensorBoard."""
@@ -50,6 +52,12 @@ class LiveCurves:
         self._newest = curves
         if time.monotonic() - self._drawn > DRAW_EVERY:
             self._draw()
+
+    def _open(self, step: int) -> SummaryWriter:
+        if step == 0:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        # The file's name has its time in seconds alone; a training that goes on within a second needs another one.
+        return SummaryWriter(str(self._folder), purge_step=step or None, flush_secs=10, filename_suffix=f".{step}")
 
     def _draw(self) -> None:
         if self._newest is not None and len(self._newest):

@@ -2,7 +2,7 @@
 
 A system (see `system.py`) says which networks there are and what each minimises; the loop does the rest: order of the
 items, precision, optimiser steps, learning rate, moving average, checks, log, validation, which state is kept,
-previews, resume states.
+previews, resume states, and what becomes of a training that has failed.
 """
 
 import math
@@ -12,7 +12,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -22,13 +21,16 @@ from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import write_table
 from workflow_scripts.training import state
+from workflow_scripts.training.curves import Curves
 from workflow_scripts.training.data import Items, epoch_batches, runs_of
+from workflow_scripts.training.health import MOST_REWINDS, Collapse, Health, check_finite
 from workflow_scripts.training.inference import item_seed
-from workflow_scripts.training.learned import learned, load_learned, twin
+from workflow_scripts.training.kept import KeptState
+from workflow_scripts.training.learners import Learners
 from workflow_scripts.training.live import LiveCurves
 from workflow_scripts.training.previews import save_grid
 from workflow_scripts.training.progress import Progress, stop_signals
-from workflow_scripts.training.system import System, Update
+from workflow_scripts.training.system import System
 
 LOG_EVERY = 10  # steps between two rows of the curves; on a GPU also between two waits for it
 LAST_RATE = 0.01  # of the learning rate, at the end of the cosine schedule
@@ -75,23 +77,15 @@ class Trainer:
         self.seed, self.device, self.places, self.stamp = seed, device, places, stamp
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         system.to(device, layout)
-        self.networks = system.networks.train()
-        self.optimizers = {
-            name: system.optimizer(name, [x for x in network.parameters() if x.requires_grad], config)
-            for name, network in self.networks.items()
-        }
-        groups = [group for optimizer in self.optimizers.values() for group in optimizer.param_groups]
-        self.rates = [(group, group["lr"]) for group in groups]  # as the schedule finds them
-        self.saved = self.networks[system.saved]
-        self.average = twin(self.saved).eval() if config.ema else None
+        self.learners = Learners(system, config, device)
         self.bf16 = bf16
         self.epoch_steps = len(epoch_batches(train, config.batch_size, seed, 0))
         self.steps = self.epoch_steps * config.epochs
         self.step = 0
         self.epochs = [config.epochs]  # that were aimed at, one after the other; a schedule depends on them
-        self.rows: list[dict] = []  # of the curves
-        self.scores: dict[int, float] = {}  # step -> the score by which states are judged
-        self.best: dict[str, Tensor] = {}  # what the judged network had learned at the step of the best score
+        self.curves = Curves()
+        self.states = KeptState(system.judged_by, config.keep)
+        self.health = Health(system.limits, config)
         self.window: list[tuple[int, str, list[str], Tensor]] = []  # updates not yet checked and logged
 
     def run(self) -> nn.Module:
@@ -100,11 +94,12 @@ class Trainer:
         It is in the state that `self.kept` describes.
 
         Raises:
-            UserError: a loss or gradient is not finite, or the run was told to stop; the last resume state is kept.
+            UserError: the training has failed, or the run was told to stop; the last resume state is kept.
         """
         torch.manual_seed(self.seed)
         self.places.previews.mkdir(parents=True, exist_ok=True)
-        self._restore()
+        if not self._restore() and self.config.on_collapse == "rewind":
+            self._save(is_good=True)
         self._say(
             f"{self.config.epochs} epochs of {self.epoch_steps} steps, {len(self.train)} training items, "
             f"{len(self.val)} watched, {'bf16' if self.bf16 else 'fp32'}"
@@ -115,76 +110,76 @@ class Trainer:
             LiveCurves(self.places.live, self.system.saved, self.step) as self.live,
         ):
             while not self._is_finished():
-                epoch = self.step // self.epoch_steps
-                batches = epoch_batches(self.train, self.config.batch_size, self.seed, epoch)
-                for positions in batches[self.step % self.epoch_steps :]:
-                    self._train_on(positions, epoch)
-                    progress.advance()
-                    if self.step % LOG_EVERY == 0 or self.step % self.epoch_steps == 0:
-                        progress.show(self._log())
-                    if self.step % self.epoch_steps == 0:
-                        self._finish_epoch()
-                    elif self.config.preview_steps and self.step % self.config.preview_steps == 0:
-                        self._draw((self.average or self.saved).eval(), f"step_{self.step:08d}")
-                        self.networks.train()
-                    if stopped or self.step % self.config.save_every == 0 or self._is_finished():
-                        self._save()
-                    if stopped:
-                        raise UserError(f"stopped at step {self.step}; start again to go on from there")
-            self.live.draw(self._curves())  # also when a run that was killed while it drew had nothing else left to do
-        network = (self.average or self.saved).eval()
-        if self.best:
-            load_learned(network, self.best)
+                try:
+                    self._train_epoch(progress, stopped)
+                except Collapse as collapse:
+                    self.live.draw(self.curves.table())
+                    self._rewind(collapse)
+                    progress.go_back(self.step)
+            # Also when a run that was killed while it drew had nothing else left to do.
+            self.live.draw(self.curves.table())
+        network = self.learners.judged
+        self.states.load_into(network)
         # A finished training that is merely taken up again has drawn nothing.
         if not any(self.places.previews.iterdir()):
             self._draw(network, f"epoch_{self.kept['step'] // self.epoch_steps:04d}")
-        write_table(self.places.curves, self._curves())
-        self._say(self._verdict())
+        write_table(self.places.curves, self.curves.table())
+        self._say(self.states.verdict(self.step, len(self.val) > 0))
         return network
 
     @property
     def kept(self) -> dict[str, int | str | float | None]:
-        """Return the `step` of the state that is kept, and the name (`score`) and `value` by which it was judged.
-
-        The value is None where that state was not judged.
-        """
-        judged_by = self.system.judged_by
-        step = judged_by.best(self.scores) if self.best else self.step
-        return {"step": step, "score": judged_by.name, "value": self.scores.get(step)}
-
-    def _verdict(self) -> str:
-        """Return one line: which state is kept, and why."""
-        step, score, value = self.kept.values()
-        if self.best:
-            return f"the state of step {step} of {self.step} is kept: {score} {value:.4g}, the best of all epochs"
-        reason = "as configured"
-        if self.config.keep == "best":
-            reason = "as none was judged: " + ("no score was a number" if len(self.val) else "no item is watched")
-        return f"the last state, of step {step}, is kept, {reason}"
+        """Return step, name of the score, and its value, of the state that is kept."""
+        return self.states.describe(self.step)
 
     def _is_finished(self) -> bool:
         """Return whether all epochs are done, or the last `patience` ones brought no better score."""
         if self.step >= self.steps:
             return True
-        best = self.system.judged_by.best(self.scores) or 0
-        waited = sum(step > best for step in self.scores)
-        return self.config.patience is not None and waited >= self.config.patience
+        return self.config.patience is not None and self.states.waited >= self.config.patience
+
+    def _train_epoch(self, progress: Progress, stopped: Sequence[int]) -> None:
+        """Carry out what is left of an epoch.
+
+        Raises:
+            Collapse: the training has failed.
+            UserError: the run was told to stop.
+        """
+        epoch = self.step // self.epoch_steps
+        batches = epoch_batches(self.train, self.config.batch_size, self.health.draw_seed(self.seed), epoch)
+        for positions in batches[self.step % self.epoch_steps :]:
+            self._train_on(positions, epoch)
+            progress.advance()
+            is_end = self.step % self.epoch_steps == 0
+            if self.step % LOG_EVERY == 0 or is_end:
+                progress.show(self._log())
+            if is_end:
+                self._finish_epoch()
+            elif self.config.preview_steps and self.step % self.config.preview_steps == 0:
+                self._draw(self.learners.judged, f"step_{self.step:08d}")
+                self.learners.networks.train()
+            is_good = is_end and self.health.is_good(self.step)
+            if stopped or is_good or self.step % self.config.save_every == 0 or self._is_finished():
+                self._save(is_good)
+            if stopped:
+                raise UserError(f"stopped at step {self.step}; start again to go on from there")
 
     def _train_on(self, positions: list[int], epoch: int) -> None:
         batch = self._batch(self.train, positions)
         keys = [self.train.keys[position] for position in positions]
-        batch = self.system.augment(batch, keys, self.seed, epoch, self.config)
-        for group, rate in self.rates:
-            group["lr"] = rate * self._schedule()
+        batch = self.system.augment(batch, keys, self.health.draw_seed(self.seed), epoch, self.config)
+        self.learners.set_rates(self._schedule(), self.health.slower())
         updates = self.system.training_step(batch, self.step / self.steps)
         while True:
             with self._precision():
                 update = next(updates, None)
             if update is None:
                 break
-            self._carry_out(update)
-        if self.average is not None:
-            self._follow()
+            norm = self.learners.carry_out(update)
+            names = ["total", "gradient norm", *update.parts]
+            values = torch.stack([value.detach().float() for value in (update.loss, norm, *update.parts.values())])
+            self.window.append((self.step, update.network, names, values))
+        self.learners.follow(self.step)
         self.step += 1
 
     def _batch(self, items: Items, positions: Sequence[int]) -> dict[str, Tensor]:
@@ -193,22 +188,6 @@ class Trainer:
         seeds = [item_seed(self.seed, items.keys[position]) for position in positions]
         return batch | self.system.prepare(batch, seeds)
 
-    def _carry_out(self, update: Update) -> None:
-        network = self.networks[update.network]
-        optimizers = [self.optimizers[name] for name in (update.network, *update.beside)]
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        update.loss.backward()
-        gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if self.config.clip and update.network == self.system.saved:
-            torch.nn.utils.clip_grads_with_norm_(network.parameters(), self.config.clip, norm)
-        for optimizer in optimizers:
-            optimizer.step()
-        names = ["total", "gradient norm", *update.parts]
-        values = torch.stack([value.detach().float() for value in (update.loss, norm, *update.parts.values())])
-        self.window.append((self.step, update.network, names, values))
-
     def _schedule(self) -> float:
         """Return the factor of the learning rates at this step."""
         if self.config.schedule == "constant":
@@ -216,20 +195,11 @@ class Trainer:
         fall = (1 + math.cos(math.pi * self.step / self.steps)) / 2
         return LAST_RATE + (1 - LAST_RATE) * fall
 
-    def _follow(self) -> None:
-        """Move the average; young averages follow faster, so that they soon forget the initial weights."""
-        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for mean, value in zip(learned(self.average).values(), learned(self.saved).values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
-
     def _log(self) -> dict[str, float]:
         """Check the window's updates, add its means to the curves, and return them; this waits for the GPU.
 
         Raises:
-            UserError: a loss or gradient norm is not finite.
+            Collapse: a loss or gradient norm is not finite, or a limit is broken.
         """
         means: dict[str, list[float]] = {}
         for _, network, names, values in self._checked_window():
@@ -238,29 +208,33 @@ class Trainer:
         self.window = []
         found = {name: sum(values) / len(values) for name, values in means.items()}
         self._add_rows("train", found | {"learning rate": self.config.learning_rate * self._schedule()})
+        self._watch(found)
         return found
 
     def _checked_window(self) -> list[tuple[int, str, list[str], list[float]]]:
         """Return the window's updates with their values as numbers.
 
         Raises:
-            UserError: a loss or gradient norm is not finite.
+            Collapse: a loss or gradient norm is not finite.
         """
         window = [(step, network, names, values.tolist()) for step, network, names, values in self.window]
-        for step, network, names, values in window:
-            for name, value in zip(names, values, strict=True):
-                if not math.isfinite(value):
-                    raise UserError(
-                        f"step {step}: {name} of network {network!r} is {value}; lower `learning_rate`, set `clip` or "
-                        f"write `precision: fp32`. A state saved before it is kept in {self.places.resume}"
-                    )
+        check_finite(window)
         return window
+
+    def _watch(self, values: dict[str, float]) -> None:
+        """Compare newly logged values with the system's limits.
+
+        Raises:
+            Collapse: one is broken.
+        """
+        for warning in self.health.watch(self.step, values):
+            self._say(warning)
 
     @torch.inference_mode()
     def _finish_epoch(self) -> None:
         """Score and draw validation items, remember the state if it is the best, write the curves."""
         epoch = self.step // self.epoch_steps
-        network = (self.average or self.saved).eval()
+        network = self.learners.judged
         scores: dict[str, list[Tensor]] = {}
         for positions in runs_of(self.val, self.config.batch_size):
             batch = self._batch(self.val, positions)
@@ -271,19 +245,14 @@ class Trainer:
         if found:
             self._add_rows("val", found)
             self._say(f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
-            self._judge(network, found[self.system.judged_by.name])
+            self.states.judge(self.step, found[self.system.judged_by.name], network)
         if epoch % self.config.preview_every == 0 or self._is_finished():
             self._draw(network, f"epoch_{epoch:04d}")
-        curves = self._curves()
+        curves = self.curves.table()
         write_table(self.places.curves, curves)
         self.live.draw(curves)
-        self.networks.train()
-
-    def _judge(self, network: nn.Module, value: float) -> None:
-        """Note the score of a network, and remember what it has learned if it is to be kept."""
-        self.scores[self.step] = value
-        if self.config.keep == "best" and self.system.judged_by.best(self.scores) == self.step:
-            self.best = {name: x.to("cpu", copy=True) for name, x in learned(network).items()}
+        self.learners.networks.train()
+        self._watch(found)
 
     @torch.inference_mode()
     def _draw(self, network: nn.Module, name: str) -> None:
@@ -301,70 +270,84 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
     def _add_rows(self, split: str, values: dict[str, float]) -> None:
-        epoch = math.ceil(self.step / self.epoch_steps)
-        self.rows += [
-            {"step": self.step, "epoch": epoch, "split": split, "name": name, "value": value}
-            for name, value in values.items()
-        ]
+        self.curves.add(self.step, math.ceil(self.step / self.epoch_steps), split, values)
         self.live.add(split, self.step, values)
 
-    def _curves(self) -> pd.DataFrame:
-        return pd.DataFrame(self.rows, columns=["step", "epoch", "split", "name", "value"])
-
-    def _save(self) -> None:
+    def _save(self, is_good: bool = False) -> None:
         """Write the resume state, after all that it holds was checked."""
         window = self._checked_window()
-        tensors = {"rng": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            tensors["rng_cuda"] = torch.cuda.get_rng_state(self.device)
-        for name, network in self.networks.items():
-            tensors |= state.module_tensors(network, f"network.{name}")
-            tensors |= state.optimizer_tensors(self.optimizers[name], f"optimizer.{name}")
-        if self.average is not None:
-            tensors |= state.module_tensors(self.average, "average")
-        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        if is_good:
+            self.health.good = self.step
         header = {
             "stamp": self.stamp,
             "step": self.step,
             "epochs": self.epochs,
-            "rows": self.rows,
+            "rows": self.curves.rows,
             "window": window,
-            "scores": list(self.scores.items()),
+            "scores": list(self.states.scores.items()),
+            "health": self.health.header(),
         }
-        state.save_state(self.places.resume, header, tensors)
+        best = {f"best.{name}": value for name, value in self.states.best.items()}
+        state.save_state(self.places.resume, header, self.learners.tensors() | best, is_good)
 
-    def _restore(self) -> None:
-        """Go on from the resume state if it belongs to this training; say so in one line."""
-        found = state.read_state(self.places.resume)
+    def _restore(self) -> bool:
+        """Go on from the resume state if it belongs to this training; say so in one line, and return whether."""
+        path = self.places.resume / state.FILE
+        found = state.read_state(path)
         if found is None:
-            if (self.places.resume / state.FILE).exists():
+            if path.exists():
                 self._say(f"the state in {self.places.resume} is damaged: starting afresh")
-            return
+            return False
         header, tensors = found
         if header["stamp"] != self.stamp:
             self._say(f"the state in {self.places.resume} is of other settings, data or code: starting afresh")
-            return
+            return False
         if header["step"] > self.steps:
             self._say(f"the state in {self.places.resume} is beyond {self.config.epochs} epochs: starting afresh")
-            return
-        for name, network in self.networks.items():
-            state.restore_module(network, f"network.{name}", tensors)
-            state.restore_optimizer(self.optimizers[name], f"optimizer.{name}", tensors)
-        if self.average is not None:
-            state.restore_module(self.average, "average", tensors)
-        torch.set_rng_state(tensors["rng"])
-        if self.device.type == "cuda" and "rng_cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["rng_cuda"], self.device)
-        self.step, self.rows = header["step"], header["rows"]
-        self.scores = dict(header["scores"])
-        self.best = state.below("best", tensors)
-        self.window = [(*update, torch.tensor(values)) for *update, values in header["window"]]
-        if header["epochs"][-1] != self.config.epochs:
-            self.epochs = [*header["epochs"], self.config.epochs]
-            self._say(f"continuing a training of {header['epochs'][-1]} epochs up to {self.config.epochs}")
-        else:
-            self.epochs = header["epochs"]
+            return False
+        self._put_back(header, tensors)
+        self.curves.rows = header["rows"]
+        if self.epochs[-1] != self.config.epochs:
+            self._say(f"continuing a training of {self.epochs[-1]} epochs up to {self.config.epochs}")
+            self.epochs = [*self.epochs, self.config.epochs]
         self._say(f"going on from step {self.step} of {self.steps}")
+        return True
+
+    def _put_back(self, header: dict, tensors: dict[str, Tensor]) -> None:
+        """Become what a state holds."""
+        self.learners.restore(tensors)
+        self.step, self.epochs = header["step"], header["epochs"]
+        self.states.scores = dict(header["scores"])
+        self.states.best = state.below("best", tensors)
+        self.window = [(*update, torch.tensor(values)) for *update, values in header["window"]]
+        self.health.restore(header["health"])
+
+    def _rewind(self, collapse: Collapse) -> None:
+        """Go back to the last good state, to go on with other random numbers and lower learning rates.
+
+        Raises:
+            UserError: that is not wanted, was done too often, or there is no such state.
+        """
+        self.health.check_rewind(collapse)
+        path = self.places.resume / state.GOOD
+        found = state.read_state(path)
+        if found is None or found[0]["stamp"] != self.stamp:
+            raise UserError(f"{collapse.what}; {path} is no good state; delete {self.places.resume} and start again")
+        header, tensors = found
+        slows = list(collapse.slows or self.learners.networks)
+        rewind = {"at": self.step, "to": header["step"], "reason": collapse.what, "slows": slows}
+        rewinds = [*self.health.rewinds, rewind]
+        self._put_back(header | {"epochs": self.epochs}, tensors)
+        self.health.rewinds = rewinds
+        self.curves.go_back(header["rows"])
+        torch.manual_seed(self.health.draw_seed(self.seed) % 2**63)
+        self.learners.networks.train()
+        self.live.go_back(self.step)
+        self._save()
+        self._say(
+            f"{collapse.what}; back to the good state of step {self.step}, with other random numbers and half the "
+            f"learning rate of {' and '.join(slows)}: rewind {len(rewinds)} of {MOST_REWINDS}"
+        )
 
     def _say(self, line: str) -> None:
         tqdm.write(f"{self.system.saved}: {line}", file=sys.stderr)

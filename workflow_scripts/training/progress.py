@@ -33,6 +33,11 @@ class Progress:
         """Count one step."""
         self._bar.update()
 
+    def go_back(self, step: int) -> None:
+        """Count on from an earlier step."""
+        self._bar.n = step
+        self._bar.refresh()
+
     def show(self, losses: dict[str, float]) -> None:
         """Show the newest losses."""
         shown = {name: f"{value:.3g}" for name, value in losses.items() if not name.endswith("gradient norm")}

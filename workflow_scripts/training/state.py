@@ -1,7 +1,8 @@
 """Resume states: all that a training needs to go on as if it had never stopped.
 
 They lie outside the declared outputs, which a workflow manager deletes when a job fails. One safetensors file holds
-everything: tensors, and in its header the rest as JSON.
+everything: tensors, and in its header the rest as JSON. A second file of the kind, where it is wanted, is the last good
+state, to which a training goes back.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from workflow_scripts.core.files import atomic_path
 from workflow_scripts.training.learned import learned, load_learned
 
-FILE = "state.safetensors"
+FILE, GOOD = "state.safetensors", "good.safetensors"
 DIGITS = 64  # of a SHA-256
 
 
@@ -25,18 +26,23 @@ def stamp(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
 
-def save_state(folder: Path, header: dict, tensors: dict[str, Tensor]) -> None:
-    """Write a state atomically; `header` is anything JSON can hold."""
+def save_state(folder: Path, header: dict, tensors: dict[str, Tensor], is_good: bool) -> None:
+    """Write a state atomically; `header` is anything JSON can hold.
+
+    A good one is written as such first. A training that is killed between the two goes on from the state before, and
+    comes to write the same good one again before it can be asked for.
+    """
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     text = json.dumps(header)
     metadata = {"state": _digest(text, whole) + text}  # one text, because several would be written in any order
-    with atomic_path(folder / FILE) as temporary:
-        temporary.write_bytes(save(whole, metadata=metadata))  # an OSError names a full disk
+    content = save(whole, metadata=metadata)
+    for name in (GOOD, FILE) if is_good else (FILE,):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_bytes(content)  # an OSError names a full disk
 
 
-def read_state(folder: Path) -> tuple[dict, dict[str, Tensor]] | None:
-    """Return the header and the tensors of the state in a folder; None when there is none, or a damaged one."""
-    path = folder / FILE
+def read_state(path: Path) -> tuple[dict, dict[str, Tensor]] | None:
+    """Return the header and the tensors of a state; None when there is none, or a damaged one."""
     if not path.is_file():
         return None
     try:

@@ -12,6 +12,7 @@ The base class trains on pictures and maps; a system that trains on something el
     training_step  the losses of one step
     validate       the scores of watched items; `judged_by` names the one that decides which state is kept
     preview        pictures of watched items
+    limits         what tells that the training has failed
 
 What a checkpoint holds follows from the saved network (see `learned.py`): every tensor, or, where the system has frozen
 a pretrained model, the adapters alone; `bases` then names the files that the adapters stand on.
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 from workflow_scripts.config.training import Training
 from workflow_scripts.training.augmentation import augment
 from workflow_scripts.training.data import Batch, Key, to_float
+from workflow_scripts.training.health import Limit
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class System(ABC):
         columns: tensor column -> kind of shard that it is read from (`pairs`, `maps`, `drawings`).
         bases: name -> file of the pretrained models that the saved network adapts and that its checkpoint therefore
             does not repeat; their parameters are frozen (`requires_grad_(False)`). Most systems have none.
+        limits: of logged values; a training that breaks one has failed, and does what `on_collapse` says.
     """
 
     networks: nn.ModuleDict
@@ -87,6 +90,7 @@ class System(ABC):
     columns: Mapping[str, str]
     perceptual: nn.Module | None = None
     bases: Mapping[str, Path] = {}
+    limits: Sequence[Limit] = ()
 
     def to(self, device: torch.device, layout: torch.memory_format) -> None:
         """Move all networks, the frozen ones too."""

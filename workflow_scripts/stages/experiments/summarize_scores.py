@@ -5,7 +5,7 @@
 - `scores`: a list, one entry for each `split`, `source` and (where the system has kinds) `kind` that occurs; null as
   source or kind means all of them together. `items` counts its rows; `mean`, `median` and `count` hold a number for
   each score of the `metrics` table, whose columns are described at the head of the stage that scores (`count` is the
-  number of rows that have it).
+  number of rows that have it). Where the rows are of several methods, there are such entries for each, by its name.
 - `gaps`: a list, one entry for each source that is both trained and tested on, and one for all together (null; training
   and test items may then come from different sources): for each score, the mean of training less that of test items.
 - `published`: published rows to show beside these, each measured on other items.
@@ -51,12 +51,17 @@ def summarize_scores(
     write_table(output, rows, family.METRICS)
     lost = summaries.merge_quarantine(quarantine)
     write_table(quarantined, lost, summaries.EXPERIMENT_QUARANTINE)
+    parts = family.parts(rows) if hasattr(family, "parts") else [({}, rows)]
     kinds, networks = paths_by_kind(shards), {path.stem: path for path in weights}
     write_json(
         summary,
         {
-            "scores": summaries.summarize_groups(rows, family.SCORES, family.SPLITS),
-            "gaps": summaries.training_gaps(rows, family.SCORES),
+            "scores": [
+                labels | entry
+                for labels, part in parts
+                for entry in summaries.summarize_groups(part, family.SCORES, family.SPLITS)
+            ],
+            "gaps": [labels | gap for labels, part in parts for gap in summaries.training_gaps(part, family.SCORES)],
             "published": [row._asdict() for row in family.PUBLISHED.get(experiment.system, ())],
             "items": summaries.count_paired_and_scored(rows, kinds[experiment.item_kind]),
             "quarantined": summaries.count_reasons(lost),

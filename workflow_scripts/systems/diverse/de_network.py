@@ -79,9 +79,10 @@ class LatentUNet(nn.Module):
         inputs: channels of the input.
         channels: of the first level, doubled from level to level; 32 as published.
         joined: channels of the latent at the bottleneck.
+        up: `transposed_conv` as published, or `nearest`, which enlarges and then convolves.
     """
 
-    def __init__(self, inputs: int, channels: int, joined: int):
+    def __init__(self, inputs: int, channels: int, joined: int, up: str):
         super().__init__()
         widths = [channels * 2**level for level in range(HALVINGS + 1)]
         self.downs = nn.ModuleList(
@@ -95,7 +96,7 @@ class LatentUNet(nn.Module):
         )
         belows = [widths[-1] + joined, *widths[-2:0:-1]]
         self.ups = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose2d(below, width, 3, 2, 1, output_padding=1), nn.ReLU())
+            nn.Sequential(doubling(below, width, up), nn.ReLU())
             for below, width in zip(belows, widths[-2::-1], strict=True)
         )
         self.blocks = nn.ModuleList(
@@ -132,7 +133,7 @@ class DeCompleter(Completer):
         self.mask_decoder = EmbeddingDecoder(2 * per_place, 4 * config.channels, 1)
         self.part_decoder = EmbeddingDecoder(2 * per_place, 4 * config.channels, 3)
         self.landmark_decoder = EmbeddingDecoder(per_place, 4 * config.channels, 3)
-        self.unet = LatentUNet(inputs, config.channels, 2 * per_place + of_style)
+        self.unet = LatentUNet(inputs, config.channels, 2 * per_place + of_style, config.up)
 
     def latent_shape(self, size: int) -> tuple[int, ...]:
         """Return the shape of the noise of both encoders, and of the style."""
@@ -174,3 +175,10 @@ class DeCompleter(Completer):
 
     def _laid_out(self, latent: Tensor) -> Tensor:
         return latent.reshape(len(latent), latent.shape[1] // self.bottom**2, self.bottom, self.bottom)
+
+
+def doubling(inputs: int, outputs: int, up: str) -> nn.Module:
+    """Return a 3x3 convolution that doubles the side, in one of two ways with as many weights."""
+    if up == "transposed_conv":
+        return nn.ConvTranspose2d(inputs, outputs, 3, 2, 1, output_padding=1)
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1))

@@ -6,9 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.models.flow_matching import draw_times, scales
-from workflow_scripts.systems._completion.training import GuidedTraining, draw_normal, score_completion
+from workflow_scripts.models.pull_push import continue_colours
+from workflow_scripts.systems._completion.training import (
+    GuidedTraining,
+    draw_normal,
+    preview_completions,
+)
 from workflow_scripts.systems.diverse.config import FlowNetwork
-from workflow_scripts.systems.diverse.flow_network import FlowCompleter
+from workflow_scripts.systems.diverse.flow_network import SIGMA, FlowCompleter
 from workflow_scripts.training.losses import weighted_mean
 from workflow_scripts.training.system import Batch, Score, Update
 
@@ -35,7 +40,7 @@ class FlowTraining(GuidedTraining):
         yield Update("flow", weighted_mean(error, batch["hole"]))
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the loss, at fixed times and with fixed noise, and the scores of two completions."""
+        """Return the loss at fixed times, with fixed noise."""
         shape = tuple(batch["target"].shape[1:])
         area = batch["hole"].sum(dim=(1, 2, 3)).clamp(min=1)
         losses = []
@@ -43,18 +48,18 @@ class FlowTraining(GuidedTraining):
             times = torch.full_like(batch["uncertainty"], time)
             error = _squared_error(network, batch, draw_normal(batch["seed"], shape, 2 + number), times)
             losses.append((error * batch["hole"]).mean(dim=1).sum(dim=(1, 2)) / area)
-        return {"flow": torch.stack(losses).mean(dim=0)} | score_completion(network, batch)
+        return {"flow": torch.stack(losses).mean(dim=0)}
 
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
-        """Return what is given, the guide, three completions, the one without any noise, the truth."""
+        """Return what is given, the guide, two completions, the one without any noise, the truth."""
         return preview_completions(network, batch)
 
 
 def _squared_error(network: FlowCompleter, batch: Batch, noise: Tensor, times: Tensor) -> Tensor:
     """Return (N, 3, S, S): the squared distance of the output from what it should be, which has unit variance."""
-    target = batch["target"]
-    place = times * target + (1 - times) * noise
+    filled = continue_colours(batch["holed"], 1 - batch["hole"])
+    values = (batch["target"] - filled) / SIGMA
+    place = times * values + (1 - times) * noise
     _, skip, out = scales(times)
-    wanted = (target - skip * place) / out
-    found = network(place, times, batch["holed"], batch["hole"], batch["guide"], batch["uncertainty"])
-    return (found - wanted).square()
+    wanted = (values - skip * place) / out
+    return (network(place, times, filled, batch["hole"], batch["guide"], batch["uncertainty"]) - wanted).square()

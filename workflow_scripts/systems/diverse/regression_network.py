@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor
 
+from workflow_scripts.models.pull_push import continue_colours
 from workflow_scripts.models.unet import UNet
 from workflow_scripts.systems._completion.networks import Completer
 from workflow_scripts.systems.diverse.config import RegressionNetwork
 
 
 class RegressionCompleter(Completer):
-    """A U-Net that sees what is left of the picture, the hole, and the drawing of the keypoints."""
+    """A U-Net that says what must be added to the colours around the hole; it sees them, the hole and the guide."""
 
     def __init__(self, config: RegressionNetwork):
         super().__init__()
@@ -21,4 +22,5 @@ class RegressionCompleter(Completer):
 
     def complete(self, holed: Tensor, hole: Tensor, guide: Tensor, uncertainty: Tensor, latent: Tensor) -> Tensor:
         """Return the one completion; see `Completer.complete`."""
-        return torch.tanh(self.unet(torch.cat([holed, hole, guide], dim=1)))
+        filled = continue_colours(holed, 1 - hole)
+        return filled + self.unet(torch.cat([filled, hole, guide], dim=1))

@@ -81,6 +81,10 @@ class DeNetwork(Model):
         description="random numbers of a style, that an extractor takes from the true picture and the encoders see, as "
         "in Valdivia Ramos's report; 0: as published, without extractor",
     )
+    up: Literal["transposed_conv", "nearest"] = Field(
+        "nearest",
+        description="how the U-Net doubles its side; `transposed_conv` as published, `nearest`: no checkerboard",
+    )
     extractor_channels: int = Field(64, ge=1, description="of the style extractor's first layer")
     critic_channels: int = Field(32, ge=1, description="of each discriminator's first layer")
     guided: bool = Field(

@@ -1,0 +1,1 @@
+"""A system of the tests: adapters of low rank on a pretrained linear layer, trained on float columns."""

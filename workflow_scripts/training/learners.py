@@ -1,0 +1,102 @@
+"""All that learns in a training: networks, their optimisers, a moving average."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from workflow_scripts.config.training import Training
+from workflow_scripts.training import state
+from workflow_scripts.training.learned import learned, twin
+from workflow_scripts.training.system import System, Update
+
+
+class Learners:
+    """The networks of a system with an optimiser each.
+
+    Attributes:
+        networks: by name, in training mode.
+        saved: the one that the checkpoint holds.
+        average: its moving average in evaluation mode, if the configuration wants one.
+
+    Args:
+        system: its networks are on the device already.
+        config: the keys of the loop.
+        device: where the networks are.
+    """
+
+    def __init__(self, system: System, config: Training, device: torch.device):
+        self._config, self._device = config, device
+        self._saved_name = system.saved
+        self.networks = system.networks.train()
+        self.saved = self.networks[system.saved]
+        self.average = twin(self.saved).eval() if config.ema else None
+        self._optimizers = {
+            name: system.optimizer(name, [x for x in network.parameters() if x.requires_grad], config)
+            for name, network in self.networks.items()
+        }
+        groups = [(name, group) for name, optimizer in self._optimizers.items() for group in optimizer.param_groups]
+        self._rates = [(name, group, group["lr"]) for name, group in groups]  # as the optimisers were made
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is judged and kept, in evaluation mode."""
+        return (self.average or self.saved).eval()
+
+    def set_rates(self, factor: float, slower: Mapping[str, float]) -> None:
+        """Set all learning rates to what they were at first, times `factor`, times that of the network in `slower`."""
+        for name, group, rate in self._rates:
+            group["lr"] = rate * factor * slower.get(name, 1.0)
+
+    def carry_out(self, update: Update) -> Tensor:
+        """Take one step with the optimisers of an update's networks.
+
+        Returns:
+            The norm of the gradient of `update.network`, before it was clipped.
+        """
+        network = self.networks[update.network]
+        optimizers = [self._optimizers[name] for name in (update.network, *update.beside)]
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        update.loss.backward()
+        gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self._config.clip and update.network == self._saved_name:
+            torch.nn.utils.clip_grads_with_norm_(network.parameters(), self._config.clip, norm)
+        for optimizer in optimizers:
+            optimizer.step()
+        return norm
+
+    def follow(self, step: int) -> None:
+        """Move the average; young averages follow faster, so that they soon forget the initial weights."""
+        if self.average is None:
+            return
+        decay = min(self._config.ema, (1 + step) / (10 + step))
+        for mean, value in zip(learned(self.average).values(), learned(self.saved).values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state of everything, and of torch's random numbers, as named tensors."""
+        tensors = {"rng": torch.get_rng_state()}
+        if self._device.type == "cuda":
+            tensors["rng_cuda"] = torch.cuda.get_rng_state(self._device)
+        for name, network in self.networks.items():
+            tensors |= state.module_tensors(network, f"network.{name}")
+            tensors |= state.optimizer_tensors(self._optimizers[name], f"optimizer.{name}")
+        if self.average is not None:
+            tensors |= state.module_tensors(self.average, "average")
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what `tensors` returned."""
+        for name, network in self.networks.items():
+            state.restore_module(network, f"network.{name}", tensors)
+            state.restore_optimizer(self._optimizers[name], f"optimizer.{name}", tensors)
+        if self.average is not None:
+            state.restore_module(self.average, "average", tensors)
+        torch.set_rng_state(tensors["rng"])
+        if self._device.type == "cuda" and "rng_cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["rng_cuda"], self._device)
