@@ -144,6 +144,7 @@ def test_encoders_and_extractor_learn_and_saved_is_what_completes(shard, tmp_pat
     curves = read_table(tmp_path / "curves.parquet")
     values = curves.pivot_table(index="step", columns="name", values="value")
     assert np.isfinite(values["de kl"]).all() and (values["de kl"] > 0).all()
+    assert {limit.name for limit in system.limits} | {"psnr_hole"} <= set(values)
     assert {"critics patch", "critics whole", "critics prior", "diversity", "psnr_hole"} <= set(values)
 
     assert not any("extractor" in name for name in learned(system.networks["de"]))

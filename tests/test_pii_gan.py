@@ -182,6 +182,7 @@ def test_extractor_and_generator_learn_together(shard, tmp_path):
     curves = read_table(tmp_path / "curves.parquet")
     values = curves.pivot_table(index="step", columns="name", values="value")
     assert np.isfinite(values["pii kl"]).all() and (values["pii kl"] > 0).all()
+    assert {limit.name for limit in system.limits} | {"psnr_hole"} <= set(values)
     assert {"critics whole", "critics local penalty", "diversity", "psnr_hole"} <= set(values)
 
     # What is saved completes without the extractor; other latents change the hole, and nothing else.

@@ -15,7 +15,8 @@ from workflow_scripts.systems._completion.training import GuidedTraining, previe
 from workflow_scripts.systems.diverse.critics import Critic, strided_layers
 from workflow_scripts.systems.diverse.de_network import DeCompleter, Embedding
 from workflow_scripts.systems.diverse.vae_gan_config import DeNetwork
-from workflow_scripts.systems.diverse.variational import Extractor, draw_latent, kl_divergence
+from workflow_scripts.systems.diverse.variational import Extractor, all_alike, draw_latent, kl_divergence
+from workflow_scripts.training.health import Limit
 from workflow_scripts.training.losses import discriminator_loss, generator_loss
 from workflow_scripts.training.system import Batch, Score, Update, detached, frozen
 
@@ -38,6 +39,9 @@ class DeTraining(GuidedTraining):
         if config.style:
             inputs = 10 if config.guided else 3
             self.networks["extractor"] = Extractor(inputs, config.extractor_channels, config.side, config.style)
+        # Nothing asks of the published training that its completions differ.
+        alike = [all_alike("style")] if config.style else []
+        self.limits = [*alike, *(won(f"critics {name}") for name in ("patch", "whole"))]
 
     def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
         """Yield the discriminators' update, then the one of generator and extractor together."""
@@ -152,3 +156,9 @@ def reconstruction_losses(batch: Batch, painted: Tensor, drawn: tuple[Tensor, Te
         "part": (torch.sigmoid(part) - face * target).abs().mean(),
         "landmarks": F.binary_cross_entropy_with_logits(landmarks, drawing.clamp(0, 1)),
     }
+
+
+def won(name: str) -> Limit:
+    """Return the limit of a discriminator's loss, which is 3 log 2 when it sees no difference."""
+    meaning, remedy = "a discriminator tells all completions apart", "lower `learning_rate` or `critic_channels`"
+    return Limit(name, meaning, remedy, least=0.02, slows=["critics"])

@@ -14,8 +14,9 @@ from workflow_scripts.systems._completion.training import GuidedTraining, previe
 from workflow_scripts.systems.diverse.critics import Critic, gradient_penalty, wasserstein_loss
 from workflow_scripts.systems.diverse.pii_network import PiiCompleter
 from workflow_scripts.systems.diverse.vae_gan_config import PiiNetwork
-from workflow_scripts.systems.diverse.variational import Extractor, draw_latent, kl_divergence
+from workflow_scripts.systems.diverse.variational import Extractor, all_alike, draw_latent, kl_divergence
 from workflow_scripts.systems.diverse.windows import cut_windows, hole_windows
+from workflow_scripts.training.health import Limit
 from workflow_scripts.training.losses import weighted_mean
 from workflow_scripts.training.system import Batch, Score, Update, detached, frozen
 
@@ -35,6 +36,7 @@ class PiiTraining(GuidedTraining):
         self.networks = nn.ModuleDict({"pii": module, "extractor": extractor})
         if self.losses.adversarial:
             self.networks["critics"] = PiiCritics(config.critic_channels, config.side)
+        self.limits = [all_alike("latent"), *(steep(f"critics {name} penalty") for name in ("whole", "local"))]
 
     def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
         """Yield the critics' updates, then the one of generator and extractor together."""
@@ -123,3 +125,8 @@ class PiiCritics(nn.Module):
     def forward(self, pictures: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the verdicts (N, 1) on pictures (N, 3, side, side) and on their squares (N, 3, side / 2, side / 2)."""
         return self.whole(pictures), self.local(windows)
+
+
+def steep(name: str) -> Limit:
+    """Return the limit of a critic's gradient penalty, which is 1 for a flat critic, and below it for a good one."""
+    return Limit(name, "a critic runs away", "lower `learning_rate` or raise `losses.penalty`", most=100.0)

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.systems.diverse.critics import strided_layers
+from workflow_scripts.training.health import Limit
 
+SAME = 4e-4  # a twentieth of a grey level: mean difference of completions that are all alike, in -1..1
 LOG_VARIANCES = (-10.0, 10.0)  # beyond them, the exponential is of no use
 
 
@@ -41,3 +43,9 @@ def draw_latent(mean: Tensor, log_variance: Tensor) -> Tensor:
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return the divergence from standard normal numbers, summed over the latent (N, numbers), averaged over items."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
+
+
+def all_alike(weight: str) -> Limit:
+    """Return the limit of the diversity below which a generator ignores its latents; `weight` is of their own loss."""
+    meaning, remedy = "completions of one hole are all alike", f"raise `losses.{weight}` or lower `losses.kl`"
+    return Limit("diversity", meaning, remedy, least=SAME, patience=3, warmup=3)
