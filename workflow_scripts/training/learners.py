@@ -52,15 +52,22 @@ class Learners:
                 group["lr"] = rate * factor * slower.get(name, 1.0)
 
     def carry_out(self, update: Update) -> Tensor:
-        """Take one step of one network's optimiser and return the norm of the gradient, before it was clipped."""
-        network, optimizer = self.networks[update.network], self._optimizers[update.network]
-        optimizer.zero_grad()
+        """Take one step with the optimisers of an update's networks.
+
+        Returns:
+            The norm of the gradient of `update.network`, before it was clipped.
+        """
+        network = self.networks[update.network]
+        optimizers = [self._optimizers[name] for name in (update.network, *update.beside)]
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         update.loss.backward()
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self._config.clip and update.network == self._saved_name:
             torch.nn.utils.clip_grads_with_norm_(network.parameters(), self._config.clip, norm)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         return norm
 
     def follow(self, step: int) -> None:

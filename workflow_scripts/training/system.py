@@ -60,11 +60,14 @@ class Update:
         network: which of `System.networks` learns.
         loss: what it minimises, a scalar.
         parts: parts of the loss to be logged, scalars without gradient.
+        beside: further ones that learn by the same gradients, each with its own optimiser, such as an encoder beside
+            the saved generator.
     """
 
     network: str
     loss: Tensor
     parts: Mapping[str, Tensor] = field(default_factory=dict)
+    beside: Sequence[str] = ()
 
 
 class System(ABC):

@@ -15,6 +15,7 @@ from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
 from workflow_scripts.systems._completion.config import CompletionExperiment
+from workflow_scripts.systems.diverse.vae_gan_config import DeNetwork, PiiNetwork
 
 METHODS = ("regression", "pii", "de", "flow")
 
@@ -77,11 +78,13 @@ class Experiment(CompletionExperiment):
     system: Literal["diverse"]
     flow: FlowNetwork | None = Field(FlowNetwork(), description="ours: flow matching; null: absent")
     regression: RegressionNetwork | None = Field(RegressionNetwork(), description="the mean completion; null: absent")
+    pii: PiiNetwork | None = Field(None, description="PII-GAN; null: absent")
+    de: DeNetwork | None = Field(None, description="DE-GAN; null: absent")
 
     @property
     def completers(self) -> tuple[str, ...]:
         """Return the names of the networks that complete faces, in the order of training."""
-        return tuple(name for name in METHODS if getattr(self, name, None) is not None)
+        return tuple(name for name in METHODS if getattr(self, name) is not None)
 
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
         """Refuse networks that the pictures are too small for, and augmentation that would part faces and landmarks."""
