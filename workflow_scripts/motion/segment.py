@@ -1,0 +1,96 @@
+"""The frames of a shot to votes for what moves in them: flow, saliency, superpixels, consensus."""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from workflow_scripts.config.motion import Motion
+from workflow_scripts.motion.blobs import weak_blobs
+from workflow_scripts.motion.camera import camera_class, residual_flow
+from workflow_scripts.motion.flow import Flows
+from workflow_scripts.motion.saliency import appearance_saliency, class_saliency, inner, residual_saliency
+from workflow_scripts.motion.superpixels import average, describe, find_superpixels, mean_colours
+from workflow_scripts.motion.voting import find_neighbours, vote
+
+# A frame's largest vote becomes 1 if it is at least this share of the usual largest vote in the shot, and at least
+# this. In a frame in which nothing moves, and no other frame has the like, all votes stay small.
+USUAL, LEAST = 0.3, 0.1
+BLOB, WEAK, DAMPED = 0.3, 0.6, 0.5  # votes of a blob; of the strongest blob; by what the votes of a weak one shrink
+
+
+def segment(frames: np.ndarray, motion: Motion) -> Iterator[tuple[np.ndarray, str]]:
+    """Yield, of each frame, the votes for the foreground and the class of the camera's motion.
+
+    Args:
+        frames: of one shot, RGB uint8 (n, H, W, 3), at least two.
+        motion: the keys of the method.
+
+    Yields:
+        Square roots of votes, float32 (H, W) of 0..1, one value for each superpixel, so that half of the largest vote
+        is 0.7; and `static`, `translating` or `other`.
+    """
+    labels = [find_superpixels(frame, motion.superpixels) for frame in frames]
+    graph = find_neighbours([describe(*pair) for pair in zip(frames, labels, strict=True)])
+    saliency, cameras = _salient(frames, labels, motion.saliency)
+    shot = _Shot(labels, saliency)
+    votes = vote(graph, shot.normalise(saliency), motion.rounds, motion.kept, shot.calm)
+    for own, part, camera in zip(labels, shot.frames(votes), cameras, strict=True):
+        yield np.sqrt(part, dtype=np.float32)[own], camera
+
+
+def _salient(frames: np.ndarray, labels: Sequence[np.ndarray], kind: str) -> tuple[np.ndarray, list[str]]:
+    """Return the saliency of all superpixels, float32 (N,), and the class of the camera's motion in each frame."""
+    finder, cameras, maps, spreads = Flows(frames), [], [], []
+    for number in range(len(frames)):
+        flows = finder.of(number)
+        cameras.append(camera_class(flows[0])[0])
+        if kind == "classes":
+            maps.append(class_saliency(flows))
+        else:
+            residual, spread = residual_flow(flows)
+            maps.append(residual)
+            spreads.append(spread)
+    if kind == "residual":
+        maps = residual_saliency(maps, spreads)
+    size = frames.shape[2:0:-1]
+    values = [
+        appearance_saliency(*mean_colours(frame, own))
+        if salient is None
+        else average(cv2.resize(inner(salient), size, interpolation=cv2.INTER_LINEAR), own)
+        for salient, frame, own in zip(maps, frames, labels, strict=True)
+    ]
+    if kind == "classes":  # speeds, angles and contrasts do not compare
+        values = [value / max(value.max(), 1e-9) for value in values]
+    return np.concatenate(values).astype(np.float32), cameras
+
+
+class _Shot:
+    """Makes the votes of the frames of a shot comparable.
+
+    Args:
+        labels: superpixels of each frame, int (H, W).
+        saliency: of all superpixels, float32 (N,); the usual largest one of a frame is what others are measured by.
+    """
+
+    def __init__(self, labels: Sequence[np.ndarray], saliency: np.ndarray):
+        self._labels = labels
+        self._ends = np.cumsum([own.max() + 1 for own in labels])[:-1]
+        self._floor = max(USUAL * np.median([part.max() for part in self.frames(saliency)]), LEAST)
+
+    def frames(self, votes: np.ndarray) -> list[np.ndarray]:
+        """Return the votes of each frame, views of those of all superpixels (N,)."""
+        return np.split(votes, self._ends)
+
+    def normalise(self, votes: np.ndarray) -> np.ndarray:
+        """Return votes of which the largest in each frame is 1, but for frames without a salient superpixel."""
+        return np.concatenate([part / max(part.max(), self._floor) for part in self.frames(votes)])
+
+    def calm(self, votes: np.ndarray) -> np.ndarray:
+        """Return normalised votes in which those of weak blobs are damped."""
+        votes = self.normalise(votes)
+        for own, part in zip(self._labels, self.frames(votes), strict=True):
+            weak = weak_blobs(part[own], BLOB, WEAK)
+            if weak.any():
+                part[average(weak.astype(np.float32), own) > 0.5] *= DAMPED
+        return self.normalise(votes)
