@@ -125,9 +125,9 @@ class BaseSource(Model):
         None,
         description="what is made of the source beside its index, whether an experiment needs it or not: `crops` "
         "(landmarks and crops of faces), `pictures` (each one is decoded, and known by its looks), of type `coco` also "
-        "`objects` and `captions`, of videos and of type `davis` also `motion` (masks of moving objects); `[]`: nothing, "
-        "as for landscapes. null: what experiments need; of a source that none uses `[objects, captions]` for `coco`, "
-        "`[motion]` for `davis`, and `[crops]` for the others",
+        "`objects` and `captions`, of videos and of type `davis` also `motion` (masks of moving objects); `[]`: "
+        "nothing, as for landscapes. null: what experiments need; of a source that none uses `[objects, captions]` for "
+        "`coco`, `[motion]` for `davis`, and `[crops]` for the others",
     )
     split: Split = Split()
     faces: FaceSearch = FaceSearch()
@@ -284,7 +284,7 @@ class DavisSource(BaseSource):
     set: str | None = Field(
         None,
         pattern=r"^[\w.-]+(/[\w.-]+)*$",
-        description="the list of sequences that are used, `ImageSets/{set}.txt`, as `480p/val` or `2016/val`; null: all",
+        description="which sequences: those that `ImageSets/{set}.txt` lists, as `480p/val` or `2016/val`; null: all",
     )
     motion: Motion = Motion()
 

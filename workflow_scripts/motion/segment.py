@@ -9,6 +9,7 @@ from workflow_scripts.config.motion import Motion
 from workflow_scripts.motion.blobs import weak_blobs
 from workflow_scripts.motion.camera import camera_class, residual_flow
 from workflow_scripts.motion.flow import Flows
+from workflow_scripts.motion.refine import refine
 from workflow_scripts.motion.saliency import appearance_saliency, class_saliency, inner, residual_saliency
 from workflow_scripts.motion.superpixels import average, describe, find_superpixels, mean_colours
 from workflow_scripts.motion.voting import find_neighbours, vote
@@ -27,16 +28,16 @@ def segment(frames: np.ndarray, motion: Motion) -> Iterator[tuple[np.ndarray, st
         motion: the keys of the method.
 
     Yields:
-        Square roots of votes, float32 (H, W) of 0..1, one value for each superpixel, so that half of the largest vote
-        is 0.7; and `static`, `translating` or `other`.
+        Square roots of votes, float32 (H, W) of 0..1, so that half of the largest vote is 0.7; and `static`,
+        `translating` or `other`.
     """
     labels = [find_superpixels(frame, motion.superpixels) for frame in frames]
     graph = find_neighbours([describe(*pair) for pair in zip(frames, labels, strict=True)])
     saliency, cameras = _salient(frames, labels, motion.saliency)
     shot = _Shot(labels, saliency)
     votes = vote(graph, shot.normalise(saliency), motion.rounds, motion.kept, shot.calm)
-    for own, part, camera in zip(labels, shot.frames(votes), cameras, strict=True):
-        yield np.sqrt(part, dtype=np.float32)[own], camera
+    for pixels, camera in zip(refine(frames, labels, shot.frames(votes)), cameras, strict=True):
+        yield np.sqrt(pixels), camera
 
 
 def _salient(frames: np.ndarray, labels: Sequence[np.ndarray], kind: str) -> tuple[np.ndarray, list[str]]:

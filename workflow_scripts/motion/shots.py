@@ -1,5 +1,7 @@
 """Where the shots of a clip begin, by the colours of its frames."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -9,7 +11,9 @@ PENALTY = 1.0  # of the criterion by which the number of shots is chosen
 
 
 def colours(frame: np.ndarray) -> np.ndarray:
-    """Return the square roots of the shares of a frame's colours, float32 (240,) of length 1: RGB and Lab, 40 bins each.
+    """Return the square roots of the shares of a frame's colours, float32 (240,) of length 1.
+
+    They are 40 bins of each channel of RGB and Lab.
 
     Args:
         frame: RGB uint8 (H, W, 3).
@@ -69,4 +73,4 @@ def _scatter(features: np.ndarray) -> np.ndarray:
 def even_parts(length: int, most: int) -> list[slice]:
     """Divide a length into as few parts of at most `most` as possible, of nearly the same size."""
     borders = np.linspace(0, length, -(-length // most) + 1).round().astype(int)
-    return [slice(int(begin), int(end)) for begin, end in zip(borders[:-1], borders[1:], strict=True)]
+    return [slice(int(begin), int(end)) for begin, end in pairwise(borders)]

@@ -17,7 +17,7 @@ def find_superpixels(frame: np.ndarray, count: int) -> np.ndarray:
         frame: RGB uint8 (H, W, 3).
         count: about how many there are to be.
     """
-    labels = slic(frame, count, compactness=10, max_num_iter=5, start_label=0)
+    labels = slic(frame, count, compactness=10, max_num_iter=5, sigma=1, start_label=0)
     return np.unique(labels, return_inverse=True)[1].reshape(labels.shape).astype(np.int32)
 
 
