@@ -9,10 +9,10 @@ def weak_blobs(votes: np.ndarray, threshold: float, share: float) -> np.ndarray:
 
     Args:
         votes: float32 (H, W).
-        threshold: a blob is where votes are at least this.
+        threshold: a blob is where votes are above this.
         share: of the sum of the votes of the strongest blob.
     """
-    count, blobs = cv2.connectedComponents((votes >= threshold).astype(np.uint8), connectivity=4)
+    count, blobs = cv2.connectedComponents((votes > threshold).astype(np.uint8), connectivity=4)
     energy = np.bincount(blobs.ravel(), votes.ravel(), count)
     energy[0] = 0
     weak = energy < share * energy.max()

@@ -9,7 +9,7 @@ BOX = 5  # small pixels; side of the box over which saliency is averaged
 BORDER = 0.125  # share of the picture at each side in which nothing is salient
 FAINT = 0.25  # small pixels per frame; slower motion is not told from none
 INEXACT = 3.0  # times the spread of the background's flow; likewise
-WEAK = 0.25  # of the fastest motion in the shot; what moves so is half salient
+WEAK = 0.1  # of the fastest motion in the shot; what moves so is half salient
 
 
 def residual_saliency(residuals: list[np.ndarray], spreads: list[float]) -> list[np.ndarray]:

@@ -14,10 +14,10 @@ from workflow_scripts.motion.saliency import appearance_saliency, class_saliency
 from workflow_scripts.motion.superpixels import average, describe, find_superpixels, mean_colours
 from workflow_scripts.motion.voting import find_neighbours, vote
 
-# A frame's largest vote becomes 1 if it is at least this share of the usual largest vote in the shot, and at least
-# this. In a frame in which nothing moves, and no other frame has the like, all votes stay small.
-USUAL, LEAST = 0.3, 0.1
-BLOB, WEAK, DAMPED = 0.3, 0.6, 0.5  # votes of a blob; of the strongest blob; by what the votes of a weak one shrink
+# In each frame, the largest vote becomes 1 if it is at least this share of the usual largest vote in the shot, and at
+# least this. Where nothing moves, and no other frame has the like of what is there, all votes stay small.
+USUAL, LEAST = 0.3, 0.2
+BLOB, WEAK, DAMPED = 0.3, 0.6, 0.5  # share of a frame's largest vote; of the strongest blob; what a weak one is left
 
 
 def segment(frames: np.ndarray, motion: Motion) -> Iterator[tuple[np.ndarray, str]]:
@@ -34,9 +34,9 @@ def segment(frames: np.ndarray, motion: Motion) -> Iterator[tuple[np.ndarray, st
     labels = [find_superpixels(frame, motion.superpixels) for frame in frames]
     graph = find_neighbours([describe(*pair) for pair in zip(frames, labels, strict=True)])
     saliency, cameras = _salient(frames, labels, motion.saliency)
-    shot = _Shot(labels, saliency)
-    votes = vote(graph, shot.normalise(saliency), motion.rounds, motion.kept, shot.calm)
-    for pixels, camera in zip(refine(frames, labels, shot.frames(votes)), cameras, strict=True):
+    ends = np.cumsum([own.max() + 1 for own in labels])[:-1]
+    votes = vote(graph, saliency, motion.rounds, motion.kept, lambda votes: _damped(np.split(votes, ends), labels))
+    for pixels, camera in zip(refine(frames, labels, _normalised(np.split(votes, ends))), cameras, strict=True):
         yield np.sqrt(pixels), camera
 
 
@@ -66,32 +66,16 @@ def _salient(frames: np.ndarray, labels: Sequence[np.ndarray], kind: str) -> tup
     return np.concatenate(values).astype(np.float32), cameras
 
 
-class _Shot:
-    """Makes the votes of the frames of a shot comparable.
+def _damped(votes: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the votes of all superpixels (N,) of those of each frame; in weak blobs they are damped."""
+    damped = []
+    for part, own in zip(votes, labels, strict=True):
+        weak = weak_blobs(part[own], BLOB * part.max(), WEAK)
+        damped.append(np.where(average(weak, own) > 0.5, DAMPED * part, part))
+    return np.concatenate(damped)
 
-    Args:
-        labels: superpixels of each frame, int (H, W).
-        saliency: of all superpixels, float32 (N,); the usual largest one of a frame is what others are measured by.
-    """
 
-    def __init__(self, labels: Sequence[np.ndarray], saliency: np.ndarray):
-        self._labels = labels
-        self._ends = np.cumsum([own.max() + 1 for own in labels])[:-1]
-        self._floor = max(USUAL * np.median([part.max() for part in self.frames(saliency)]), LEAST)
-
-    def frames(self, votes: np.ndarray) -> list[np.ndarray]:
-        """Return the votes of each frame, views of those of all superpixels (N,)."""
-        return np.split(votes, self._ends)
-
-    def normalise(self, votes: np.ndarray) -> np.ndarray:
-        """Return votes of which the largest in each frame is 1, but for frames without a salient superpixel."""
-        return np.concatenate([part / max(part.max(), self._floor) for part in self.frames(votes)])
-
-    def calm(self, votes: np.ndarray) -> np.ndarray:
-        """Return normalised votes in which those of weak blobs are damped."""
-        votes = self.normalise(votes)
-        for own, part in zip(self._labels, self.frames(votes), strict=True):
-            weak = weak_blobs(part[own], BLOB, WEAK)
-            if weak.any():
-                part[average(weak.astype(np.float32), own) > 0.5] *= DAMPED
-        return self.normalise(votes)
+def _normalised(votes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the votes of each frame, of which the largest is 1 where anything is salient."""
+    least = max(USUAL * float(np.median([part.max() for part in votes])), LEAST)
+    return [part / max(part.max(), least) for part in votes]

@@ -8,7 +8,7 @@ from scipy import sparse
 RADIUS = 15  # frames before and after, in which neighbours are looked for
 IN_EACH = 2  # neighbours in each of these frames, the own one among them: 62 of each superpixel in all
 SPREAD = 0.1  # of squared distances between descriptors
-BETWEEN = 10  # rounds between two times of normalising
+BETWEEN = 10  # rounds between two times of damping
 
 
 def find_neighbours(descriptors: Sequence[np.ndarray]) -> sparse.csr_array:
@@ -43,11 +43,7 @@ def find_neighbours(descriptors: Sequence[np.ndarray]) -> sparse.csr_array:
 
 
 def vote(
-    graph: sparse.csr_array,
-    first: np.ndarray,
-    rounds: int,
-    kept: float,
-    normalise: Callable[[np.ndarray], np.ndarray],
+    graph: sparse.csr_array, first: np.ndarray, rounds: int, kept: float, damp: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Return the votes of all superpixels after some rounds, float32 (N,).
 
@@ -59,11 +55,11 @@ def vote(
         first: votes that motion gives, float32 (N,).
         rounds: how many.
         kept: share of the first vote in each round.
-        normalise: makes votes comparable again, after every ten rounds and at the end.
+        damp: lowers doubtful votes, after every ten rounds.
     """
     votes = first
     for number in range(1, rounds + 1):
         votes = (1 - kept) * (graph @ votes) + kept * first
         if number % BETWEEN == 0:
-            votes = normalise(votes)
-    return votes if rounds and rounds % BETWEEN == 0 else normalise(votes)
+            votes = damp(votes)
+    return votes
