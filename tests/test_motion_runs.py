@@ -80,6 +80,12 @@ def test_a_davis_folder_is_scored_without_the_first_and_last_frames(project, sce
     assert (summary["sequences"], summary["frames"], summary["rejected"]) == (2, 24, [])
 
 
+def test_the_page_shows_frames_with_outlines(project):
+    sheet = np.asarray(Image.open(project.root / "results/films/summary/motion.png").convert("RGB")).astype(int)
+    assert np.count_nonzero(sheet[..., 0] - sheet[..., 1:].max(axis=2) > 130) > 24 * 50  # red, around 24 objects
+    assert "with the outline of what moves in them" in (project.root / "results/overview.html").read_text()
+
+
 def test_masks_are_exported_as_davis_has_them(project):
     for source, name in (("davis", "static/00003"), ("films", "static.mp4/000003")):
         picture = Image.open(project.root / f"results/{source}/export_motion/{name}.png")
