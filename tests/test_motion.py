@@ -8,6 +8,7 @@ from workflow_scripts.config.motion import Motion
 from workflow_scripts.metrics.overlap import iou
 from workflow_scripts.motion.blobs import clean
 from workflow_scripts.motion.camera import camera_class, residual_flow
+from workflow_scripts.motion.flow import Flows
 from workflow_scripts.motion.segment import segment
 from workflow_scripts.motion.shots import SHORTEST, colours, even_parts, first_frames
 from workflow_scripts.motion.superpixels import describe, find_superpixels
@@ -83,10 +84,20 @@ def test_what_moves_with_the_camera_has_no_residual(zoom):
     camera = np.stack([4 + zoom * x, -2 + zoom * y], -1).astype(np.float32)[None]
     moving = camera.copy()
     moving[0, 20:40, 30:50] += (3, 0)
-    residual, spread = residual_flow(moving)
+    residual, spread, _ = residual_flow(moving)
     inside = np.zeros((60, 80), bool)
     inside[20:40, 30:50] = True
     assert residual[~inside].max() < 0.2 and abs(residual[inside] - 3).max() < 0.2 and spread < 0.2
+
+
+def test_grey_levels_tell_where_a_motion_is_wrong_and_say_nothing_in_even_regions():
+    pictures, truths = render("static", frames=9)
+    pictures[:, :, 130:] = 128  # an even region, in which any flow is a guess
+    at_rest = np.zeros((6, 120, 160, 2), np.float32)
+    moved = Flows(pictures).unexplained(4, at_rest)
+    resting = ~truths[1:8].any(axis=0)
+    assert moved[truths[4]].mean() > 0.5 and moved[resting].mean() < 0.3
+    assert Flows(pictures).unexplained(4, at_rest + 2)[:, 140:].max() < 0.1
 
 
 def test_shots_begin_where_colours_change_and_not_where_the_camera_moves():

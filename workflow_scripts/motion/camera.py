@@ -27,7 +27,7 @@ def camera_class(flow: np.ndarray) -> tuple[str, float]:
     return (TRANSLATING if counts[fullest] > DOMINANT * angle.size else OTHER), direction
 
 
-def residual_flow(flows: np.ndarray) -> tuple[np.ndarray, float]:
+def residual_flow(flows: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
     """Return how far each pixel moves from where the camera's motion would take it, and how exact that is.
 
     The camera's motion is that of a plane before a moving camera, a quadratic function of the place with eight
@@ -39,7 +39,7 @@ def residual_flow(flows: np.ndarray) -> tuple[np.ndarray, float]:
 
     Returns:
         The median of the magnitudes over the flows, float32 (h, w) in pixels per frame, and that of the spreads of the
-        pixels that follow the model.
+        pixels that follow the model; and the model's flows, as those given.
     """
     height, width = flows.shape[1:3]
     step = max(max(height, width) // GRID, 1)
@@ -48,8 +48,9 @@ def residual_flow(flows: np.ndarray) -> tuple[np.ndarray, float]:
     basis = _basis(rows, columns, height, width)  # (points, 2, 8)
     seen = flows[:, rows[:, None], columns].reshape(len(flows), -1, 2).astype(np.float64)
     motion, spread = _fit(basis, seen, prior)
-    apart = flows - _plane(motion, height, width)
-    return np.median(np.hypot(apart[..., 0], apart[..., 1]), axis=0), float(np.median(spread))
+    model = _plane(motion, height, width)
+    apart = flows - model
+    return np.median(np.hypot(apart[..., 0], apart[..., 1]), axis=0), float(np.median(spread)), model
 
 
 def _hat(place: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 
 REACH = 3  # frames before and after, to which flow is found
+FIT = 5  # small pixels; side of the box over which grey levels are compared
+NOISE = 2.0  # grey levels; pictures differ by no less
 LONGEST = 320  # pixels of the longer side at which flow is found; more is slower and no better
 
 
@@ -42,3 +44,26 @@ class Flows:
             for other in around(number, len(self.grey))
         ]
         return np.stack(flows)
+
+    def unexplained(self, number: int, motions: np.ndarray) -> np.ndarray:
+        """Return how little a motion explains of a frame, float32 (h, w) of 0..1: 0 where its grey levels fit.
+
+        What is covered in the frames after may be seen in those before, so a pixel is explained where one side fits.
+        In an even region flow is a guess, and any motion explains it.
+
+        Args:
+            number: of the frame.
+            motions: as `of` returns flows, of the motion to the same frames, float32 (k, h, w, 2).
+        """
+        here = self.grey[number].astype(np.float32)
+        rows, columns = np.indices(here.shape, np.float32)
+        sides: dict[bool, np.ndarray] = {}
+        for other, motion in zip(around(number, len(self.grey)), motions, strict=True):
+            x, y = columns + (other - number) * motion[..., 0], rows + (other - number) * motion[..., 1]
+            there = cv2.remap(self.grey[other], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            apart = cv2.blur(np.abs(there - here), (FIT, FIT))
+            side = other > number
+            sides[side] = np.maximum(sides[side], apart) if side in sides else apart
+        error = np.minimum.reduce(list(sides.values()))
+        noise = max(NOISE, 2 * float(np.median(error)))
+        return error**2 / (error**2 + noise**2)

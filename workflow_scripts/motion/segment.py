@@ -49,8 +49,8 @@ def _salient(frames: np.ndarray, labels: Sequence[np.ndarray], kind: str) -> tup
         if kind == "classes":
             maps.append(class_saliency(flows))
         else:
-            residual, spread = residual_flow(flows)
-            maps.append(residual)
+            residual, spread, model = residual_flow(flows)
+            maps.append(residual * finder.unexplained(number, model))
             spreads.append(spread)
     if kind == "residual":
         maps = residual_saliency(maps, spreads)
