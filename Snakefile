@@ -25,6 +25,7 @@ include: "rules/common.smk"
 include: "rules/sources.smk"
 include: "rules/faces.smk"
 include: "rules/objects.smk"
+include: "rules/motion.smk"
 include: "rules/experiments.smk"
 
 
@@ -55,4 +56,8 @@ rule all:
         expand(
             "results/{source}/landmark_check.parquet",
             source=[name for name in sources_with("crops") if CONFIG.sources[name].type == "celeba"],
+        ),
+        expand(
+            "results/{source}/motion_scores.json",
+            source=[name for name in sources_with("motion") if CONFIG.sources[name].type == "davis"],
         ),

@@ -2,7 +2,7 @@
 
 INPUTS
     results/{experiment}/metrics.json, splits.parquet, figures, previews and the other folders that an experiment shows
-    results/{source}/index.parquet, quarantine.parquet, landmarks, crops and annotation_counts.json of each source
+    results/{source}/index.parquet, quarantine.parquet, landmarks, crops, motion and annotation_counts.json of each source
 OUTPUTS
     results/{source}/summary/       what a source holds: charts, contact sheets, numbers
     results/{source}/summary.json   the digests of the files in the summary
@@ -14,9 +14,9 @@ OUTPUTS
 report: f"{CAPTIONS}/overview.rst"
 
 
-def of_faces(pattern):
-    """Return an input function: the files of a pattern for every shard of the source, where its faces are wanted."""
-    return lambda wildcards: (of_source(pattern)(wildcards) if "crops" in CONFIG.needs_of(wildcards.source) else [])
+def where_needed(need, pattern):
+    """Return an input function: the files of a pattern for every shard of the source, where `need` is made of it."""
+    return lambda wildcards: (of_source(pattern)(wildcards) if need in CONFIG.needs_of(wildcards.source) else [])
 
 
 rule summarize_source:
@@ -24,8 +24,9 @@ rule summarize_source:
         raw=raw_sample,
         index="results/{source}/index.parquet",
         quarantine="results/{source}/quarantine.parquet",
-        landmarks=of_faces("results/{source}/landmarks/{shard}.parquet"),
-        crops=of_faces("results/{source}/crops/{shard}.arrow"),
+        landmarks=where_needed("crops", "results/{source}/landmarks/{shard}.parquet"),
+        crops=where_needed("crops", "results/{source}/crops/{shard}.arrow"),
+        motion=where_needed("motion", "results/{source}/motion/{shard}.parquet"),
         annotations=lambda wildcards: (
             "results/{source}/annotation_counts.json"
             if wildcards.source in sources_with("objects", "captions")
@@ -51,7 +52,7 @@ rule summarize_source:
         runtime=60,
     params:
         code=lambda wildcards: digest("stages.reporting.summarize_source", f"sources.{source(wildcards).type}"),
-        source=lambda wildcards: source(wildcards).slice("max_pixels"),
+        source=lambda wildcards: source(wildcards).slice("max_pixels", "motion"),
         stages=lambda wildcards: CONFIG.losing_stages(wildcards.source),
     shell:
         "python -m workflow_scripts.stages.reporting.summarize_source "
@@ -62,6 +63,7 @@ rule summarize_source:
         "--quarantine {input.quarantine:q} "
         "--landmarks {input.landmarks:q} "
         "--crops {input.crops:q} "
+        "--motion {input.motion:q} "
         "--annotations {input.annotations:q} "
         "--output {output.summary:q} "
         "--digests {output.digests:q} "

@@ -209,6 +209,7 @@ def test_every_path_may_begin_with_the_users_home(monkeypatch, tmp_path):
         "celeba": {"type": "celeba", "path": "~/own"},
         "video": {"type": "video", "path": "~/own"},
         "coco": {"type": "coco", "path": "~/own", "set": "x", "annotations": ["~/own/a.json"]},
+        "davis": {"type": "davis", "path": "~/own"},
         "pairs": {"type": "pairs", "clean": "~/own", "occluded": "~/own/~"},
     }
     occluders = {"mix": {"moustache_picture": 1}, "pictures": "~/own"}
@@ -216,10 +217,10 @@ def test_every_path_may_begin_with_the_users_home(monkeypatch, tmp_path):
     weights = dict.fromkeys(Weights.model_fields, "~/own/weights")
     config = load_config({"sources": sources, "experiments": {"one": experiment}, "weights": weights})
     written = json.dumps(config.model_dump(mode="json"))
-    assert "~/own" not in written and written.count(f"{tmp_path}/own") == 9 + len(weights)
+    assert "~/own" not in written and written.count(f"{tmp_path}/own") == 10 + len(weights)
     assert config.sources["pairs"].occluded == f"{tmp_path}/own/~", "only at the beginning"
     # A key that is added later and takes any text is a path of the user's, or named here.
     models = [*get_args(get_args(Source)[0]), *map(experiment_type, system_names()), Weights]
     texts = set().union(*map(keys_of_texts, models))
     paths = {"path", "clean", "occluded", "annotations", "given_faces", "pictures", *Weights.model_fields}
-    assert texts - paths == {"set", "identity", "unless", "mix", "bare", "train", "test", "apply"}
+    assert texts - paths == {"set", "resolution", "identity", "unless", "mix", "bare", "train", "test", "apply"}

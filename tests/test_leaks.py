@@ -19,6 +19,7 @@ from workflow_scripts.config.sources import (
     BaseSource,
     CelebaSource,
     CocoSource,
+    DavisSource,
     FolderSource,
     PairsSource,
     SampleSource,
@@ -100,6 +101,12 @@ def make_coco(root: Path) -> BaseSource:
     return CocoSource(type="coco", path=str(root), set="val2017", **SEEN_AS)
 
 
+def make_davis(root: Path) -> BaseSource:
+    for number in range(COUNT):
+        save(root / f"JPEGImages/480p/sequence{number // PER_PERSON}/{number:05d}.jpg", scene(number))
+    return DavisSource(type="davis", path=str(root), **SEEN_AS)
+
+
 def make_sample(root: Path) -> BaseSource:
     fetch_sample(Path("results/sample/raw"), Path("results/sample/raw/manifest.json"))
     return SampleSource(type="sample", crop={"size": 32, "frame": "whole"})
@@ -119,6 +126,7 @@ KINDS = {
     "pairs": Kind(make_pairs, trained=False),
     "video": Kind(make_video),
     "coco": Kind(make_coco),
+    "davis": Kind(make_davis),
     "sample": Kind(make_sample),
 }
 

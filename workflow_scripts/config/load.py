@@ -16,6 +16,7 @@ from workflow_scripts.provenance.runs import input_problem
 
 # Folders of results/ that belong to no source and no experiment, so that none can have their names.
 RESERVED = ("logs", "benchmarks", "records", "weights", "report")
+SLOWEST = 5  # frames a second of which flow can be found
 Name = Annotated[str, Field(pattern=NAME)]
 Experiment = Annotated[Union[tuple(map(experiment_type, system_names()))], Field(discriminator="system")]  # noqa: UP007 (the types are found at run time)
 
@@ -67,6 +68,22 @@ class Config(Model):
                 f"sources.{name}: only a source of type coco has {min(annotated)}; leave it out of `needs:`, or use "
                 "another source in the experiment that needs it"
             )
+        if "motion" in self.needs_of(name):
+            self._check_motion(f"sources.{name}", source)
+
+    def _check_motion(self, here: str, source) -> None:
+        if not hasattr(source, "motion"):
+            raise ValueError(
+                f"{here}: only videos and sources of type davis have motion; leave it out of `needs:`, or use another "
+                "source in the experiment that needs it"
+            )
+        if getattr(source, "per_second", None) is not None and source.per_second < SLOWEST:
+            raise ValueError(
+                f"{here}.per_second: motion is seen between frames that follow each other closely; write `every: 1`, "
+                f"or at least `per_second: {SLOWEST}`"
+            )
+        if source.subset < 1:
+            raise ValueError(f"{here}.subset: motion needs all frames; leave `subset:` out")
 
     def _check_faces(self, here: str, source) -> None:
         detector, prior = source.faces.detector, source.faces.prior

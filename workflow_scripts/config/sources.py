@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, TypeAdapter, field_validator, model_validator
 
 from workflow_scripts.config.base import Model, UserPath, canonical_json
+from workflow_scripts.config.motion import Motion
 
 # What can be made of a source beside its index -> the stages that make it and may quarantine items.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -13,6 +14,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "pictures": ("fingerprint_pictures",),
     "objects": (),
     "captions": (),
+    "motion": ("segment_motion",),
 }
 DETECTOR_WEIGHTS = {"yunet": ("yunet",), "ssd": ("ssd_prototxt", "ssd_caffemodel")}  # keys of `Weights`
 
@@ -119,12 +121,13 @@ class BaseSource(Model):
         le=1,
         description="fraction of the items used, chosen by the hash of their names; the rest is no item",
     )
-    needs: tuple[Literal["crops", "pictures", "objects", "captions"], ...] | None = Field(
+    needs: tuple[Literal["crops", "pictures", "objects", "captions", "motion"], ...] | None = Field(
         None,
         description="what is made of the source beside its index, whether an experiment needs it or not: `crops` "
         "(landmarks and crops of faces), `pictures` (each one is decoded, and known by its looks), of type `coco` also "
-        "`objects` and `captions`; `[]`: nothing, as for landscapes. null: what experiments need; of a source that "
-        "none uses `[objects, captions]` for `coco`, and `[crops]` for the others",
+        "`objects` and `captions`, of videos and of type `davis` also `motion` (masks of moving objects); `[]`: "
+        "nothing, as for landscapes. null: what experiments need; of a source that none uses `[objects, captions]` for "
+        "`coco`, `[motion]` for `davis`, and `[crops]` for the others",
     )
     split: Split = Split()
     faces: FaceSearch = FaceSearch()
@@ -149,7 +152,7 @@ class BaseSource(Model):
 
     def slice(self, *keys: str) -> str:
         """Return where the source lies and only `keys` as canonical JSON: what one stage depends on."""
-        return canonical_json(self, {"type", "path", "clip", "set", "clean", "occluded", *keys})
+        return canonical_json(self, {"type", "path", "clip", "set", "resolution", "clean", "occluded", *keys})
 
 
 class SampleSource(BaseSource):
@@ -194,6 +197,8 @@ class FolderSource(BaseSource):
 
 class ClipSource(BaseSource):
     """Keys that every source of video frames has."""
+
+    motion: Motion = Motion()
 
     every: int | None = Field(None, ge=1, description="use every n-th frame; either this or `per_second`")
     per_second: float | None = Field(
@@ -268,6 +273,22 @@ class CocoSource(BaseSource):
     )
 
 
+class DavisSource(BaseSource):
+    """Sequences of frames with the masks of their objects, in the layout of DAVIS (2016 or 2017)."""
+
+    made_alone = ("motion",)
+
+    type: Literal["davis"]
+    path: UserPath = Field(description="the folder that holds `JPEGImages/` and `Annotations/`")
+    resolution: str = Field("480p", pattern=r"^[\w.-]+$", description="the folder below `JPEGImages/`")
+    set: str | None = Field(
+        None,
+        pattern=r"^[\w.-]+(/[\w.-]+)*$",
+        description="which sequences: those that `ImageSets/{set}.txt` lists, as `480p/val` or `2016/val`; null: all",
+    )
+    motion: Motion = Motion()
+
+
 class PairsSource(BaseSource):
     """Two folders, the same faces bare and occluded, matched by their names: nothing is drawn."""
 
@@ -278,7 +299,14 @@ class PairsSource(BaseSource):
 
 
 Source = Annotated[
-    SampleSource | SampleVideoSource | CelebaSource | CocoSource | FolderSource | VideoSource | PairsSource,
+    SampleSource
+    | SampleVideoSource
+    | CelebaSource
+    | CocoSource
+    | DavisSource
+    | FolderSource
+    | VideoSource
+    | PairsSource,
     Field(discriminator="type"),
 ]
 

@@ -99,6 +99,23 @@ OBJECTS = pa.schema(
 
 CAPTIONS = pa.schema([("item", pa.string()), ("annotation", pa.int64()), ("caption", pa.string())])
 
+MOTION = pa.schema(
+    [
+        ("item", pa.string()),
+        ("shot", pa.int32()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("mask", pa.binary()),
+        ("camera", pa.string()),
+        ("area", pa.float32()),
+        ("blobs", pa.int32()),
+        ("filtered", pa.bool_()),
+    ]
+)
+
+_OF_FRAMES = [(f"{score}_{name}", pa.float64()) for score in "jf" for name in ("mean", "recall", "decay")]
+MOTION_SCORES = pa.schema([("sequence", pa.string()), ("frames", pa.int32()), *_OF_FRAMES])
+
 SPLITS = pa.schema(
     [
         ("source", pa.string()),

@@ -10,6 +10,7 @@
 | `scores.svg` | scores of the chosen faces, by detector |
 | `pose.svg` | roll and yaw of the chosen faces (`faces/pose.py`) |
 | `landmarks.svg` | where the 68 points lie in the crops, over the mean crop |
+| `motion.png` | contact sheet of frames with the outline of what moves in them, chosen by the hash of the item |
 | `accepted.png`, `rejected.png` | contact sheets, chosen by the hash of the item; each reason is shown |
 
 A figure without anything to show is not written. Tables are read shard by shard, and no pictures but those
@@ -39,6 +40,7 @@ from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.faces.pose import YAW_METHOD, head_roll, head_yaw
+from workflow_scripts.motion.masks import decode_mask, outlined
 from workflow_scripts.provenance.stage import Input, Inputs, OptionalInput, Output, OutputFolder, stage_command
 from workflow_scripts.reporting import source_charts as charts
 from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
@@ -80,6 +82,7 @@ def summarize_source(
     digests: Output,
     landmarks: Inputs = (),
     crops: Inputs = (),
+    motion: Inputs = (),
     annotations: OptionalInput = None,
 ) -> None:
     """Write the folder `summary/` of one source, in place of an earlier one.
@@ -94,6 +97,7 @@ def summarize_source(
         digests: JSON, file name -> SHA-256 of the files in it.
         landmarks: its landmark tables; none where no faces were asked for.
         crops: its shards of crops, likewise.
+        motion: its `motion` tables; none where no motion was asked for.
         annotations: its `annotation_counts.json`; None where no annotations were asked for.
     """
     cv2.setNumThreads(1)
@@ -129,6 +133,7 @@ def summarize_source(
             _draw_crops(shards, folder)
         else:
             _draw_accepted(source, items[~items["item"].isin(set(rejected["item"]))], folder)
+        _draw_motion(source, items, motion, folder)
         _draw_rejected(source, items, rejected, folder)
         write_json(folder / "summary.json", summary)
     write_digests(output, digests)
@@ -187,6 +192,25 @@ def _draw_accepted(source: BaseSource, items: pd.DataFrame, folder: Path) -> Non
     chosen = items.assign(hash=items["item"].map(_hash)).sort_values(["hash", "item"]).head(SHOWN)
     if len(chosen):
         draw_contact_sheet(_tiles(source, chosen, [[] for _ in range(len(chosen))]), folder / "accepted.png")
+
+
+def _draw_motion(source: BaseSource, items: pd.DataFrame, motion: Sequence[Path], folder: Path) -> None:
+    """Draw the contact sheet of some frames, with the outlines of their masks."""
+    chosen = pd.DataFrame()
+    for path in motion:
+        rows = read_table(path, ["item", "mask", "area", "camera"])
+        rows = pd.concat([chosen, rows.assign(hash=rows["item"].map(_hash))])
+        chosen = rows.sort_values(["hash", "item"]).head(SHOWN)
+    if chosen.empty:
+        return
+    chosen = chosen.merge(items[["item", "file", "frame"]], on="item")
+    tiles = _tiles(source, chosen, [[f"{row.area:.0%}, {row.camera}"] for row in chosen.itertuples()])
+    masks = [decode_mask(mask) >= source.motion.foreground for mask in chosen["mask"]]
+    shown = [
+        tile if tile.picture is None else tile._replace(picture=outlined(tile.picture, mask))
+        for tile, mask in zip(tiles, masks, strict=True)
+    ]
+    draw_contact_sheet(shown, folder / "motion.png")
 
 
 def landmark_density(shards: Sequence[Shard]) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Motion segmentation of video by non-local consensus voting: shots, flow, saliency, superpixels, votes, masks."""

@@ -1,0 +1,1 @@
+"""The stages of `rules/motion.smk`."""
