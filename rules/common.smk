@@ -55,7 +55,7 @@ wildcard_constraints:
     source="|".join(CONFIG.sources),
     experiment="|".join(CONFIG.experiments) or "(?!)",  # matches no name where there is no experiment
     shard=r"\d{5}",
-    network="[a-z]+",
+    network="[a-z]+[0-9]*",
 
 
 def file_digest(path):

@@ -135,11 +135,18 @@ class Config(Model):
                 f"{here}: its sources have crops of different sizes {sizes}; write the same `crop: {{size: …}}` in each"
             )
         for network in experiment.networks:
-            getattr(experiment, network).check_size(f"{here}.{network}", next(iter(sizes.values())))
+            key = f"{here}.{experiment.key_of(network)}"
+            experiment.settings_of(network).check_size(key, next(iter(sizes.values())))
             if "vgg19" in experiment.weights_of(network) and self.weights.vgg19 is None:
                 raise ValueError(
                     f"{here}.{network}.perceptual: vgg19 needs its weights; add "
                     "`weights: {vgg19: PATH/vgg19-dcbb9e9d.pth}` or write `perceptual: efficientnet_lite0`"
+                )
+        for name in experiment.stage_weights:
+            if name in Weights.model_fields and getattr(self.weights, name) is None:
+                raise ValueError(
+                    f"{here}.evaluation: {name} needs its weights, which are not downloaded; write `weights: {{{name}: "
+                    "path/of/the/file}`, or leave it out, and its scores are absent"
                 )
         experiment.check(here, self.sources)
 

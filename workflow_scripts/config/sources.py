@@ -289,6 +289,11 @@ class Weights(Model):
     vgg19: UserPath | None = Field(
         None, description="torchvision's `vgg19-dcbb9e9d.pth`; used only when its SHA-256 is the published one"
     )
+    inception: UserPath | None = Field(
+        None,
+        description="TensorFlow's Inception of 2015, `pt_inception-2015-12-05-6726825d.pth`, of the Inception Score; "
+        "used only when its SHA-256 is the published one",
+    )
     yunet: UserPath | None = Field(None, description="OpenCV's `face_detection_yunet_2023mar.onnx`")
     ssd_prototxt: UserPath | None = Field(None, description="`deploy.prototxt` of OpenCV's ResNet-10 SSD")
     ssd_caffemodel: UserPath | None = Field(
