@@ -8,6 +8,7 @@ OUTPUTS
     results/{source}/captions/{shard}.parquet                   captions
     results/{source}/quarantine/read_objects/{shard}.parquet    entries of this shard that cannot be used
     results/{source}/rejected_annotations.parquet               all entries that cannot be used, with their reasons
+    results/{source}/objects.json                               the objects in COCO's format, only when asked for
     results/{source}/annotation_counts.json                     how many objects and captions there are, and rejected entries
 """
 
@@ -86,6 +87,32 @@ rule read_objects:
         "--output {output.objects:q} "
         "--captions {output.captions:q} "
         "--quarantine {output.quarantine:q} "
+        f"{RECORD}"
+
+
+rule export_objects:
+    input:
+        index="results/{source}/index.parquet",
+        objects=of_source("results/{source}/objects/{shard}.parquet"),
+    output:
+        file="results/{source}/objects.json",
+        record=record_of("export_objects/{source}"),
+    log:
+        log_of("export_objects/{source}"),
+    benchmark:
+        benchmark_of("export_objects/{source}")
+    wildcard_constraints:
+        source=COCO,
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        code=digest("stages.objects.export_objects"),
+    shell:
+        "python -m workflow_scripts.stages.objects.export_objects "
+        "--index {input.index:q} "
+        "--objects {input.objects:q} "
+        "--output {output.file:q} "
         f"{RECORD}"
 
 
