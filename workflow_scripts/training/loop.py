@@ -81,8 +81,8 @@ class Trainer:
             name: system.optimizer(name, [x for x in network.parameters() if x.requires_grad], config)
             for name, network in self.networks.items()
         }
-        groups = [group for optimizer in self.optimizers.values() for group in optimizer.param_groups]
-        self.rates = [(group, group["lr"]) for group in groups]  # as the schedule finds them
+        # As the schedule finds them; not the groups themselves, which are others once a resume state is read.
+        self.rates = {name: [group["lr"] for group in one.param_groups] for name, one in self.optimizers.items()}
         self.saved = self.networks[system.saved]
         self.average = twin(self.saved).eval() if config.ema else None
         self.bf16 = bf16
@@ -177,8 +177,9 @@ class Trainer:
         batch = self._batch(self.train, positions)
         keys = [self.train.keys[position] for position in positions]
         batch = self.system.augment(batch, keys, self.seed, epoch, self.config)
-        for group, rate in self.rates:
-            group["lr"] = rate * self._schedule()
+        for name, rates in self.rates.items():
+            for group, rate in zip(self.optimizers[name].param_groups, rates, strict=True):
+                group["lr"] = rate * self._schedule()
         updates = self.system.training_step(batch, self.step / self.steps)
         while True:
             with self._precision():
