@@ -42,7 +42,9 @@ def draw(
         index: not used.
         folder: where the figures go.
     """
-    test = rows[rows["split"] == "test"].head(max(experiment.gallery, FIRST_LOOK_ITEMS))
+    test = rows[rows["split"] == "test"]
+    places = np.linspace(0, len(test) - 1, min(max(experiment.gallery, FIRST_LOOK_ITEMS), len(test)))
+    test = test.iloc[places.round().astype(int)]
 
     def real(number: int) -> Panels:
         row = test.iloc[number]
