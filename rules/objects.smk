@@ -13,9 +13,9 @@ OUTPUTS
 """
 
 from workflow_scripts.sources import _coco_names as coco_names
-from workflow_scripts.sources import coco
+from workflow_scripts.sources import adapter
 
-COCO = "|".join(name for name, chosen in CONFIG.sources.items() if chosen.type == "coco") or "(?!)"
+COCO = "|".join(name for name, chosen in CONFIG.sources.items() if chosen.has_objects) or "(?!)"
 
 
 def picture_folders(wildcards):
@@ -27,7 +27,7 @@ def picture_folders(wildcards):
 
 rule split_annotations:
     input:
-        lambda wildcards: [str(path) for path in coco.annotation_files(source(wildcards))],
+        lambda wildcards: [str(path) for path in adapter(source(wildcards)).annotation_files(source(wildcards))],
     output:
         folder=directory("results/{source}/annotations"),
         record=record_of("split_annotations/{source}"),
@@ -41,7 +41,7 @@ rule split_annotations:
         mem_mb=1500,
         runtime=60,
     params:
-        code=digest("stages.objects.split_annotations", "sources.coco"),
+        code=lambda wildcards: digest("stages.objects.split_annotations", f"sources.{source(wildcards).type}"),
         source=lambda wildcards: source(wildcards).slice("annotations"),
         folders=picture_folders,
         shards=lambda wildcards: len(SHARDS[wildcards.source]),

@@ -62,7 +62,7 @@ class Config(Model):
 
     def _check_needs(self, name: str, source) -> None:
         annotated = {"objects", "captions"} & {*self.needs_of(name)}
-        if annotated and source.type != "coco":
+        if annotated and not source.has_objects:
             raise ValueError(
                 f"sources.{name}: only a source of type coco has {min(annotated)}; leave it out of `needs:`, or use "
                 "another source in the experiment that needs it"

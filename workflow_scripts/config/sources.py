@@ -109,9 +109,11 @@ class BaseSource(Model):
 
     Attributes:
         made_alone: what is made of a source of this type if no experiment uses it and its `needs` is null.
+        has_objects: whether it has annotations in COCO's format.
     """
 
     made_alone: ClassVar[tuple[str, ...]] = ("crops",)
+    has_objects: ClassVar[bool] = False
 
     subset: float = Field(
         1.0,
@@ -257,6 +259,7 @@ class CocoSource(BaseSource):
     """One set of COCO's pictures, of 2014 or 2017, as officially unpacked, or any data set in COCO's format."""
 
     made_alone = ("objects", "captions")
+    has_objects = True
 
     type: Literal["coco"]
     path: UserPath = Field(description="the folder that holds `annotations/` and the folders of the pictures")
@@ -266,6 +269,16 @@ class CocoSource(BaseSource):
         description="annotation files below `path`; without them `instances_`, `person_keypoints_` and `captions_` of "
         "the set in `annotations/`, those that are there",
     )
+
+
+class SampleObjectsSource(BaseSource):
+    """Scenes with objects and their masks, drawn by the workflow of scikit-image's photographs, in COCO's format."""
+
+    made_alone = ("objects",)
+    has_objects = True
+    set: ClassVar[str] = "pictures"
+
+    type: Literal["sample_objects"]
 
 
 class PairsSource(BaseSource):
@@ -278,7 +291,14 @@ class PairsSource(BaseSource):
 
 
 Source = Annotated[
-    SampleSource | SampleVideoSource | CelebaSource | CocoSource | FolderSource | VideoSource | PairsSource,
+    SampleSource
+    | SampleVideoSource
+    | SampleObjectsSource
+    | CelebaSource
+    | CocoSource
+    | FolderSource
+    | VideoSource
+    | PairsSource,
     Field(discriminator="type"),
 ]
 
