@@ -10,11 +10,17 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from test_coco import KEYPOINTS, Coco, annotation, read
 
+from workflow_scripts.config.sources import SampleObjectsSource
 from workflow_scripts.core.cli import BadItem
 from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import read_table, write_table
+from workflow_scripts.sources import sample_objects
 from workflow_scripts.stages.generation.make_objects import make_objects
 from workflow_scripts.stages.objects.export_objects import export_objects
+from workflow_scripts.stages.objects.read_objects import read_objects
+from workflow_scripts.stages.objects.split_annotations import split_annotations
+from workflow_scripts.stages.sources import draw_sample_objects as draw_stage
+from workflow_scripts.stages.sources.index_source import index_source
 from workflow_scripts.systems._generation.config import Squares
 from workflow_scripts.systems._generation.squares import Mask, coco_masks, composite, fit_square, make_squares
 
@@ -165,3 +171,26 @@ def test_objects_written_as_coco_are_read_again_as_they_were(tmp_path):
     assert [image["file_name"] for image in written["images"]] == made.names
     decoded = coco_mask.decode(written["annotations"][0]["segmentation"])
     assert decoded.sum() == written["annotations"][0]["area"]
+
+
+def test_the_scenes_of_the_sample_are_whole_and_what_is_hidden_belongs_to_no_mask(tmp_path, monkeypatch):
+    monkeypatch.setattr(sample_objects, "NAMES", sample_objects.NAMES[:24])
+    monkeypatch.setattr(draw_stage, "NAMES", sample_objects.NAMES[:24])
+    for name in ("FOLDER", "PICTURES", "ANNOTATIONS"):
+        monkeypatch.setattr(sample_objects, name, tmp_path / getattr(sample_objects, name))
+    draw_stage.draw_sample_objects(sample_objects.PICTURES, sample_objects.ANNOTATIONS)
+    source = SampleObjectsSource(type="sample_objects")
+    first = sample_objects.ANNOTATIONS.read_bytes()
+    draw_stage.draw_sample_objects(sample_objects.PICTURES, sample_objects.ANNOTATIONS)
+    assert sample_objects.ANNOTATIONS.read_bytes() == first
+    split_annotations(source, sample_objects.annotation_files(source), 1, tmp_path / "annotations")
+    tables = [tmp_path / f"{kind}.parquet" for kind in "irocq"]
+    index_source(source, 1, 0, 1, *tables[:2])
+    read_objects(source, tmp_path / "annotations", "00000", *tables)
+    objects, rejected = read_table(tables[2]), read_table(tables[4])
+    assert rejected.empty and set(objects["item"]) == set(sample_objects.NAMES[:24])
+    assert set(objects["category"]) == {"cat", "cup", "person", "rocket", "coin"}
+    for _, rows in objects.groupby("item"):
+        masks = [mask.pixels for mask in coco_masks(rows, Squares())]
+        assert len(masks) == 1 or (masks[0] & masks[1]).mean() < 0.01  # but for pixels that the edge divides
+    assert (objects.groupby("item").size() == 2).any() and (objects.groupby("item").size() == 1).any()

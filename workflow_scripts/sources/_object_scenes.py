@@ -1,7 +1,7 @@
 """Small scenes of objects that are cut out of scikit-image's photographs, before its textures.
 
 The outlines are ours: a cat, a cup, a person (astronaut Eileen Collins, NASA, public domain), a rocket and coins, each
-a polygon in pixels of its photograph. An object is turned, mirrored, scaled and lit at random; the ground is a part of a
+a polygon in pixels of its photograph. An object is turned, mirrored, scaled and lit at random; the ground is part of a
 texture in a colour. In half of the scenes a second object stands before the first, which then loses what is hidden.
 """
 
