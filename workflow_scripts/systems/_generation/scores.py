@@ -186,8 +186,8 @@ def _absent(evaluation: Evaluation) -> dict[str, str]:
     absent = {}
     if "inception" not in evaluation.features:
         absent["Inception Score, FID, KID"] = (
-            "need `weights: {inception: PATH}` and `evaluation: {features: [inception, …]}`"
+            "they need the weights of Inception (key weights.inception), and inception in evaluation.features"
         )
     if not evaluation.features:
-        absent["scores by features"] = "no feature network was asked for (`evaluation: {features: []}`)"
+        absent["scores by features"] = "no network was asked for (evaluation.features is empty)"
     return absent
