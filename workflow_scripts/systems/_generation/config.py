@@ -61,7 +61,7 @@ class SegmentNetwork(Model):
         """Accept every size of crops: squares have their own."""
 
 
-class Evaluation(Model):
+class SampleEvaluation(Model):
     """How generated pictures are scored."""
 
     samples: int = Field(50_000, ge=8, description="pictures drawn from each network; published: 50000")
@@ -99,7 +99,7 @@ class GenerationExperiment(BaseExperiment):
     )
     seeds: int = Field(1, ge=1, le=99, description="networks trained for each number of channels, each from a new seed")
     segment: SegmentNetwork = SegmentNetwork()
-    evaluation: Evaluation = Evaluation()
+    evaluation: SampleEvaluation = SampleEvaluation()
 
     @property
     def generators(self) -> tuple[str, ...]:

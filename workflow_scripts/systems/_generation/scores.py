@@ -28,7 +28,7 @@ from workflow_scripts.metrics.distributions import class_score, kernel_distance,
 from workflow_scripts.metrics.frechet import frechet_distance
 from workflow_scripts.systems._generation.columns import MASK_SCORES, METRICS
 from workflow_scripts.systems._generation.comparison import compare
-from workflow_scripts.systems._generation.config import Evaluation, GenerationExperiment, channels_of, number_of
+from workflow_scripts.systems._generation.config import GenerationExperiment, SampleEvaluation, channels_of, number_of
 from workflow_scripts.systems._generation.neighbours import TrainingPictures
 from workflow_scripts.systems._generation.published import PUBLISHED
 
@@ -80,7 +80,7 @@ class Real:
         evaluation: what is measured.
     """
 
-    def __init__(self, squares: Sequence[Path], features: Sequence[Path], evaluation: Evaluation):
+    def __init__(self, squares: Sequence[Path], features: Sequence[Path], evaluation: SampleEvaluation):
         self.evaluation = evaluation
         self._columns: dict[tuple[str, str], np.ndarray] = {}
         self._keys: dict[str, list] = {split: [] for split in REAL}
@@ -123,7 +123,7 @@ class Real:
         return described
 
 
-def _distances(features: np.ndarray, real: np.ndarray, evaluation: Evaluation) -> dict | None:
+def _distances(features: np.ndarray, real: np.ndarray, evaluation: SampleEvaluation) -> dict | None:
     """Return the distances of a set of pictures from real ones; None where there are too few."""
     if min(len(features), len(real)) <= evaluation.neighbours:
         return None
@@ -138,7 +138,7 @@ def _distances(features: np.ndarray, real: np.ndarray, evaluation: Evaluation) -
     }
 
 
-def _summary_of(path: Path, real: Real, evaluation: Evaluation) -> dict:
+def _summary_of(path: Path, real: Real, evaluation: SampleEvaluation) -> dict:
     """Return the entry of one generator."""
     shard, network = Shard(path), path.parent.name
     rows = range(len(shard))
@@ -182,7 +182,7 @@ def _warning(few: Sequence[str], wanted: int) -> str | None:
     )
 
 
-def _absent(evaluation: Evaluation) -> dict[str, str]:
+def _absent(evaluation: SampleEvaluation) -> dict[str, str]:
     absent = {}
     if "inception" not in evaluation.features:
         absent["Inception Score, FID, KID"] = (
