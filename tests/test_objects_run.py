@@ -217,6 +217,17 @@ def test_the_summary_measures_samples_and_real_pictures_alike(tmp_path):
     assert copies["nearest"] == 24.5 and copies["test"] > 0 and 0 <= copies["fraction"] <= 1
 
 
+def test_a_summary_of_nothing_held_out_ends_with_one_line(tmp_path):
+    picture = np.zeros((32, 32, 3), np.uint8)
+    row = {"item": "a", "variant": 0, "image": picture, "split": "train"}
+    scalars = {"item": pa.string(), "variant": pa.int32()}
+    write_shard(tmp_path / "squares/a/00000.arrow", [row], scalars | {"image": (np.uint8, (32, 32, 3))})
+    write_shard(tmp_path / "features/a/00000.arrow", [row], scalars | {"split": pa.string()})
+    shards = {kind: [tmp_path / f"{kind}/a/00000.arrow"] for kind in ("squares", "features")} | {"samples": []}
+    with pytest.raises(UserError, match="no test picture has become a square"):
+        summarize(Experiment(system="objects", evaluation={"features": []}), None, [], shards, {})
+
+
 def test_pictures_are_described_as_those_of_the_frechet_distance(efficientnet_lite0):
     torch.set_num_threads(1)
     pictures = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3)).astype(np.uint8)

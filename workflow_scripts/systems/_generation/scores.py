@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.metrics.distributions import class_score, kernel_distance, precision_recall
 from workflow_scripts.metrics.frechet import frechet_distance
@@ -78,11 +79,13 @@ class Real:
         squares: `squares/{source}/{shard}.arrow`.
         features: `features/{source}/{shard}.arrow` in the same order.
         evaluation: what is measured.
+
+    Raises:
+        UserError: there is no picture of a split.
     """
 
     def __init__(self, squares: Sequence[Path], features: Sequence[Path], evaluation: SampleEvaluation):
         self.evaluation = evaluation
-        self._columns: dict[tuple[str, str], np.ndarray] = {}
         self._keys: dict[str, list] = {split: [] for split in REAL}
         self._pictures: dict[str, list] = {split: [] for split in REAL}
         parts: dict[tuple[str, str], list] = {}
@@ -97,6 +100,12 @@ class Real:
                 for column in described.columns if len(chosen) else ():
                     if column.endswith(("_features", "_logits")):
                         parts.setdefault((split, column), []).append(described.tensors(column, chosen))
+        for split in REAL:
+            if not self._keys[split]:
+                raise UserError(
+                    f"no {split} picture has become a square, so there is nothing to compare samples with; lower "
+                    "`squares: {min_area: …}`, or change `split:` of a source"
+                )
         self._columns = {place: np.concatenate(values) for place, values in parts.items()}
         self.training = TrainingPictures(self._keys["train"], self._pictures["train"], CPU)
         found = self.training.nearest(self._pictures["test"])
