@@ -47,15 +47,18 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 GPUS = 1 if Path("/dev/nvidia0").exists() else 0
 # How the command of every stage ends.
 RECORD = "--code {params.code} --record {output.record:q} > {log:q} 2>&1"
-# Sources of the embedded sample, whose files the workflow downloads itself.
-SAMPLES = ("sample", "sample_video")
+# Sources of the embedded sample -> what is there once the workflow has downloaded or drawn their files.
+SAMPLES = {
+    **dict.fromkeys(("sample", "sample_video"), "results/sample/raw/manifest.json"),
+    "sample_objects": "results/sample/raw_objects/objects.json",
+}
 
 
 wildcard_constraints:
     source="|".join(CONFIG.sources),
     experiment="|".join(CONFIG.experiments) or "(?!)",  # matches no name where there is no experiment
     shard=r"\d{5}",
-    network="[a-z]+",
+    network="[a-z]+[0-9]*",
 
 
 def file_digest(path):
@@ -104,8 +107,8 @@ def sources_with(*needs):
 
 
 def raw_sample(wildcards):
-    """Return the sample's manifest for sources of the sample, nothing for one that lies on the user's disk."""
-    return "results/sample/raw/manifest.json" if source(wildcards).type in SAMPLES else []
+    """Return what tells that a source of the sample is there, nothing for one that lies on the user's disk."""
+    return SAMPLES.get(source(wildcards).type, [])
 
 
 def shards_of(pattern, sources, **wildcards):

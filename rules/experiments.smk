@@ -37,7 +37,14 @@ def fingerprints(wildcards):
 
 def experiment_shards(kinds, sources, name):
     """Return the shards of some kinds of an experiment, kind after kind."""
-    return [path for kind in kinds for path in shards_of(f"results/{name}/{kind}/{{source}}/{{shard}}.arrow", sources)]
+    chosen, found = CONFIG.experiments[name], []
+    for kind in kinds:
+        makers = chosen.makers_of(kind)
+        if makers is None:
+            found += shards_of(f"results/{name}/{kind}/{{source}}/{{shard}}.arrow", sources)
+        else:
+            found += [f"results/{name}/{kind}/{network}/00000.arrow" for network in makers]
+    return found
 
 
 def weight_files(names):
@@ -97,7 +104,7 @@ rule train_network:
         log_of("train_network/{experiment}/{network}"),
     benchmark:
         benchmark_of("train_network/{experiment}/{network}")
-    threads: lambda wildcards: getattr(experiment(wildcards), wildcards.network).training.threads
+    threads: lambda wildcards: experiment(wildcards).settings_of(wildcards.network).training.threads
     resources:
         mem_mb=8000,
         runtime=2880,

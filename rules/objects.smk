@@ -8,13 +8,14 @@ OUTPUTS
     results/{source}/captions/{shard}.parquet                   captions
     results/{source}/quarantine/read_objects/{shard}.parquet    entries of this shard that cannot be used
     results/{source}/rejected_annotations.parquet               all entries that cannot be used, with their reasons
+    results/{source}/objects.json                               the objects in COCO's format, only when asked for
     results/{source}/annotation_counts.json                     how many objects and captions there are, and rejected entries
 """
 
 from workflow_scripts.sources import _coco_names as coco_names
-from workflow_scripts.sources import coco
+from workflow_scripts.sources import adapter
 
-COCO = "|".join(name for name, chosen in CONFIG.sources.items() if chosen.type == "coco") or "(?!)"
+COCO = "|".join(name for name, chosen in CONFIG.sources.items() if chosen.has_objects) or "(?!)"
 
 
 def picture_folders(wildcards):
@@ -26,7 +27,7 @@ def picture_folders(wildcards):
 
 rule split_annotations:
     input:
-        lambda wildcards: [str(path) for path in coco.annotation_files(source(wildcards))],
+        lambda wildcards: [str(path) for path in adapter(source(wildcards)).annotation_files(source(wildcards))],
     output:
         folder=directory("results/{source}/annotations"),
         record=record_of("split_annotations/{source}"),
@@ -40,7 +41,7 @@ rule split_annotations:
         mem_mb=1500,
         runtime=60,
     params:
-        code=digest("stages.objects.split_annotations", "sources.coco"),
+        code=lambda wildcards: digest("stages.objects.split_annotations", f"sources.{source(wildcards).type}"),
         source=lambda wildcards: source(wildcards).slice("annotations"),
         folders=picture_folders,
         shards=lambda wildcards: len(SHARDS[wildcards.source]),
@@ -86,6 +87,32 @@ rule read_objects:
         "--output {output.objects:q} "
         "--captions {output.captions:q} "
         "--quarantine {output.quarantine:q} "
+        f"{RECORD}"
+
+
+rule export_objects:
+    input:
+        index="results/{source}/index.parquet",
+        objects=of_source("results/{source}/objects/{shard}.parquet"),
+    output:
+        file="results/{source}/objects.json",
+        record=record_of("export_objects/{source}"),
+    log:
+        log_of("export_objects/{source}"),
+    benchmark:
+        benchmark_of("export_objects/{source}")
+    wildcard_constraints:
+        source=COCO,
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        code=digest("stages.objects.export_objects"),
+    shell:
+        "python -m workflow_scripts.stages.objects.export_objects "
+        "--index {input.index:q} "
+        "--objects {input.objects:q} "
+        "--output {output.file:q} "
         f"{RECORD}"
 
 

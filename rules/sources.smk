@@ -4,6 +4,8 @@ INPUTS
     the files of each source (config: `sources`); for the sample and for pretrained networks, the package registry
 OUTPUTS
     results/sample/raw/manifest.json                                    digests of the sample's files, beside it
+    results/sample/raw_objects/pictures/                                drawn scenes of the source `sample_objects`
+    results/sample/raw_objects/objects.json                             their objects, in COCO's format
     results/weights/{name}.safetensors                                  a pretrained network, checked and converted
     results/{source}/index/{shard}.parquet                              items: file, size, split, person
     results/{source}/index.parquet                                      the items of all shards
@@ -32,6 +34,27 @@ rule fetch_sample:
         "python -m workflow_scripts.stages.sources.fetch_sample "
         "--folder {params.folder:q} "
         "--manifest {output.manifest:q} "
+        f"{RECORD}"
+
+
+rule draw_sample_objects:
+    output:
+        pictures=directory("results/sample/raw_objects/pictures"),
+        annotations="results/sample/raw_objects/objects.json",
+        record=record_of("draw_sample_objects"),
+    log:
+        log_of("draw_sample_objects"),
+    benchmark:
+        benchmark_of("draw_sample_objects")
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=digest("stages.sources.draw_sample_objects"),
+    shell:
+        "python -m workflow_scripts.stages.sources.draw_sample_objects "
+        "--pictures {output.pictures:q} "
+        "--annotations {output.annotations:q} "
         f"{RECORD}"
 
 

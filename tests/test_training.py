@@ -182,7 +182,7 @@ def test_a_training_goes_on_bit_for_bit_and_more_epochs_continue_it(shards, tmp_
     assert read_table(whole / "curves.parquet").equals(read_table(parts / "curves.parquet"))
 
 
-LONG = with_loop(MAP, epochs=25, save_every=7)
+LONG = with_loop(MAP, schedule="cosine", epochs=25, save_every=7)
 
 
 @pytest.fixture(scope="module")

@@ -69,13 +69,32 @@ class BaseExperiment(Model):
         """Return the kinds of shards that a network is trained on."""
         raise NotImplementedError
 
+    def key_of(self, network: str) -> str:
+        """Return the key that holds a network's settings; several networks may share one."""
+        return network
+
+    def settings_of(self, network: str) -> Model:
+        """Return a network's settings, the group `training` among them."""
+        return getattr(self, self.key_of(network))
+
+    def seed_of(self, network: str, seed: int) -> int:
+        """Return the seed of a network's training, where `seed` is the configuration's."""
+        return seed
+
     def keys_of(self, network: str) -> tuple[str, ...]:
         """Return the keys that a network's training depends on."""
-        return (network,)
+        return (self.key_of(network),)
 
     def weights_of(self, network: str) -> tuple[str, ...]:
         """Return the names of the pretrained networks that a network's training needs."""
         return ()
+
+    def makers_of(self, kind: str) -> tuple[str, ...] | None:
+        """Return the networks that make a kind of shards of no item, a file `{kind}/{network}/00000.arrow` each.
+
+        None: there is a file for each shard of each source, as usual.
+        """
+        return None
 
     @property
     def score_weights(self) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class Config(Model):
 
     def _check_needs(self, name: str, source) -> None:
         annotated = {"objects", "captions"} & {*self.needs_of(name)}
-        if annotated and source.type != "coco":
+        if annotated and not source.has_objects:
             raise ValueError(
                 f"sources.{name}: only a source of type coco has {min(annotated)}; leave it out of `needs:`, or use "
                 "another source in the experiment that needs it"
@@ -152,7 +152,8 @@ class Config(Model):
                 f"{here}: its sources have crops of different sizes {sizes}; write the same `crop: {{size: …}}` in each"
             )
         for network in experiment.networks:
-            getattr(experiment, network).check_size(f"{here}.{network}", next(iter(sizes.values())))
+            key = f"{here}.{experiment.key_of(network)}"
+            experiment.settings_of(network).check_size(key, next(iter(sizes.values())))
             if "vgg19" in experiment.weights_of(network) and self.weights.vgg19 is None:
                 raise ValueError(
                     f"{here}.{network}.perceptual: vgg19 needs its weights; add "
@@ -162,8 +163,8 @@ class Config(Model):
             if name in Weights.model_fields and getattr(self.weights, name) is None:
                 file = Weights.model_fields[name].description.partition(";")[0]
                 raise ValueError(
-                    f"{here}: its scores need the weights of {name}; add `weights: {{{name}: PATH}}` ({file}) or write "
-                    "`evaluation: {distance: efficientnet_lite0}`"
+                    f"{here}.evaluation: {name} needs its weights, which are not downloaded; add `weights: {{{name}: "
+                    f"PATH}}` ({file}), or write efficientnet_lite0 instead"
                 )
         experiment.check(here, self.sources)
 

@@ -111,9 +111,11 @@ class BaseSource(Model):
 
     Attributes:
         made_alone: what is made of a source of this type if no experiment uses it and its `needs` is null.
+        has_objects: whether it has annotations in COCO's format.
     """
 
     made_alone: ClassVar[tuple[str, ...]] = ("crops",)
+    has_objects: ClassVar[bool] = False
 
     subset: float = Field(
         1.0,
@@ -262,6 +264,7 @@ class CocoSource(BaseSource):
     """One set of COCO's pictures, of 2014 or 2017, as officially unpacked, or any data set in COCO's format."""
 
     made_alone = ("objects", "captions")
+    has_objects = True
 
     type: Literal["coco"]
     path: UserPath = Field(description="the folder that holds `annotations/` and the folders of the pictures")
@@ -289,6 +292,16 @@ class DavisSource(BaseSource):
     motion: Motion = Motion()
 
 
+class SampleObjectsSource(BaseSource):
+    """Scenes with objects and their masks, drawn by the workflow of scikit-image's photographs, in COCO's format."""
+
+    made_alone = ("objects",)
+    has_objects = True
+    set: ClassVar[str] = "pictures"
+
+    type: Literal["sample_objects"]
+
+
 class PairsSource(BaseSource):
     """Two folders, the same faces bare and occluded, matched by their names: nothing is drawn."""
 
@@ -301,6 +314,7 @@ class PairsSource(BaseSource):
 Source = Annotated[
     SampleSource
     | SampleVideoSource
+    | SampleObjectsSource
     | CelebaSource
     | CocoSource
     | DavisSource
@@ -320,6 +334,11 @@ class Weights(Model):
     vgg16: UserPath | None = Field(None, description="torchvision's `vgg16-397923af.pth`; likewise")
     vgg19: UserPath | None = Field(
         None, description="torchvision's `vgg19-dcbb9e9d.pth`; used only when its SHA-256 is the published one"
+    )
+    inception: UserPath | None = Field(
+        None,
+        description="TensorFlow's Inception of 2015, `pt_inception-2015-12-05-6726825d.pth`, of the Inception Score; "
+        "used only when its SHA-256 is the published one",
     )
     yunet: UserPath | None = Field(None, description="OpenCV's `face_detection_yunet_2023mar.onnx`")
     ssd_prototxt: UserPath | None = Field(None, description="`deploy.prototxt` of OpenCV's ResNet-10 SSD")

@@ -14,8 +14,8 @@ class Training(Model):
     batch_size: int = Field(16, ge=1, description="items of a step")
     learning_rate: float = Field(2e-4, gt=0, description="of Adam")
     betas: tuple[Fraction, Fraction] = Field((0.5, 0.999), description="of Adam")
-    schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="of the learning rate; `cosine` falls to 1 % at the end"
+    schedule: Literal["constant", "cosine", "linear"] = Field(
+        "constant", description="of the learning rate; `cosine` falls to 1 % at the end, `linear` to 0"
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="`auto`: bf16 where the device computes it natively, else fp32"

@@ -110,13 +110,18 @@ class ShardedTensors:
     """
 
     def __init__(self, shards: Mapping[str, Sequence[Path]]):
+        self._shards = {
+            (kind, path.parent.name, path.stem): Shard(path) for kind, paths in shards.items() for path in paths
+        }
         self._places = {
-            (kind, path.parent.name, *key): (shard, row)
-            for kind, paths in shards.items()
-            for path in paths
-            for shard in [Shard(path)]
+            (kind, source, *key): (shard, row)
+            for (kind, source, _), shard in self._shards.items()
             for key, row in shard.row_numbers().items()
         }
+
+    def shard(self, kind: str, source: str, name: str = "00000") -> Shard:
+        """Return one shard of a kind and source."""
+        return self._shards[kind, source, name]
 
     def get(self, kind: str, column: str, source: str, *key) -> np.ndarray:
         """Return one row of a tensor column as a read-only view; `key` is one of `Shard.row_numbers`."""

@@ -31,12 +31,12 @@ class Learners:
         self.networks = system.networks.train()
         self.saved = self.networks[system.saved]
         self.average = twin(self.saved).eval() if config.ema else None
-        self._optimizers = {
+        self.optimizers = {
             name: system.optimizer(name, [x for x in network.parameters() if x.requires_grad], config)
             for name, network in self.networks.items()
         }
         self._rates = {
-            name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self._optimizers.items()
+            name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self.optimizers.items()
         }
 
     @property
@@ -46,7 +46,7 @@ class Learners:
 
     def set_rates(self, factor: float, slower: Mapping[str, float]) -> None:
         """Set all learning rates to what they were at first, times `factor`, times that of the network in `slower`."""
-        for name, optimizer in self._optimizers.items():
+        for name, optimizer in self.optimizers.items():
             # The groups are looked up each time, because an optimiser that loads a state makes them anew.
             for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
                 group["lr"] = rate * factor * slower.get(name, 1.0)
@@ -58,7 +58,7 @@ class Learners:
             The norm of the gradient of `update.network`, before it was clipped.
         """
         network = self.networks[update.network]
-        optimizers = [self._optimizers[name] for name in (update.network, *update.beside)]
+        optimizers = [self.optimizers[name] for name in (update.network, *update.beside)]
         for optimizer in optimizers:
             optimizer.zero_grad()
         update.loss.backward()
@@ -88,7 +88,7 @@ class Learners:
             tensors["rng_cuda"] = torch.cuda.get_rng_state(self._device)
         for name, network in self.networks.items():
             tensors |= state.module_tensors(network, f"network.{name}")
-            tensors |= state.optimizer_tensors(self._optimizers[name], f"optimizer.{name}")
+            tensors |= state.optimizer_tensors(self.optimizers[name], f"optimizer.{name}")
         if self.average is not None:
             tensors |= state.module_tensors(self.average, "average")
         return tensors
@@ -97,7 +97,7 @@ class Learners:
         """Put back what `tensors` returned."""
         for name, network in self.networks.items():
             state.restore_module(network, f"network.{name}", tensors)
-            state.restore_optimizer(self._optimizers[name], f"optimizer.{name}", tensors)
+            state.restore_optimizer(self.optimizers[name], f"optimizer.{name}", tensors)
         if self.average is not None:
             state.restore_module(self.average, "average", tensors)
         torch.set_rng_state(tensors["rng"])

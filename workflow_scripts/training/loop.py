@@ -75,6 +75,7 @@ class Trainer:
     ):
         self.system, self.config, self.train, self.val = system, config, train, val
         self.seed, self.device, self.places, self.stamp = seed, device, places, stamp
+        system.begin(train)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         system.to(device, layout)
         self.learners = Learners(system, config, device)
@@ -146,6 +147,8 @@ class Trainer:
             UserError: the run was told to stop.
         """
         epoch = self.step // self.epoch_steps
+        if self.step % self.epoch_steps == 0:
+            self._begin_epoch(epoch)
         batches = epoch_batches(self.train, self.config.batch_size, self.health.draw_seed(self.seed), epoch)
         for positions in batches[self.step % self.epoch_steps :]:
             self._train_on(positions, epoch)
@@ -182,6 +185,11 @@ class Trainer:
         self.learners.follow(self.step)
         self.step += 1
 
+    def _begin_epoch(self, epoch: int) -> None:
+        """Let the system look at the training items, in the order of their keys, before an epoch."""
+        batches = (self._batch(self.train, positions) for positions in runs_of(self.train, self.config.batch_size))
+        self.system.epoch_begins(epoch, batches, self.learners.optimizers, self.learners.average)
+
     def _batch(self, items: Items, positions: Sequence[int]) -> dict[str, Tensor]:
         """Return items as networks see them, without augmentation."""
         batch = self.system.to_tensors(items.gather(positions, self.device))
@@ -192,6 +200,8 @@ class Trainer:
         """Return the factor of the learning rates at this step."""
         if self.config.schedule == "constant":
             return 1.0
+        if self.config.schedule == "linear":
+            return 1 - self.step / self.steps
         fall = (1 + math.cos(math.pi * self.step / self.steps)) / 2
         return LAST_RATE + (1 - LAST_RATE) * fall
 

@@ -5,8 +5,10 @@ The base class trains on pictures and maps; a system that trains on something el
 `augment`, and `to_tensors` where its columns are not yet what networks see. In the order in which the loop asks:
 
     columns        which columns of which shards make an item
+    begin          once, told of the training items
     optimizer      once for each network
     to_tensors     shard columns (uint8, or whatever the shard holds) to what networks see
+    epoch_begins   before each epoch, with all training items; most systems have nothing to do then
     prepare        more columns, made of each item
     augment        what is done at random to training items
     training_step  the losses of one step
@@ -19,7 +21,7 @@ a pretrained model, the adapters alone; `bases` then names the files that the ad
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +31,7 @@ from torch import Tensor, nn
 
 from workflow_scripts.config.training import Training
 from workflow_scripts.training.augmentation import augment
-from workflow_scripts.training.data import Batch, Key, to_float
+from workflow_scripts.training.data import Batch, Items, Key, to_float
 from workflow_scripts.training.health import Limit
 
 
@@ -97,6 +99,28 @@ class System(ABC):
         for network in (self.networks, self.perceptual):
             if network is not None:
                 network.to(device=device, memory_format=layout)
+
+    def begin(self, items: Items) -> None:  # noqa: B027 (most systems have nothing to do here)
+        """Learn of the training items, before the networks move to their device and a resume state is read."""
+
+    def epoch_begins(  # noqa: B027 (most systems have nothing to do here)
+        self,
+        epoch: int,
+        batches: Iterable[Batch],
+        optimizers: Mapping[str, torch.optim.Optimizer],
+        average: nn.Module | None,
+    ) -> None:
+        """Do what is due before an epoch, as with labels that grow with the training.
+
+        A training that goes on from a state within the epoch is past this. What changes here must lie in the networks,
+        buffers included, because resume states hold nothing else.
+
+        Args:
+            epoch: from 0.
+            batches: all training items in the order of their keys, without augmentation; made when they are asked for.
+            optimizers: by network.
+            average: the moving average of the saved network, if there is one.
+        """
 
     def optimizer(self, name: str, parameters: Sequence[nn.Parameter], settings: Training) -> torch.optim.Optimizer:
         """Return the optimiser of one network.

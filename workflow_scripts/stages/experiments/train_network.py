@@ -59,7 +59,7 @@ def train_network(
     Raises:
         UserError: no item to train on, weights absent, no device, a training that has failed.
     """
-    settings = getattr(experiment, network).training
+    settings, seed = experiment.settings_of(network).training, experiment.seed_of(network, seed)
     device = choose_device(settings.device, gpus, settings.threads)
     warn_if_busy(settings.threads)
     torch.manual_seed(stable_hash(seed, network) % 2**63)
@@ -83,7 +83,8 @@ def train_network(
     inputs = {os.path.relpath(path, splits.parent): sha256_of(path) for path in used}
     keys = experiment.keys_of(network)
     config = experiment.slice(*keys)
-    unchanged = experiment.model_copy(update={network: _without_end(getattr(experiment, network))}).slice(*keys)
+    endless = {experiment.key_of(network): _without_end(experiment.settings_of(network))}
+    unchanged = experiment.model_copy(update=endless).slice(*keys)
     bf16 = use_bf16(settings.precision, device)
     same = stamp(unchanged, network, str(seed), code, str(bf16), *inputs.values())
     trainer = Trainer(system, settings, train, val, seed, device, bf16, Places(curves, previews, resume, live), same)

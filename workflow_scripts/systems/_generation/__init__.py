@@ -1,0 +1,1 @@
+"""What is shared by the systems that generate pictures, with masks of what they show or without."""

@@ -1,0 +1,178 @@
+"""Small squares of annotated pictures: which part of a picture, and what of it belongs to the mask.
+
+An origin of masks (COCO's objects here) gives each picture's masks as `Mask`s; what follows is the same for all.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from workflow_scripts.core.cli import BadItem
+from workflow_scripts.systems._generation.config import Squares
+
+FILLS = {"black": 0, "grey": 128, "white": 255}
+
+
+class Mask(NamedTuple):
+    """One mask of a picture.
+
+    Attributes:
+        pixels: bool (H, W).
+        category: its name; None where it is not known.
+        label: position of its category in `Squares.categories`; -1 where these are not given.
+        annotation: its number in the annotation file; -1 where it has none.
+        crowd: whether it holds several objects.
+    """
+
+    pixels: np.ndarray
+    category: str | None
+    label: int
+    annotation: int
+    crowd: bool
+
+
+class Square(NamedTuple):
+    """One training item.
+
+    Attributes:
+        variant: 0, or the number of the object in its picture.
+        image: RGB uint8 (S, S, 3).
+        mask: uint8 (S, S), 255 where all of a pixel belongs to the mask.
+        category, label, annotation: of the largest mask in it.
+        area: fraction of the whole picture that its mask covers.
+        objects: masks in it.
+        left_out: masks of the picture that are in no square of it.
+    """
+
+    variant: int
+    image: np.ndarray
+    mask: np.ndarray
+    category: str | None
+    label: int
+    annotation: int
+    area: float
+    objects: int
+    left_out: int
+
+
+def coco_masks(objects, config: Squares) -> list[Mask]:
+    """Return the masks of a picture's rows of an `objects` table, of the categories that are used.
+
+    Args:
+        objects: data frame of the rows of one picture; objects without a mask are passed over.
+        config: its `categories`.
+    """
+    found = []
+    for row in objects[objects["counts"].notna()].itertuples():
+        names = [name for name in (row.category, row.supercategory) if name in config.categories]
+        if config.categories and not names:
+            continue
+        pixels = coco_mask.decode({"size": [row.height, row.width], "counts": row.counts}).astype(bool)
+        label = config.categories.index(names[0]) if names else -1
+        found.append(Mask(pixels, row.category, label, row.annotation, bool(row.crowd)))
+    return found
+
+
+def make_squares(picture: np.ndarray, masks: Sequence[Mask], config: Squares) -> list[Square]:
+    """Return the squares of one picture, at least one.
+
+    Args:
+        picture: RGB uint8 (H, W, 3).
+        masks: of the picture, as large as it.
+        config: what is wanted.
+
+    Raises:
+        BadItem: there is none; the reason says why.
+    """
+    if not masks:
+        raise BadItem("no object", "it has no mask of the categories that are used; remove it or annotate it")
+    used = [mask for mask in masks if not mask.crowd or (config.crowds and config.unit == "picture")]
+    if not used:
+        raise BadItem("crowds alone", "all its masks are of crowds; write `crowds: true` with `unit: picture`")
+    if config.area_of == "object":
+        used = [mask for mask in used if mask.pixels.mean() >= config.min_area]
+        covered = bool(used)
+    else:
+        covered = np.logical_or.reduce([mask.pixels for mask in used]).mean() >= config.min_area
+    if not covered:
+        raise BadItem("covers too little", f"its masks cover less than {config.min_area:.0%} of it; lower `min_area`")
+    groups = [used] if config.unit == "picture" else [[mask] for mask in used]
+    squares = [square for number, group in enumerate(groups) if (square := _square(picture, group, number, config))]
+    if not squares:
+        raise BadItem("mask outside the square", "no mask is left in the part that is cut out; write `fit: letterbox`")
+    left_out = len(masks) - sum(square.objects for square in squares)
+    return [square._replace(left_out=left_out) for square in squares]
+
+
+def _square(picture: np.ndarray, masks: Sequence[Mask], number: int, config: Squares) -> Square | None:
+    """Return the square of some masks; None where nothing of them is in it."""
+    pixels = np.logical_or.reduce([mask.pixels for mask in masks])
+    left, top, right, bottom = _region(pixels, config)
+    image, mask = picture[top:bottom, left:right], pixels[top:bottom, left:right]
+    shown = fit_square(mask.astype(np.uint8) * 255, config.size)
+    if not shown.any():
+        return None
+    image = fit_square(image, config.size)
+    if config.background != "keep":
+        share = shown[..., None] / 255.0
+        image = np.rint(image * share + FILLS[config.background] * (1 - share)).astype(np.uint8)
+    largest = max(masks, key=lambda one: (one.pixels.sum(), -one.annotation))
+    return Square(
+        variant=number if config.unit == "object" else 0,
+        image=image,
+        mask=shown,
+        category=largest.category,
+        label=largest.label,
+        annotation=largest.annotation,
+        area=float(pixels.mean()),
+        objects=len(masks),
+        left_out=0,
+    )
+
+
+def _region(mask: np.ndarray, config: Squares) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the part of the picture that is shown."""
+    height, width = mask.shape
+    if config.unit == "picture":
+        if config.fit == "letterbox":
+            return 0, 0, width, height
+        rows, columns = np.nonzero(mask)
+        return _place((columns.mean() + 0.5, rows.mean() + 0.5), min(height, width), width, height)
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    if config.fit == "crop":
+        side = round(max(right - left, bottom - top) * (1 + 2 * config.margin))
+        return _place(((left + right) / 2, (top + bottom) / 2), min(side, height, width), width, height)
+    across, along = round((right - left) * config.margin), round((bottom - top) * config.margin)
+    return max(left - across, 0), max(top - along, 0), min(right + across, width), min(bottom + along, height)
+
+
+def _place(middle: tuple[float, float], side: int, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return the square of this side that lies in the picture, its middle as near as can be to `middle`."""
+    left = int(np.clip(round(middle[0] - side / 2), 0, width - side))
+    top = int(np.clip(round(middle[1] - side / 2), 0, height - side))
+    return left, top, left + side, top + side
+
+
+def fit_square(array: np.ndarray, size: int) -> np.ndarray:
+    """Resize uint8 (H, W) or (H, W, 3) until it fits into a square of `size` pixels, with black bars where it does not.
+
+    Smaller, by the mean of the pixels; larger, bilinear.
+    """
+    height, width = array.shape[:2]
+    scale = size / max(height, width)
+    shape = max(1, round(width * scale)), max(1, round(height * scale))
+    shrunk = cv2.resize(array, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    square = np.zeros((size, size, *array.shape[2:]), np.uint8)
+    top, left = (size - shape[1]) // 2, (size - shape[0]) // 2
+    square[top : top + shape[1], left : left + shape[0]] = shrunk
+    return square
+
+
+def composite(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return a picture uint8 (S, S, 3) dimmed to a quarter outside its mask uint8 (S, S)."""
+    share = 0.25 + 0.75 * mask[..., None] / 255.0
+    return np.rint(image * share).astype(np.uint8)
