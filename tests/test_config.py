@@ -215,13 +215,15 @@ def test_every_path_may_begin_with_the_users_home(monkeypatch, tmp_path):
     occluders = {"mix": {"moustache_picture": 1}, "pictures": "~/own"}
     experiment = {"system": "moustache", "train": ["folder"], "test": ["folder"], "occluders": occluders}
     weights = dict.fromkeys(Weights.model_fields, "~/own/weights")
-    config = load_config({"sources": sources, "experiments": {"one": experiment}, "weights": weights})
+    completing = {"system": "diverse", "train": ["folder"], "test": ["folder"], "holes": {"given": "~/own"}}
+    experiments = {"one": experiment, "two": completing}
+    config = load_config({"sources": sources, "experiments": experiments, "weights": weights})
     written = json.dumps(config.model_dump(mode="json"))
     assert "~/own" not in written and written.count(f"{tmp_path}/own") == 10 + len(weights)
     assert config.sources["pairs"].occluded == f"{tmp_path}/own/~", "only at the beginning"
     # A key that is added later and takes any text is a path of the user's, or named here.
     models = [*get_args(get_args(Source)[0]), *map(experiment_type, system_names()), Weights]
     texts = set().union(*map(keys_of_texts, models))
-    paths = {"path", "clean", "occluded", "annotations", "given_faces", "pictures", *Weights.model_fields}
+    paths = {"path", "clean", "occluded", "annotations", "given_faces", "given", "pictures", *Weights.model_fields}
     expected = {"set", "resolution", "identity", "unless", "mix", "bare", "categories", "train", "test", "apply"}
     assert texts - paths == expected | {"classes"}  # of holes

@@ -251,8 +251,8 @@ def test_a_training_that_was_cut_goes_on_bit_for_bit(shards, tmp_path, network, 
 
     save, saved = Trainer._save, []
 
-    def save_and_die(trainer):
-        save(trainer)
+    def save_and_die(trainer, is_good):
+        save(trainer, is_good)
         saved.append(trainer.step)
         if len(saved) == 2:
             raise Cut
