@@ -87,11 +87,13 @@ rule predict_keypoints:
         runtime=120,
         gpu=GPUS,
     params:
+        evaluation=lambda wildcards: experiment(wildcards).evaluation.completing,
         code=lambda wildcards: digest(
             "stages.completion.predict_keypoints", f"systems.{experiment(wildcards).system}.networks"
         ),
     shell:
         "python -m workflow_scripts.stages.completion.predict_keypoints "
+        "--evaluation {params.evaluation:q} "
         "--source {wildcards.source} "
         "--checkpoint {input.checkpoint:q} "
         "--splits {input.splits:q} "

@@ -219,7 +219,7 @@ def test_every_path_may_begin_with_the_users_home(monkeypatch, tmp_path):
     experiments = {"one": experiment, "two": completing}
     config = load_config({"sources": sources, "experiments": experiments, "weights": weights})
     written = json.dumps(config.model_dump(mode="json"))
-    assert "~/own" not in written and written.count(f"{tmp_path}/own") == 10 + len(weights)
+    assert "~/own" not in written and written.count(f"{tmp_path}/own") == 11 + len(weights)
     assert config.sources["pairs"].occluded == f"{tmp_path}/own/~", "only at the beginning"
     # A key that is added later and takes any text is a path of the user's, or named here.
     models = [*get_args(get_args(Source)[0]), *map(experiment_type, system_names()), Weights]

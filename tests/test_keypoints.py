@@ -17,7 +17,7 @@ from workflow_scripts.faces.drawings import draw_face
 from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
 from workflow_scripts.metrics.frames import find_points
 from workflow_scripts.stages.completion.predict_keypoints import predict_keypoints
-from workflow_scripts.systems._completion.config import CELL, KeypointNetwork
+from workflow_scripts.systems._completion.config import CELL, Evaluation, KeypointNetwork
 from workflow_scripts.systems._completion.guides import hidden_points
 from workflow_scripts.systems._completion.holes import part_hole
 from workflow_scripts.systems._completion.inference import find_keypoints
@@ -242,7 +242,7 @@ def test_the_stage_finds_the_landmarks_of_scored_items(tmp_path: Path):
         ],
         SPLITS,
     )
-    predict_keypoints("s", checkpoint, splits, holes, output, 1, 0)
+    predict_keypoints(Evaluation(), "s", checkpoint, splits, holes, output, 1, 0)
     found = Shard(output)
     assert list(found.row_numbers()) == [("a", 0), ("a", 1), ("c", 0)]
     points, spread = find_keypoints(network, rows[3]["target"], rows[3]["hole"] > 0)

@@ -10,17 +10,27 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.provenance.stage import Input, Output, stage_command
+from workflow_scripts.systems._completion.config import Evaluation
 from workflow_scripts.systems._completion.inference import find_keypoints
+from workflow_scripts.systems._completion.selection import completed_items
 from workflow_scripts.training.checkpoint import load_network
 from workflow_scripts.training.device import choose_device
 
 
 def predict_keypoints(
-    source: str, checkpoint: Input, splits: Input, holes: Input, output: Output, threads: int, gpus: int
+    evaluation: Evaluation,
+    source: str,
+    checkpoint: Input,
+    splits: Input,
+    holes: Input,
+    output: Output,
+    threads: int,
+    gpus: int,
 ) -> None:
-    """Write one `keypoints` shard: a row for each hole of the items that are scored.
+    """Write one `keypoints` shard: a row for each hole of the items that are completed.
 
     Args:
+        evaluation: which items.
         source: the source that the shard belongs to.
         checkpoint: of the network.
         splits: the experiment's splits.
@@ -30,13 +40,12 @@ def predict_keypoints(
         gpus: GPUs that the job was given.
     """
     network = load_network(checkpoint, choose_device("auto", gpus, threads))
-    table = read_table(splits, ["source", "item", "scored"])
-    scored = set(table.loc[table["scored"] & (table["source"] == source), "item"])
+    chosen = completed_items(read_table(splits), evaluation)
     shard = Shard(holes)
     variants = shard.scalars("variant")
 
     def rows() -> Iterator[dict]:
-        numbers = [row for row, item in enumerate(shard.items) if item in scored]
+        numbers = [row for row, item in enumerate(shard.items) if (source, item) in chosen]
         for row in tqdm(numbers, "predict_keypoints", unit="hole", mininterval=2):
             image, hole = shard.tensor("target", row).copy(), shard.tensor("hole", row) > 0
             points, spread = find_keypoints(network, image, hole)

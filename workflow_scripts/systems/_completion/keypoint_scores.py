@@ -15,7 +15,7 @@ import numpy as np
 
 from workflow_scripts.faces.landmark_groups import OUTER_EYE_CORNERS
 from workflow_scripts.faces.landmarks import LandmarkModel
-from workflow_scripts.metrics.frames import find_points
+from workflow_scripts.metrics.found_faces import find_face
 from workflow_scripts.metrics.landmarks import MIN_EYES, normalised_mean_error
 from workflow_scripts.systems._completion.guides import hidden_points
 
@@ -49,7 +49,7 @@ def keypoint_scores(
             scores[f"z2_{name}"] = float(squares[there].mean())
     if hidden.any():
         scores["spread_in"] = float(spread[hidden].mean() / eyes)
-    found = find_points(np.where(hole[..., None], np.uint8(BLANK), picture), model)
+    found = find_face(np.where(hole[..., None], np.uint8(BLANK), picture), model)
     return scores | {"dlib_found": float(found is not None)} | _errors("dlib_", found, truth, hidden)
 
 
