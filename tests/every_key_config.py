@@ -56,9 +56,9 @@ def training(number: int, refused: tuple[str, ...] = ()) -> dict:
     return {key: value for key, value in keys.items() if key not in refused}
 
 
-def unet(blocks: int) -> dict:
+def unet(blocks: int, channels: int = 4) -> dict:
     """Return keys of a U-Net, so small that it trains in no time."""
-    return {"blocks": blocks, "channels": 4, "max_channels": 8}
+    return {"blocks": blocks, "channels": channels, "max_channels": 2 * channels}
 
 
 def shared(number: int, **keys) -> dict:
@@ -203,7 +203,6 @@ def diverse() -> dict:
     still = ("move", "enlarge")  # the landmarks of a face would not move with it
     losses = ("adversarial", "kl", "reconstruction", "context", "coarse", "latent", "penalty")
     de_losses = ("image", "part", "mask", "landmarks", "prior", "patch", "whole", "kl", "style")
-    sizes = {"side": SIDE, "channels": 4, "extractor_channels": 4, "critic_channels": 4, "guided": False}
     return {
         "system": "diverse",
         "train": ["celeba"],
@@ -227,19 +226,27 @@ def diverse() -> dict:
             "drop_keypoints": 0.3,
             "training": training(4, still),
         },
-        "regression": {"unet": unet(5), "training": training(5, still)},
-        "pii": sizes
-        | {
+        "regression": {"unet": unet(5, 5), "training": training(5, still)},
+        "pii": {
+            "side": SIDE,
+            "channels": 6,
             "latent": 8,
+            "extractor_channels": 4,
+            "critic_channels": 5,
             "critic_steps": 2,
+            "guided": False,
             "losses": {name: 0.5 + number / 100 for number, name in enumerate(losses)},
             "training": training(6, still),
         },
-        "de": sizes
-        | {
+        "de": {
+            "side": SIDE,
+            "channels": 7,
             "latent": 32,
             "style": 16,
             "up": "transposed_conv",
+            "extractor_channels": 6,
+            "critic_channels": 8,
+            "guided": False,
             "losses": {name: 0.7 + number / 100 for number, name in enumerate(de_losses)},
             "training": training(7, still),
         },
@@ -257,10 +264,10 @@ def diverse() -> dict:
 
 
 def generation() -> tuple[dict, dict]:
-    """Return two experiments of `objects`: in one no network finds objects, in the other one does."""
+    """Return two experiments of `objects`: in one no network finds objects, of the other that network is trained."""
     pictures = ("move", "enlarge", "jitter")  # a generator would learn the changed pictures
     used = {"system": "objects", "train": ["scenes"], "test": ["scenes"], "score_train": 2}
-    scores = {"samples": 8, "splits": 2, "features": [], "points": 5, "neighbours": 2, "min_images": 4}
+    evaluation = {"samples": 8, "splits": 2, "features": [], "points": 5, "neighbours": 2, "segmentation": False}
     squares = {"size": 32, "unit": "object", "min_area": 0.05, "area_of": "object", "fit": "letterbox", "margin": 0.2}
     squares |= {"crowds": False, "background": "grey", "categories": ["cat", "cup", "coin", "person", "rocket"]}
     objects = used | {
@@ -281,15 +288,9 @@ def generation() -> tuple[dict, dict]:
             "generator_class_weight": 0.2,
             "training": training(8, pictures),
         },
-        "evaluation": scores | {"segmentation": False},
+        "evaluation": evaluation | {"min_images": 4},
     }
-    segmented = used | {
-        "channels": [4],
-        "squares": squares,
-        "segment": {"unet": unet(3), "training": training(9)},
-        "gan": {"channels": 4, "latent": 8, "training": training(10, pictures)},
-        "evaluation": scores,
-    }
+    segmented = used | {"squares": {"size": 32}, "segment": {"unet": unet(3), "training": training(9)}}
     return objects, segmented
 
 

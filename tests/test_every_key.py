@@ -34,8 +34,8 @@ def everything(tmp_path_factory, astronaut) -> Project:
     project.configure(every_key())
     indexes = [f"{name}/index/00000.parquet" for name in ("sample", "photos", "named")]
     results = ["moustache/metrics.json", "reenact/videos/driver.json"]
-    results += [f"{name}/metrics.json" for name in ("diverse", "objects", "segmented")]
-    results += ["named/motion/00000.parquet", "sequences/motion_scores.json"]
+    results += [f"{name}/metrics.json" for name in ("diverse", "objects")]
+    results += ["segmented/checkpoints/segment.json", "named/motion/00000.parquet", "sequences/motion_scores.json"]
     project.said(*(f"results/{file}" for file in (*results, *indexes, "coco/rejected_annotations.parquet")))
     return project
 
