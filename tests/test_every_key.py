@@ -90,7 +90,7 @@ def test_every_documented_key_has_a_run():
     assert rows == {_title(model): {*model.model_fields} for model in models()}
     documented = {key_of(model, key) for model in models() for key in model.model_fields}
     left = documented - run_keys() - OF_WEIGHTS
-    assert not left, f"add a run of {sorted(left)} to this test"
+    assert not left, f"add a run of {sorted(left)} to every_key_config.py"
 
 
 @pytest.mark.usefixtures("all_files")
