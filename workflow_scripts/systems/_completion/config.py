@@ -193,7 +193,3 @@ class CompletionExperiment(BaseExperiment):
     def kinds_of(self, network: str) -> tuple[str, ...]:
         """Return the kinds of shards that a network is trained on: completing ones learn with true keypoints."""
         return ("holes",)
-
-    def keys_of(self, network: str) -> tuple[str, ...]:
-        """Return the keys that a network's training depends on."""
-        return (network, "holes")
