@@ -1,5 +1,8 @@
 """Squares of videos: which frames are taken, what their masks show, and one shard through Snakemake."""
 
+import re
+
+import jinja2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -14,10 +17,14 @@ from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import MOTION, read_table, write_table
 from workflow_scripts.motion.masks import decode_mask, encode_mask
 from workflow_scripts.stages.generation.make_objects import make_objects
+from workflow_scripts.stages.reporting.write_overview import family_templates, format_number
 from workflow_scripts.stages.sources.index_source import index_source
+from workflow_scripts.systems._generation.comparison import compare
 from workflow_scripts.systems._generation.config import Squares
 from workflow_scripts.systems._generation.moving import motion_masks, refuse_frames
+from workflow_scripts.systems._generation.published import PUBLISHED
 from workflow_scripts.systems._generation.squares import make_squares
+from workflow_scripts.systems.objects.config import Experiment
 
 FRAMES = 14
 LETTERBOX = {"size": 32, "fit": "letterbox"}
@@ -136,3 +143,47 @@ def test_an_experiment_needs_motion_of_videos_and_objects_of_annotated_pictures(
     del config["sources"]["films"]["every"]
     with pytest.raises(UserError, match="per_second: motion is seen between frames"):
         load_config(config | {"experiments": configuration()["experiments"]})
+
+
+def view(name: str, kind: str, source: str, gain: float, **squares) -> dict:
+    """Return what the page shows of an experiment whose generators gain by the mask channel."""
+
+    def entry(channels: int, value: float) -> dict:
+        distances = {"frechet": 9.0, "kernel": 0.1, "precision": 0.5, "recall": 0.5}
+        described = {"efficientnet_lite0": {"score": {"mean": value}, "test": distances}}
+        return {"channels": channels, "described": described}
+
+    noise = [0.0, 0.1, -0.1]
+    networks = {f"rgb{number}": entry(3, 7 + value) for number, value in enumerate(noise)}
+    networks |= {f"masked{number}": entry(4, 7 + gain - value / 2) for number, value in enumerate(noise)}
+    summary = {
+        "comparison": compare(networks, ["efficientnet_lite0"]),
+        "scores": [{"kind": None}, {"kind": kind}],
+        "real": {"train": {"described": networks["rgb0"]["described"]}},
+        "published": [row._asdict() for row in PUBLISHED["objects"]],
+    }
+    keys = {"system": "objects", "train": [source], "test": [source], "squares": squares}
+    return {"name": name, "experiment": Experiment.model_validate(keys), "summary": summary}
+
+
+def test_one_table_says_for_each_data_set_whether_the_mask_helps():
+    groups = [
+        [view("coco", "cat", "coco", 1.0)],
+        [
+            view("moving", "moving object", "films", -1.0),
+            view("all_frames", "moving object", "films", 0.02, motion="unfiltered"),
+        ],
+    ]
+    environment = jinja2.Environment(loader=jinja2.PrefixLoader(family_templates()), undefined=jinja2.StrictUndefined)
+    environment.filters["number"] = format_number
+    page = environment.get_template("generation/compared.html.jinja2").render(groups=groups)
+    rows = [[re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", row)] for row in page.split("<tr")]
+    answers = {row[0]: row for row in rows if row and row[2]}
+    assert {name: row[1:3] for name, row in answers.items()} == {
+        "coco": ["coco", "helps"],
+        "moving": ["films (filtered)", "harms"],
+        "all_frames": ["films (unfiltered)", "no difference shown"],
+    }
+    for row in answers.values():
+        assert row[3] == "EfficientNet-Lite0 score" and "[" in row[7] and 0 < float(row[8]) <= 1 and row[9] != "–"
+    assert len(re.findall("<table", page)) == 1 and "published" in page

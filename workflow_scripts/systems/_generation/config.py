@@ -59,9 +59,7 @@ class Squares(Model):
         "source and at most `motion.max_area`; `unfiltered`, all. Both sets are published",
     )
     per_shot: int = Field(
-        5,
-        ge=1,
-        description="frames of each shot of a video at most, chosen by the hash of their names; published: 5-10",
+        5, ge=1, description="frames of each shot of a video, chosen by the hash of their names; published: 5 to 10"
     )
 
 

@@ -24,7 +24,7 @@ def refuse_frames(frames: pd.DataFrame, config: Squares) -> dict[str, BadItem]:
     if config.motion == "filtered":
         for row in frames[~frames["filtered"]].itertuples():
             detail = (
-                f"{row.area:.1%} of it moves; write `motion: unfiltered`, or change `motion.min_area` of the source"
+                f"{row.area:.1%} of it moves, which the source's key `motion` leaves out; write `motion: unfiltered`"
             )
             refused[row.Index] = BadItem("not filtered", detail)
     left = frames[~frames.index.isin(list(refused))]
