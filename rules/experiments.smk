@@ -30,9 +30,11 @@ def of_each_source(pattern):
 
 def fingerprints(wildcards):
     """Return the shards that hold fingerprints: crops or, where the experiment needs no faces, shards of their own."""
-    chosen = experiment(wildcards)
-    kind = "crops" if "crops" in chosen.needs else "fingerprints"
-    return shards_of(f"results/{{source}}/{kind}/{{shard}}.arrow", chosen.used_sources)
+    chosen, found = experiment(wildcards), []
+    for name in chosen.used_sources:
+        kind = "crops" if "crops" in chosen.needs_of(CONFIG.sources[name]) else "fingerprints"
+        found += shards_of(f"results/{{source}}/{kind}/{{shard}}.arrow", [name])
+    return found
 
 
 def experiment_shards(kinds, sources, name):

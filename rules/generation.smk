@@ -1,7 +1,8 @@
-"""From annotated pictures to small squares with masks, to generated pictures and their scores.
+"""From annotated pictures or videos to small squares with masks, to generated pictures and their scores.
 
 INPUTS
     results/{source}/index/{shard}.parquet, fingerprints/{shard}.arrow, objects/{shard}.parquet,
+    of videos motion/{shard}.parquet in its place,
     results/{experiment}/splits.parquet, training.parquet, checkpoints/{network}.safetensors
 OUTPUTS
     results/{experiment}/squares/{source}/{shard}.arrow                      small pictures with masks, categories, areas
@@ -21,11 +22,17 @@ def segment_checkpoint(wildcards):
     return f"results/{wildcards.experiment}/checkpoints/segment.safetensors" if chosen.is_segmented and judged else []
 
 
+def masks_of_squares(wildcards):
+    """Return the table of masks: annotated objects or, in videos, what moves."""
+    kind = "objects" if source(wildcards).has_objects else "motion"
+    return f"results/{wildcards.source}/{kind}/{wildcards.shard}.parquet"
+
+
 rule make_objects:
     input:
         index="results/{source}/index/{shard}.parquet",
         fingerprints="results/{source}/fingerprints/{shard}.arrow",
-        objects="results/{source}/objects/{shard}.parquet",
+        masks=masks_of_squares,
     output:
         squares="results/{experiment}/squares/{source}/{shard}.arrow",
         quarantine="results/{experiment}/quarantine/make_objects/{source}/{shard}.parquet",
@@ -41,7 +48,7 @@ rule make_objects:
         runtime=120,
     params:
         code=lambda wildcards: digest("stages.generation.make_objects", f"sources.{source(wildcards).type}"),
-        source=lambda wildcards: source(wildcards).slice("max_pixels"),
+        source=lambda wildcards: source(wildcards).slice("max_pixels", "motion"),
         squares=lambda wildcards: experiment(wildcards).squares.canonical(),
     shell:
         "python -m workflow_scripts.stages.generation.make_objects --reuse "
@@ -49,7 +56,7 @@ rule make_objects:
         "--squares {params.squares:q} "
         "--index {input.index:q} "
         "--fingerprints {input.fingerprints:q} "
-        "--objects {input.objects:q} "
+        "--masks {input.masks:q} "
         "--output {output.squares:q} "
         "--quarantine {output.quarantine:q} "
         f"{RECORD}"

@@ -270,6 +270,7 @@ def generation() -> tuple[dict, dict]:
     evaluation = {"samples": 8, "splits": 2, "features": [], "points": 5, "neighbours": 2, "segmentation": False}
     squares = {"size": 32, "unit": "object", "min_area": 0.05, "area_of": "object", "fit": "letterbox", "margin": 0.2}
     squares |= {"crowds": False, "background": "grey", "categories": ["cat", "cup", "coin", "person", "rocket"]}
+    squares |= {"motion": "unfiltered", "per_shot": 7}
     objects = used | {
         "channels": [3],
         "seeds": 2,

@@ -161,7 +161,7 @@ def refused(**changes) -> str:
 def test_keys_that_are_impossible_together_are_refused_with_the_remedy():
     assert "gan.labels: needs the categories; write" in refused(gan={"labels": True})
     assert "jitter: a generator would learn the changed pictures" in refused(gan={"training": {"jitter": 0.2}})
-    assert "write `weights: {inception: " in refused(evaluation={"features": ["inception"]})
+    assert "add `weights: {inception: " in refused(evaluation={"features": ["inception"]})
     assert "names one twice" in refused(channels=[4, 4])
     assert "only a source of type coco has objects" in refused_of_folder()
 

@@ -128,16 +128,20 @@ def networks(rgb: list[float], masked: list[float], feature: str = "efficientnet
 
 
 @pytest.mark.parametrize(
-    ("rgb", "masked", "says"),
+    ("rgb", "masked", "answer", "says"),
     [
-        ([7.0, 7.1, 6.9], [7.5, 7.7, 7.4], "The mask channel helps here"),
-        ([7.0, 7.1, 6.9], [6.5, 6.7, 6.4], "The mask channel harms here"),
-        ([7.0, 7.1, 6.9], [7.4, 6.8, 7.0], "The mask channel makes no difference here that 3 seeds could show"),
-        ([7.0], [7.5], "Whether the mask channel helps is not known from one seed"),
+        ([7.0, 7.1, 6.9], [7.5, 7.7, 7.4], "helps", "The mask channel helps here"),
+        ([7.0, 7.1, 6.9], [6.5, 6.7, 6.4], "harms", "The mask channel harms here"),
+        (
+            *([7.0, 7.1, 6.9], [7.4, 6.8, 7.0], "no difference shown"),
+            "The mask channel makes no difference here that 3 seeds could show",
+        ),
+        ([7.0], [7.5], "not known from one seed", "Whether the mask channel helps is not known from one seed"),
     ],
 )
-def test_one_sentence_says_whether_the_mask_helps(rgb, masked, says):
+def test_one_sentence_says_whether_the_mask_helps(rgb, masked, answer, says):
     found = compare(networks(rgb, masked), ["efficientnet_lite0"])
+    assert found["answer"] == answer and found["decided_by"] == "EfficientNet-Lite0 score"
     assert found["verdict"].startswith(says) and "EfficientNet-Lite0 score" in found["verdict"]
     frechet = next(row for row in found["scores"] if row["score"] == "frechet")
     assert not frechet["better"] and frechet["difference"]["mean"] == pytest.approx(np.mean(rgb) - np.mean(masked))

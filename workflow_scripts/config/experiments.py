@@ -28,7 +28,8 @@ class BaseExperiment(Model):
     Attributes:
         family: its rules are `rules/{family}.smk`, their stages `stages/{family}/`, what its systems share
             `systems/_{family}/`.
-        needs: what must be made of its sources first; keys of `config.sources.NEEDS`.
+        needs: what must be made of its sources first; keys of `config.sources.NEEDS`. Where this differs from source
+            to source, `needs_of` says it instead.
         item_kind: the kind of shards that holds its items, with one row or more for each.
         item_stage: the stage that makes them, which may quarantine items.
         summarized_kinds: the kinds of shards that its summary is made of, beside the table of scores.
@@ -118,6 +119,10 @@ class BaseExperiment(Model):
     def used_sources(self) -> list[str]:
         """The sources that it trains or tests on, then those it is applied to."""
         return list(dict.fromkeys([*self.train, *self.test, *self.apply]))
+
+    def needs_of(self, source: BaseSource) -> tuple[str, ...]:
+        """Return what must be made of one of its sources first; keys of `config.sources.NEEDS`."""
+        return self.needs
 
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
         """Raise `ValueError` for keys that are each valid but impossible together; `where` names the experiment."""

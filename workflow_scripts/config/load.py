@@ -173,7 +173,7 @@ class Config(Model):
         users = [experiment for experiment in self.experiments.values() if source in experiment.used_sources]
         chosen = self.sources[source]
         own = chosen.needs if chosen.needs is not None else () if users else chosen.made_alone
-        wanted = {*own, *(need for experiment in users for need in experiment.needs)}
+        wanted = {*own, *(need for experiment in users for need in experiment.needs_of(chosen))}
         return tuple(need for need in NEEDS if need in wanted)
 
     def losing_stages(self, source: str) -> list[str]:

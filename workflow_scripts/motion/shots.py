@@ -4,10 +4,16 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+import pandas as pd
 
 BINS = 40  # of the histogram of each of six colour channels
 SHORTEST = 10  # frames; in fewer, consensus means nothing
 PENALTY = 1.0  # of the criterion by which the number of shots is chosen
+
+
+def clips_of(index: pd.DataFrame) -> pd.Series:
+    """Return the clip of each row of an index: a video's file, or the group of pictures."""
+    return index["file"].where(index["frame"].notna(), index["group"])
 
 
 def colours(frame: np.ndarray) -> np.ndarray:

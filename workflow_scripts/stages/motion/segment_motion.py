@@ -20,7 +20,7 @@ from workflow_scripts.core.tables import MOTION, Quarantine, read_table, write_t
 from workflow_scripts.motion.blobs import clean
 from workflow_scripts.motion.masks import encode_mask
 from workflow_scripts.motion.segment import segment
-from workflow_scripts.motion.shots import SHORTEST, colours, even_parts, first_frames
+from workflow_scripts.motion.shots import SHORTEST, clips_of, colours, even_parts, first_frames
 from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.sources._reader import PictureReader
 
@@ -61,9 +61,8 @@ def segment_motion(source: BaseSource, index: Input, output: Output, quarantine:
 
 
 def _clips(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield the frames of each clip: of a video's file, or of a group of pictures."""
-    clip = rows["file"].where(rows["frame"].notna(), rows["group"])
-    for _, frames in rows.groupby(clip, sort=True):
+    """Yield the frames of each clip."""
+    for _, frames in rows.groupby(clips_of(rows), sort=True):
         yield frames
 
 

@@ -44,7 +44,7 @@ def compare(networks: Mapping[str, dict], features: Sequence[str]) -> dict | Non
         )
     main = "inception" if "inception" in features else features[0]
     chosen = next(row for row in rows if (row["features"], row["score"]) == (main, "score"))
-    return {"scores": rows, "verdict": verdict(chosen)}
+    return {"scores": rows, "decided_by": chosen["title"], "answer": answer(chosen), "verdict": verdict(chosen)}
 
 
 def title_of(feature: str, score: str) -> str:
@@ -55,19 +55,29 @@ def title_of(feature: str, score: str) -> str:
     return f"{NAMES[feature]} score" if score == "score" else f"{NAMES[feature]} {TITLES[score]}"
 
 
+def answer(row: dict) -> str:
+    """Return in a few words whether the mask channel helps by one score."""
+    difference = row["difference"]
+    if difference["count"] < 2:
+        return "not known from one seed"
+    if difference["low"] <= 0 <= difference["high"]:
+        return "no difference shown"
+    return "helps" if (difference["mean"] > 0) == row["better"] else "harms"
+
+
 def verdict(row: dict) -> str:
     """Return one sentence that says whether the mask channel helps by one score."""
     difference, title = row["difference"], row["title"]
     amount = f"{title} {row['masked']['mean']:.3f} with the mask and {row['rgb']['mean']:.3f} without"
-    if difference["count"] < 2:
+    found = answer(row)
+    if found == "not known from one seed":
         return f"Whether the mask channel helps is not known from one seed ({amount})."
     interval = f"difference {difference['mean']:+.3f}, {CONFIDENCE:.0%} interval {difference['low']:+.3f} to "
     interval += f"{difference['high']:+.3f} over {difference['count']} seeds"
-    if difference["low"] <= 0 <= difference["high"]:
+    if found == "no difference shown":
         seeds = difference["count"]
         return f"The mask channel makes no difference here that {seeds} seeds could show ({amount}; {interval})."
-    helps = (difference["mean"] > 0) == row["better"]
-    return f"The mask channel {'helps' if helps else 'harms'} here ({amount}; {interval})."
+    return f"The mask channel {found} here ({amount}; {interval})."
 
 
 def _scores(features: Sequence[str]) -> Iterator[tuple[str, str, bool]]:

@@ -15,14 +15,18 @@ RGB, MASKED = "rgb", "masked"  # beginnings of the names of networks without and
 
 
 class Squares(Model):
-    """How annotated pictures become the small squares that networks learn from."""
+    """How annotated pictures, or frames of videos with masks of motion, become the squares that networks learn from."""
 
     size: Literal[32, 64, 128, 256] = Field(64, description="pixels; published: 64")
     unit: Literal["picture", "object"] = Field(
         "picture", description="what a square shows: a picture with all its masks as one (published), or one object"
     )
     min_area: float = Field(
-        0.15, ge=0, le=1, description="fraction of the picture's pixels that must be covered; published: 0.15"
+        0.15,
+        ge=0,
+        le=1,
+        description="fraction of an annotated picture's pixels that must be covered; published: 0.15. Frames of videos "
+        "have `motion` instead",
     )
     area_of: Literal["picture", "object"] = Field(
         "picture",
@@ -48,6 +52,14 @@ class Squares(Model):
         [],
         description="categories (or supercategories) of the objects that are used, in the order of their labels; "
         "`[]`: all, without labels",
+    )
+    motion: Literal["filtered", "unfiltered"] = Field(
+        "filtered",
+        description="frames of videos: `filtered`, those whose moving share is more than `motion.min_area` of the "
+        "source and at most `motion.max_area`; `unfiltered`, all. Both sets are published",
+    )
+    per_shot: int = Field(
+        5, ge=1, description="frames of each shot of a video, chosen by the hash of their names; published: 5 to 10"
     )
 
 
@@ -85,7 +97,6 @@ class GenerationExperiment(BaseExperiment):
     """Generate pictures and score them beside held-out ones."""
 
     family = "generation"
-    needs = ("pictures", "objects")
     item_kind = "squares"
     item_stage = "make_objects"
     summarized_kinds = ("squares", "features", "samples")
@@ -128,6 +139,10 @@ class GenerationExperiment(BaseExperiment):
     def seed_of(self, network: str, seed: int) -> int:
         """Return the seed of a training; the first is the configuration's, the same for 3 and 4 channels."""
         return seed if network == "segment" else seed + 1000 * (number_of(network) - 1)
+
+    def needs_of(self, source: BaseSource) -> tuple[str, ...]:
+        """Return that masks come from motion in videos, and from annotations otherwise."""
+        return ("pictures", "motion" if hasattr(source, "motion") else "objects")
 
     @property
     def score_weights(self) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ The rows of the table of scores are real squares: how well their masks bound wha
 - `features`: the feature networks; `warning` where there are few pictures; `absent`: what is not measured, and why.
 - `comparison`: for each score the values of 3 and 4 channels over the seeds, `rgb` and `masked` (`mean`, 95 % interval
   `low` to `high`, `count`), their `difference` (with `p` of the paired t test and the effect size `d`), and `better`:
-  whether more of it is; `verdict` is one sentence. Null where only one number of channels was trained.
+  whether more of it is; `decided_by`, the title of the score that decides; `answer` in a few words and `verdict` in one
+  sentence. Null where only one number of channels was trained.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,7 @@
 """Small squares of annotated pictures: which part of a picture, and what of it belongs to the mask.
 
-An origin of masks (COCO's objects here) gives each picture's masks as `Mask`s; what follows is the same for all.
+An origin of masks (COCO's objects here, motion in `moving.py`) gives each picture's masks as `Mask`s; what follows is
+the same for all.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ class Mask(NamedTuple):
         label: position of its category in `Squares.categories`; -1 where these are not given.
         annotation: its number in the annotation file; -1 where it has none.
         crowd: whether it holds several objects.
+        strength: uint8 (H, W), what the square's mask shows; None: 255 where `pixels` is set, 0 elsewhere.
     """
 
     pixels: np.ndarray
@@ -32,6 +34,7 @@ class Mask(NamedTuple):
     label: int
     annotation: int
     crowd: bool
+    strength: np.ndarray | None = None
 
 
 class Square(NamedTuple):
@@ -40,7 +43,7 @@ class Square(NamedTuple):
     Attributes:
         variant: 0, or the number of the object in its picture.
         image: RGB uint8 (S, S, 3).
-        mask: uint8 (S, S), 255 where all of a pixel belongs to the mask.
+        mask: uint8 (S, S), 255 where all of a pixel belongs to the mask, and all speaks for it.
         category, label, annotation: of the largest mask in it.
         area: fraction of the whole picture that its mask covers.
         objects: masks in it.
@@ -111,11 +114,11 @@ def _square(picture: np.ndarray, masks: Sequence[Mask], number: int, config: Squ
     """Return the square of some masks; None where nothing of them is in it."""
     pixels = np.logical_or.reduce([mask.pixels for mask in masks])
     left, top, right, bottom = _region(pixels, config)
-    image, mask = picture[top:bottom, left:right], pixels[top:bottom, left:right]
-    shown = fit_square(mask.astype(np.uint8) * 255, config.size)
-    if not shown.any():
+    strength = np.maximum.reduce([_strength(mask) for mask in masks])
+    shown = fit_square(strength[top:bottom, left:right], config.size)
+    if pixels.any() and not shown.any():
         return None
-    image = fit_square(image, config.size)
+    image = fit_square(picture[top:bottom, left:right], config.size)
     if config.background != "keep":
         share = shown[..., None] / 255.0
         image = np.rint(image * share + FILLS[config.background] * (1 - share)).astype(np.uint8)
@@ -133,13 +136,17 @@ def _square(picture: np.ndarray, masks: Sequence[Mask], number: int, config: Squ
     )
 
 
+def _strength(mask: Mask) -> np.ndarray:
+    return mask.pixels.astype(np.uint8) * 255 if mask.strength is None else mask.strength
+
+
 def _region(mask: np.ndarray, config: Squares) -> tuple[int, int, int, int]:
     """Return left, top, right and bottom of the part of the picture that is shown."""
     height, width = mask.shape
     if config.unit == "picture":
         if config.fit == "letterbox":
             return 0, 0, width, height
-        rows, columns = np.nonzero(mask)
+        rows, columns = np.nonzero(mask if mask.any() else np.ones_like(mask))
         return _place((columns.mean() + 0.5, rows.mean() + 0.5), min(height, width), width, height)
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1

@@ -90,6 +90,9 @@ class Experiment(GenerationExperiment):
             raise ValueError(
                 f"{where}.gan.labels: needs the categories; write for example `squares: {{categories: [person, dog]}}`"
             )
+        unlabelled = [name for name in self.train if self.gan.labels and not sources[name].has_objects]
+        if unlabelled:
+            raise ValueError(f"{where}.gan.labels: {unlabelled[0]!r} has no categories; leave `labels: true` out")
         for key in ("enlarge", "move", "jitter"):
             if getattr(self.gan.training, key) != Training.model_fields[key].default:
                 raise ValueError(
