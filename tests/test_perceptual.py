@@ -123,6 +123,6 @@ def test_lpips_without_its_networks_weights_is_refused_at_the_start(tmp_path):
         source = {"type": "folder", "path": str(tmp_path)}
         return load_config({"sources": {"photos": source}, "experiments": {"faces": experiment}, "weights": weights})
 
-    with pytest.raises(UserError, match=r"weights of vgg16; add `weights: \{vgg16: PATH\}` .*vgg16-397923af.pth"):
+    with pytest.raises(UserError, match=r"vgg16 needs its weights.*`weights: \{vgg16: PATH\}` .*vgg16-397923af.pth"):
         load({})
     assert "vgg16" in Weights.model_fields and load({"vgg16": str(tmp_path / "vgg16-397923af.pth")})
