@@ -51,4 +51,5 @@ def _draw_curve(axis: Axes, rows: pd.DataFrame) -> None:
     low, high = rows["value"].min(), rows["value"].max()
     if low > 0 and high / low > LOG_RATIO:
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")  # the default writes powers as formulas, which SVG text cannot show
     axis.legend(fontsize=8)
