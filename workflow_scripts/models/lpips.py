@@ -7,12 +7,11 @@ Each has five taps, and a head with a weight for every channel of each tap. The 
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.models.vgg19 import PIXEL_DEVIATION, PIXEL_MEAN, VGG
+from workflow_scripts.models.vgg19 import VGG, TappedFeatures
 
 VGG16_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 # After the ReLUs relu1_2, relu2_2, relu3_3, relu4_3, relu5_3, and those of AlexNet's five convolutions: indices of
@@ -21,34 +20,21 @@ VGG16_TAPS = (3, 8, 15, 22, 29)
 ALEXNET_TAPS = (1, 4, 7, 9, 11)
 
 
-class AlexNet(nn.Module):
-    """AlexNet up to its last convolution, frozen, for pictures RGB (N, 3, H, W) in 0..1, with sides of 63 and more.
+class AlexNet(TappedFeatures):
+    """AlexNet up to its last convolution, for pictures with sides of 63 and more: 64, 192, 384, 256, 256 channels.
 
     It has the sizes of "One weird trick" (Krizhevsky 2014), as torchvision's has.
     """
 
     def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(
+        layers = [
             *(nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2)),
             *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
             *(nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
             *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
             *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()),
-        )
-        self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(PIXEL_DEVIATION).view(3, 1, 1), persistent=False)
-        self.requires_grad_(False)
-
-    def taps(self, pictures: Tensor) -> list[Tensor]:
-        """Return the features after `ALEXNET_TAPS`, with 64, 192, 384, 256, 256 channels."""
-        x = (pictures - self.mean) / self.deviation
-        found = []
-        for index, layer in enumerate(self.features):
-            x = layer(x)
-            if index in ALEXNET_TAPS:
-                found.append(x)
-        return found
+        ]
+        super().__init__(layers, ALEXNET_TAPS)
 
 
 class VGG16(VGG):

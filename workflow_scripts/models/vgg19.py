@@ -16,24 +16,17 @@ TAPS = (17, 26, 35)
 PIXEL_MEAN, PIXEL_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class VGG(nn.Module):
-    """A frozen feature extractor of pictures, RGB (N, 3, H, W) in 0..1, with sides of 32 and more.
+class TappedFeatures(nn.Module):
+    """A frozen feature extractor of pictures, RGB (N, 3, H, W) in 0..1, normalised as torchvision's networks want them.
 
     Args:
-        blocks: channels and convolutions of each.
-        taps: the layers whose features are returned, as indices of torchvision's `features`; the last one ends it.
+        layers: under the names of torchvision's `features`.
+        taps: the layers whose features are returned, as indices.
     """
 
-    def __init__(self, blocks: Sequence[tuple[int, int]], taps: Sequence[int]):
+    def __init__(self, layers: Sequence[nn.Module], taps: Sequence[int]):
         super().__init__()
-        layers: list[nn.Module] = []
-        before = 3
-        for width, convolutions in blocks:
-            for _ in range(convolutions):
-                layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
-                before = width
-            layers.append(nn.MaxPool2d(2))
-        self.features, self._taps = nn.Sequential(*layers[: taps[-1] + 1]), frozenset(taps)
+        self.features, self._taps = nn.Sequential(*layers), frozenset(taps)
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(PIXEL_DEVIATION).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)
@@ -47,6 +40,25 @@ class VGG(nn.Module):
             if index in self._taps:
                 found.append(x)
         return found
+
+
+class VGG(TappedFeatures):
+    """The convolutions of a VGG, for pictures with sides of 32 and more.
+
+    Args:
+        blocks: channels and convolutions of each.
+        taps: as of `TappedFeatures`; the last one ends the network.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[int, int]], taps: Sequence[int]):
+        layers: list[nn.Module] = []
+        before = 3
+        for width, convolutions in blocks:
+            for _ in range(convolutions):
+                layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
+                before = width
+            layers.append(nn.MaxPool2d(2))
+        super().__init__(layers[: taps[-1] + 1], taps)
 
 
 class VGG19(VGG):

@@ -24,6 +24,20 @@ def choose_by_rank(scores: pd.Series, count: int) -> list:
     return [ranked[place] for place in dict.fromkeys(places.tolist())]
 
 
+def choose_of_each(rows: pd.DataFrame, kind: str, score: str, count: int) -> pd.DataFrame:
+    """Return about `count` rows, equally many of each kind, by `choose_by_rank`; no kind is a kind too.
+
+    Args:
+        rows: a table with the columns `kind` and `score`.
+        kind: the column that tells kinds apart.
+        score: the column that rows are ranked by.
+        count: at least one of each kind is chosen.
+    """
+    kinds = list(rows.groupby(kind, dropna=False))
+    of_each = max(1, count // len(kinds))
+    return rows.loc[[label for _, group in kinds for label in choose_by_rank(group[score], of_each)]]
+
+
 class Row(NamedTuple):
     """One line of a gallery.
 

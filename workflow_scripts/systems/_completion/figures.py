@@ -24,7 +24,7 @@ from workflow_scripts.core.shards import ShardedTensors
 from workflow_scripts.faces.drawings import draw_face
 from workflow_scripts.faces.landmark_groups import GROUPS
 from workflow_scripts.metrics.perceptual import NAMES as DISTANCES
-from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_first_look, draw_gallery
+from workflow_scripts.reporting.galleries import Row, choose_by_rank, choose_of_each, draw_first_look, draw_gallery
 from workflow_scripts.systems._completion.charts import draw_tradeoff
 from workflow_scripts.systems._completion.columns import KEYPOINTS, NAMES, OURS, in_order
 from workflow_scripts.systems._completion.config import CompletionExperiment
@@ -63,23 +63,16 @@ def draw(
     draw_tradeoff(summarize_curve(rows), DISTANCES[experiment.evaluation.distance], folder / "tradeoff.svg")
     shown = OURS if OURS in methods else methods[-1]
     draw_first_look(_first_look(plain[plain["method"] == shown], pictures), folder / "first_look.png")
-    chosen = _choose_holes(plain[plain["method"] == shown], experiment.gallery)
+    chosen = choose_of_each(plain[plain["method"] == shown], "kind", "psnr_best_hole", experiment.gallery)
     draw_methods(plain, methods, chosen, pictures, folder / "methods.png")
     for method in methods:
         of_method = plain[plain["method"] == method]
         if of_method["samples"].max() > 1:
-            holes = _choose_holes(of_method, experiment.gallery)
+            holes = choose_of_each(of_method, "kind", "psnr_best_hole", experiment.gallery)
             draw_samples(holes, pictures, folder / f"samples_{method}.png")
         moved = rows[(rows["method"] == method) & (rows["moved_points"] > 0)]
         if len(moved):
             draw_moves(moved, experiment.gallery, pictures, folder / f"moves_{method}.png")
-
-
-def _choose_holes(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return about `count` rows, equally many of each kind of hole."""
-    kinds = list(rows.groupby("kind"))
-    per_kind = max(1, count // len(kinds))
-    return rows.loc[[label for _, of_kind in kinds for label in choose_by_rank(of_kind["psnr_best_hole"], per_kind)]]
 
 
 def _first_look(rows: pd.DataFrame, pictures: ShardedTensors) -> list[dict[str, np.ndarray]]:
@@ -123,15 +116,13 @@ def draw_samples(rows: pd.DataFrame, pictures: ShardedTensors, path: Path) -> No
 
 def draw_moves(rows: pd.DataFrame, count: int, pictures: ShardedTensors, path: Path) -> None:
     """Draw keypoints and a completion before and after a move."""
-    moves = list(rows.groupby("move"))
+    ranked = rows.assign(nearness=-rows["nme_asked"].fillna(np.inf))
     lines = []
-    for _, of_move in moves:
-        ranked = -of_move["nme_asked"].fillna(np.inf)
-        for row in of_move.loc[choose_by_rank(ranked, max(1, count // len(moves)))].itertuples():
-            unmoved, moved = row._replace(move=""), row
-            before, after = (_asked(one, pictures) for one in (unmoved, moved))
-            panels = [_given(row, pictures), before, _samples(unmoved, pictures)[0], after]
-            lines.append(Row([_move_label(row)], [*panels, *_samples(moved, pictures)[:2]]))
+    for moved in choose_of_each(ranked, "move", "nearness", count).itertuples():
+        unmoved = moved._replace(move="")
+        before, after = (_asked(one, pictures) for one in (unmoved, moved))
+        panels = [_given(moved, pictures), before, _samples(unmoved, pictures)[0], after]
+        lines.append(Row([_move_label(moved)], [*panels, *_samples(moved, pictures)[:2]]))
     draw_gallery(["given", "keypoints", "completion", "asked for", "completion", "another"], lines, path)
 
 

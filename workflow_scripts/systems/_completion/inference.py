@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.faces.drawings import draw_face
@@ -22,8 +23,7 @@ def find_keypoints(network: KeypointFinder, image: np.ndarray, hole: np.ndarray)
     Returns:
         x and y of each landmark, and the standard deviation of both.
     """
-    cover = maps_to_float(on_device(network, hole[None].astype(np.uint8) * 255))
-    points, spread = network(pictures_to_float(on_device(network, image[None])) * (1 - cover), cover)
+    points, spread = network(*_seen(network, image, hole))
     return points[0].cpu().numpy(), spread[0].cpu().numpy()
 
 
@@ -58,10 +58,15 @@ def complete_picture(
         latents: float32 (n, *network.latent_shape(S)).
     """
     count, size = len(latents), len(image)
-    cover = maps_to_float(on_device(network, hole[None].astype(np.uint8) * 255))
-    holed = pictures_to_float(on_device(network, image[None])) * (1 - cover)
+    holed, cover = _seen(network, image, hole)
     drawing = pictures_to_float(on_device(network, draw_face(guide.landmarks, size)[None]))
     unsure = torch.full((1, 1, 1, 1), guide.uncertainty, device=holed.device)
     seen = (x.expand(count, -1, -1, -1) for x in (holed, cover, drawing, unsure))
     painted = pictures_to_uint8(network.complete(*seen, on_device(network, latents)))
     return np.where(hole[..., None], painted, image)
+
+
+def _seen(network: nn.Module, image: np.ndarray, hole: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return what is left of a picture, (1, 3, S, S) in -1..1 and 0 in the hole, and the hole, (1, 1, S, S), 0 or 1."""
+    cover = maps_to_float(on_device(network, hole[None].astype(np.uint8) * 255))
+    return pictures_to_float(on_device(network, image[None])) * (1 - cover), cover

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.core.shards import ShardedTensors
-from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_first_look, draw_gallery
+from workflow_scripts.reporting.galleries import Row, choose_by_rank, choose_of_each, draw_first_look, draw_gallery
 from workflow_scripts.systems._removal.charts import draw_presence, draw_score_boxes
 from workflow_scripts.systems._removal.config import RemovalExperiment
 
@@ -75,10 +75,8 @@ def _first_look(rows: pd.DataFrame, pictures: ShardedTensors) -> list[dict[str, 
 
 def draw_test_gallery(rows: pd.DataFrame, pictures: ShardedTensors, count: int, path: Path) -> None:
     """Draw about `count` test items of one source, equally many of each kind."""
-    kinds = list(rows.groupby("kind", dropna=False))
-    per_kind = max(1, count // len(kinds))
-    chosen = [label for _, of_kind in kinds for label in choose_by_rank(of_kind["psnr_composite_hole"], per_kind)]
-    lines = [Row([_test_label(row)], _panels(row, pictures, GALLERY)) for row in rows.loc[chosen].itertuples()]
+    chosen = choose_of_each(rows, "kind", "psnr_composite_hole", count)
+    lines = [Row([_test_label(row)], _panels(row, pictures, GALLERY)) for row in chosen.itertuples()]
     draw_gallery(list(GALLERY), lines, path)
 
 

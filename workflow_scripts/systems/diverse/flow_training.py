@@ -36,17 +36,17 @@ class FlowTraining(GuidedTraining):
         times = draw_times(len(target), target.device)[:, None, None, None]
         dropped = torch.rand(len(target), 1, 1, 1, device=target.device) < self.config.drop_keypoints
         shown = dict(batch) | {"guide": batch["guide"].masked_fill(dropped, 0)}
-        error = _squared_error(self.networks["flow"], shown, torch.randn_like(target), times)
+        error = _squared_error(self.networks["flow"], shown, _filled(batch), torch.randn_like(target), times)
         yield Update("flow", weighted_mean(error, batch["hole"]))
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Return the loss at fixed times, with fixed noise."""
         shape = tuple(batch["target"].shape[1:])
         area = batch["hole"].sum(dim=(1, 2, 3)).clamp(min=1)
-        losses = []
+        filled, losses = _filled(batch), []
         for number, time in enumerate(WATCHED_TIMES):
             times = torch.full_like(batch["uncertainty"], time)
-            error = _squared_error(network, batch, draw_normal(batch["seed"], shape, 2 + number), times)
+            error = _squared_error(network, batch, filled, draw_normal(batch["seed"], shape, 2 + number), times)
             losses.append((error * batch["hole"]).mean(dim=1).sum(dim=(1, 2)) / area)
         return {"flow": torch.stack(losses).mean(dim=0)}
 
@@ -55,10 +55,22 @@ class FlowTraining(GuidedTraining):
         return preview_completions(network, batch)
 
 
-def _squared_error(network: FlowCompleter, batch: Batch, noise: Tensor, times: Tensor) -> Tensor:
-    """Return the weighted squared error of the values that are predicted for places at `times`, (N, 3, S, S)."""
-    filled = continue_colours(batch["holed"], 1 - batch["hole"])
+def _squared_error(network: FlowCompleter, batch: Batch, filled: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+    """Return the weighted squared error of the values that are predicted for places at `times`, (N, 3, S, S).
+
+    Args:
+        network: the completer.
+        batch: as `GuidedTraining` makes it.
+        filled: the result of `_filled`.
+        noise: (N, 3, S, S), where the paths begin.
+        times: (N, 1, 1, 1) in 0..1.
+    """
     values = (batch["target"] - filled) / SIGMA
     place = times * values + (1 - times) * noise
     found = network(place, times, filled, batch["hole"], batch["guide"], batch["uncertainty"])
     return loss_weight(times) * (found - values).square()
+
+
+def _filled(batch: Batch) -> Tensor:
+    """Return the pictures with the colours around their holes continued into them."""
+    return continue_colours(batch["holed"], 1 - batch["hole"])
