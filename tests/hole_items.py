@@ -54,10 +54,10 @@ def batch_of(path: Path, system: System, count: int) -> dict[str, Tensor]:
     return batch | system.prepare(batch, list(range(count)))
 
 
-def train(system: System, settings, path: Path, count: int, folder: Path) -> Trainer:
+def train(system: System, settings, path: Path, count: int, folder: Path, device: str = "cpu") -> Trainer:
     """Train on the first items of a shard and watch two; return the trainer, whose networks are trained."""
     places = Places(folder / "curves.parquet", folder / "previews", folder / "resume", folder / "live")
     train, val = items_of(path, system, count), items_of(path, system, 2)
-    trainer = Trainer(system, settings, train, val, 1, torch.device("cpu"), False, places, "stamp")
+    trainer = Trainer(system, settings, train, val, 1, torch.device(device), device != "cpu", places, "stamp")
     trainer.run()
     return trainer

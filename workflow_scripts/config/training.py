@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Fraction, Model
 
@@ -12,6 +12,12 @@ class Training(Model):
 
     epochs: int = Field(20, ge=1, description="passes over the training items; raising it later continues the training")
     batch_size: int = Field(16, ge=1, description="items of a step")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="parts of a batch, of which only one at a time needs memory; their gradients are added up. "
+        "Batch normalisation sees the parts",
+    )
     learning_rate: float = Field(2e-4, gt=0, description="of Adam")
     betas: tuple[Fraction, Fraction] = Field((0.5, 0.999), description="of Adam")
     schedule: Literal["constant", "cosine", "linear"] = Field(
@@ -76,6 +82,18 @@ class Training(Model):
         description="CPU threads; more than one are for a training that is alone on a quiet machine, as trainings "
         "of one thread run side by side. The weights depend on their number, which therefore is not the machine's",
     )
+    deterministic: bool = Field(
+        False,
+        description="on a GPU, use only operations whose results are the same each time, which are slower; a CPU's are",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`auto`: CUDA when the job was given a GPU, else CPU, and the log says which"
     )
+
+    @model_validator(mode="after")
+    def _check_parts(self):
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"`batch_size: {self.batch_size}` cannot be cut into `accumulate: {self.accumulate}` parts"
+            )
+        return self

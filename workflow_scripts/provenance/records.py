@@ -114,8 +114,11 @@ def read_records(results: Path) -> list[Record]:
 
 
 def installed_libraries() -> dict[str, str]:
-    """Return the versions that results may depend on."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
+    """Return the versions that results may depend on, of what is installed: a training alone needs no Snakemake."""
+    installed = {found.name for found in metadata.distributions()}
+    return {"python": platform.python_version()} | {
+        name: metadata.version(name) for name in LIBRARIES if name in installed
+    }
 
 
 def _name(path: Path, record: Path) -> str:

@@ -51,6 +51,16 @@ def warn_if_busy(threads: int) -> None:
         )
 
 
+def tune(device: torch.device, deterministic: bool) -> None:
+    """Let a GPU choose its fastest kernels, or only such as give the same bits each time."""
+    if device.type != "cuda":
+        return
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
 def use_bf16(wanted: str, device: torch.device) -> bool:
     """Return whether to compute convolutions in bf16; `auto`: where the device does so natively.
 

@@ -38,6 +38,20 @@ class Learners:
         self._rates = {
             name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in self.optimizers.items()
         }
+        if device.type == "cuda":
+            for optimizer in self.optimizers.values():
+                _make_recordable(optimizer, device)
+        pairs = self._pairs()
+        self._followed = [
+            list(side) for side in zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+        ]
+        self._counted = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    def _pairs(self) -> list[tuple[Tensor, Tensor]]:
+        """Return each tensor of the average with the one that it follows."""
+        if self.average is None:
+            return []
+        return list(zip(learned(self.average).values(), learned(self.saved).values(), strict=True))
 
     @property
     def judged(self) -> nn.Module:
@@ -49,37 +63,47 @@ class Learners:
         for name, optimizer in self.optimizers.items():
             # The groups are looked up each time, because an optimiser that loads a state makes them anew.
             for group, rate in zip(optimizer.param_groups, self._rates[name], strict=True):
-                group["lr"] = rate * factor * slower.get(name, 1.0)
+                _set_rate(group, rate * factor * slower.get(name, 1.0))
 
-    def carry_out(self, update: Update) -> Tensor:
+    def learn(self, update: Update, share: float, goes_on: bool) -> None:
+        """Compute the gradients of an update's loss.
+
+        Args:
+            update: of a batch or of a part of it.
+            share: of the part in the batch.
+            goes_on: whether the gradients are added to those of the parts before.
+        """
+        if not goes_on:
+            for optimizer in self._optimizers_of(update):
+                optimizer.zero_grad()
+        (update.loss if share == 1 else update.loss * share).backward()
+
+    def finish(self, update: Update) -> Tensor:
         """Take one step with the optimisers of an update's networks.
 
         Returns:
             The norm of the gradient of `update.network`, before it was clipped.
         """
         network = self.networks[update.network]
-        optimizers = [self.optimizers[name] for name in (update.network, *update.beside)]
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        update.loss.backward()
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self._config.clip and update.network == self._saved_name:
             torch.nn.utils.clip_grads_with_norm_(network.parameters(), self._config.clip, norm)
-        for optimizer in optimizers:
+        for optimizer in self._optimizers_of(update):
             optimizer.step()
         return norm
+
+    def _optimizers_of(self, update: Update) -> list[torch.optim.Optimizer]:
+        return [self.optimizers[name] for name in (update.network, *update.beside)]
 
     def follow(self, step: int) -> None:
         """Move the average; young averages follow faster, so that they soon forget the initial weights."""
         if self.average is None:
             return
         decay = min(self._config.ema, (1 + step) / (10 + step))
-        for mean, value in zip(learned(self.average).values(), learned(self.saved).values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
+        torch._foreach_lerp_(*self._followed, 1 - decay)
+        for mean, value in self._counted:
+            mean.copy_(value)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state of everything, and of torch's random numbers, as named tensors."""
@@ -103,3 +127,18 @@ class Learners:
         torch.set_rng_state(tensors["rng"])
         if self._device.type == "cuda" and "rng_cuda" in tensors:
             torch.cuda.set_rng_state(tensors["rng_cuda"], self._device)
+
+
+def _make_recordable(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Let what changes from step to step lie on the GPU, where a recorded step finds it."""
+    for group in optimizer.param_groups:
+        if "capturable" in group:
+            group["capturable"] = True
+            group["lr"] = torch.tensor(group["lr"], device=device)
+
+
+def _set_rate(group: dict, rate: float) -> None:
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate

@@ -8,8 +8,9 @@ previews, resume states, and what becomes of a training that has failed.
 import math
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,8 +22,9 @@ from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.core.tables import write_table
 from workflow_scripts.training import state
+from workflow_scripts.training.ahead import made_ahead
 from workflow_scripts.training.curves import Curves
-from workflow_scripts.training.data import Items, epoch_batches, runs_of
+from workflow_scripts.training.data import Batch, Items, epoch_batches, runs_of
 from workflow_scripts.training.health import MOST_REWINDS, Collapse, Health, check_finite
 from workflow_scripts.training.inference import item_seed
 from workflow_scripts.training.kept import KeptState
@@ -30,6 +32,7 @@ from workflow_scripts.training.learners import Learners
 from workflow_scripts.training.live import LiveCurves
 from workflow_scripts.training.previews import save_grid
 from workflow_scripts.training.progress import Progress, stop_signals
+from workflow_scripts.training.steps import Steps
 from workflow_scripts.training.system import System
 
 LOG_EVERY = 10  # steps between two rows of the curves; on a GPU also between two waits for it
@@ -80,6 +83,7 @@ class Trainer:
         system.to(device, layout)
         self.learners = Learners(system, config, device)
         self.bf16 = bf16
+        self.launcher = Steps(system, self.learners, device, bf16, config.accumulate)
         self.epoch_steps = len(epoch_batches(train, config.batch_size, seed, 0))
         self.steps = self.epoch_steps * config.epochs
         self.step = 0
@@ -106,6 +110,7 @@ class Trainer:
             f"{len(self.val)} watched, {'bf16' if self.bf16 else 'fp32'}"
         )
         with (
+            _own_stream(self.device),
             stop_signals() as stopped,
             Progress(self.system.saved, self.steps, self.step) as progress,
             LiveCurves(self.places.live, self.system.saved, self.step) as self.live,
@@ -150,8 +155,9 @@ class Trainer:
         if self.step % self.epoch_steps == 0:
             self._begin_epoch(epoch)
         batches = epoch_batches(self.train, self.config.batch_size, self.health.draw_seed(self.seed), epoch)
-        for positions in batches[self.step % self.epoch_steps :]:
-            self._train_on(positions, epoch)
+        rest = batches[self.step % self.epoch_steps :]
+        for batch in made_ahead(partial(self._training_batch, epoch), rest, self.device):
+            self._train_on(batch)
             progress.advance()
             is_end = self.step % self.epoch_steps == 0
             if self.step % LOG_EVERY == 0 or is_end:
@@ -167,21 +173,17 @@ class Trainer:
             if stopped:
                 raise UserError(f"stopped at step {self.step}; start again to go on from there")
 
-    def _train_on(self, positions: list[int], epoch: int) -> None:
-        batch = self._batch(self.train, positions)
+    def _training_batch(self, epoch: int, positions: Sequence[int]) -> Batch:
+        """Return items as networks see them in training."""
         keys = [self.train.keys[position] for position in positions]
-        batch = self.system.augment(batch, keys, self.health.draw_seed(self.seed), epoch, self.config)
+        batch = self._batch(self.train, positions)
+        return self.system.augment(batch, keys, self.health.draw_seed(self.seed), epoch, self.config)
+
+    def _train_on(self, batch: Batch) -> None:
         self.learners.set_rates(self._schedule(), self.health.slower())
-        updates = self.system.training_step(batch, self.step / self.steps)
-        while True:
-            with self._precision():
-                update = next(updates, None)
-            if update is None:
-                break
-            norm = self.learners.carry_out(update)
-            names = ["total", "gradient norm", *update.parts]
-            values = torch.stack([value.detach().float() for value in (update.loss, norm, *update.parts.values())])
-            self.window.append((self.step, update.network, names, values))
+        course = self.system.course(self.step, self.step / self.steps)
+        for update in self.launcher.carry_out(batch, course):
+            self.window.append((self.step, *update))
         self.learners.follow(self.step)
         self.step += 1
 
@@ -248,7 +250,7 @@ class Trainer:
         scores: dict[str, list[Tensor]] = {}
         for positions in runs_of(self.val, self.config.batch_size):
             batch = self._batch(self.val, positions)
-            with self._precision():
+            with self.launcher.precision():
                 for name, values in self.system.validate(network, batch).items():
                     scores.setdefault(name, []).append(values.float())
         found = {name: torch.cat(values).mean().item() for name, values in scores.items()}
@@ -272,12 +274,9 @@ class Trainer:
         # The first ones show progress; the last one is another each time.
         positions = list(range(min(self.config.preview_items, len(items))))
         positions[-1] = stable_hash(self.seed, "preview", self.step) % len(items)
-        with self._precision():
+        with self.launcher.precision():
             columns = self.system.preview(network, self._batch(items, positions))
         save_grid(self.places.previews / f"{name}.png", columns)
-
-    def _precision(self):
-        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
     def _add_rows(self, split: str, values: dict[str, float]) -> None:
         self.curves.add(self.step, math.ceil(self.step / self.epoch_steps), split, values)
@@ -326,6 +325,7 @@ class Trainer:
     def _put_back(self, header: dict, tensors: dict[str, Tensor]) -> None:
         """Become what a state holds."""
         self.learners.restore(tensors)
+        self.launcher.forget()
         self.step, self.epochs = header["step"], header["epochs"]
         self.states.scores = dict(header["scores"])
         self.states.best = state.below("best", tensors)
@@ -361,3 +361,8 @@ class Trainer:
 
     def _say(self, line: str) -> None:
         tqdm.write(f"{self.system.saved}: {line}", file=sys.stderr)
+
+
+def _own_stream(device: torch.device) -> AbstractContextManager:
+    """Return the context of a stream on which all work is launched, because the default one cannot be recorded."""
+    return torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext()

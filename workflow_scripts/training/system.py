@@ -11,6 +11,7 @@ The base class trains on pictures and maps; a system that trains on something el
     epoch_begins   before each epoch, with all training items; most systems have nothing to do then
     prepare        more columns, made of each item
     augment        what is done at random to training items
+    course         which of several kinds of steps is due
     training_step  the losses of one step
     validate       the scores of watched items; `judged_by` names the one that decides which state is kept
     preview        pictures of watched items
@@ -21,7 +22,7 @@ a pretrained model, the adapters alone; `bases` then names the files that the ad
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,13 +170,25 @@ class System(ABC):
         """Return the columns of mirrored items; more than a flip where colours tell left from right."""
         return {name: x.flip(-1) for name, x in batch.items()}
 
+    def course(self, step: int, progress: float) -> Hashable:
+        """Return which course a step takes, where not all steps of a training are alike.
+
+        Args:
+            step: from 0.
+            progress: the fraction of the training that is done, from 0 to 1.
+        """
+        return None
+
     @abstractmethod
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
         """Yield the updates of one step, in order; each is carried out before the next is asked for.
+
+        On a GPU the first steps of a course are recorded, and later ones are replayed without any Python. So what is
+        computed may depend on nothing but `course` and tensors, and random numbers are drawn on the batch's device.
 
         Args:
             batch: column -> tensor on the device, as `augment` returns it.
-            progress: the fraction of the training that is done, from 0 to 1.
+            course: as `course` returned it for this step.
         """
 
     @abstractmethod

@@ -30,7 +30,7 @@ class AdaptedTraining(System):
         noise = [item_rng(seed, str(key), f"noise {epoch}").normal(0, 0.01, batch["latent"].shape[1]) for key in keys]
         return batch | {"latent": batch["latent"] + torch.from_numpy(np.float32(noise))}
 
-    def training_step(self, batch, progress):
+    def training_step(self, batch, course):
         yield Update("layer", F.mse_loss(self.networks["layer"](batch["latent"]), batch["wanted"]))
 
     def validate(self, network, batch):

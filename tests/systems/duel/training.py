@@ -35,7 +35,7 @@ class DuelTraining(System):
     def augment(self, batch, keys, seed, epoch, settings):
         return batch
 
-    def training_step(self, batch, progress):
+    def training_step(self, batch, course):
         made = self.networks["generator"](batch["given"], torch.randn_like(batch["given"]))
         judge = self.networks["judge"]
         yield Update("judge", discriminator_loss(judge(batch["wanted"]), judge(made.detach())))

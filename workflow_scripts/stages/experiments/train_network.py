@@ -15,7 +15,7 @@ from workflow_scripts.provenance.stage import Input, Inputs, Output, OutputFolde
 from workflow_scripts.systems import system_module
 from workflow_scripts.training.checkpoint import describe_bases, save_checkpoint
 from workflow_scripts.training.data import Items
-from workflow_scripts.training.device import choose_device, use_bf16, warn_if_busy
+from workflow_scripts.training.device import choose_device, tune, use_bf16, warn_if_busy
 from workflow_scripts.training.loop import Places, Trainer
 from workflow_scripts.training.state import stamp
 
@@ -62,6 +62,7 @@ def train_network(
     settings, seed = experiment.settings_of(network).training, experiment.seed_of(network, seed)
     device = choose_device(settings.device, gpus, settings.threads)
     warn_if_busy(settings.threads)
+    tune(device, settings.deterministic)
     torch.manual_seed(stable_hash(seed, network) % 2**63)
     training = system_module(experiment.system, "training")
     system = training.build_system(network, experiment, {path.stem: path for path in weights})

@@ -1,6 +1,6 @@
 """How the network learns that finds the landmarks of a face with a hole."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class KeypointTraining(HoleTraining):
     def __init__(self, config: KeypointNetwork, network: KeypointFinder):
         self.networks = nn.ModuleDict({"keypoints": network})
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
         """Yield the one update."""
         points, spread = self.networks["keypoints"](batch["holed"], batch["hole"])
         size = batch["holed"].shape[-1]

@@ -1,6 +1,6 @@
 """How the map network learns, and what trainings of editing networks share."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,7 +26,7 @@ class MapTraining(System):
         self.config = config
         self.networks = nn.ModuleDict({"map": module})
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
         """Yield the one update."""
         wanted = batch["map"]
         bare = torch.rand(len(wanted), 1, 1, 1, device=wanted.device) < self.config.bare

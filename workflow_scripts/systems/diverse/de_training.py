@@ -5,7 +5,7 @@ is the extractor's of the true picture in the first pass, and random in the seco
 discriminators judge and in which the extractor must find the style again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +43,7 @@ class DeTraining(GuidedTraining):
         alike = [all_alike("style")] if config.style else []
         self.limits = [*alike, *(won(f"critics {name}") for name in ("patch", "whole"))]
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
         """Yield the discriminators' update, then the one of generator and extractor together."""
         given = [batch[name] for name in ("holed", "hole", "guide")]
         mean, log_variance = self.extract(batch["target"], batch)

@@ -1,6 +1,6 @@
 """How the network of `flow` learns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ class FlowTraining(GuidedTraining):
         self.config = config
         self.networks = nn.ModuleDict({"flow": module})
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
         """Yield the one update."""
         target = batch["target"]
         times = draw_times(len(target), target.device)[:, None, None, None]

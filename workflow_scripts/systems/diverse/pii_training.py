@@ -4,7 +4,7 @@ First, the latent is the extractor's of the true picture: the generator learns t
 the latent is random: the critics judge what is painted, and the extractor must find the latent in it again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +38,7 @@ class PiiTraining(GuidedTraining):
             self.networks["critics"] = PiiCritics(config.critic_channels, config.side)
         self.limits = [all_alike("latent"), *(steep(f"critics {name} penalty") for name in ("whole", "local"))]
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
         """Yield the critics' updates, then the one of generator and extractor together."""
         windows = hole_windows(batch["hole"])
         mean, log_variance = self.extract(batch["target"], batch, windows)

@@ -1,6 +1,6 @@
 """How the network of `regression` learns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ class RegressionTraining(GuidedTraining):
     def __init__(self, config: RegressionNetwork, module: RegressionCompleter):
         self.networks = nn.ModuleDict({"regression": module})
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
         """Yield the one update."""
         latent = torch.empty(0)
         painted = self.networks["regression"].complete(

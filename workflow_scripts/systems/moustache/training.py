@@ -1,6 +1,6 @@
 """How the two networks of `moustache` learn."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ class PaintTraining(EditTraining):
         if self.losses.adversarial:
             self.networks["discriminator"] = ConditionalDiscriminator(config.discriminator_channels)
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
         """Yield the discriminator's update, where there is one, then the editor's."""
         shown, target = batch["filled"], batch["target"]
         edited = self.networks["edit"](shown, batch["map"])

@@ -1,6 +1,6 @@
 """How generators and discriminators learn, and the network that finds the object."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +52,6 @@ class GanTraining(System):
         self.networks = nn.ModuleDict(
             {network: module, "discriminator": build_discriminator(experiment, self.channels)}
         )
-        self.networks["discriminator"].register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self.step: int | None = None  # as that buffer; None until a resume state was read
 
     def begin(self, items: Items) -> None:
         """Give each training item a class, which changes when classes are split and therefore lies in a buffer."""
@@ -130,7 +128,11 @@ class GanTraining(System):
         places = torch.rand(count, device=like.device)
         return latents, self.networks[self.saved].classes_at(places)
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def course(self, step: int, progress: float) -> bool:
+        """Return whether the generator learns in this step."""
+        return (step + 1) % self.config.discriminator_steps == 0
+
+    def training_step(self, batch: Batch, course: bool) -> Iterator[Update]:
         """Yield the discriminator's update and, every so many steps, the generator's."""
         generator, judge = self.networks[self.saved], self.networks["discriminator"]
         real = self._real(batch)
@@ -138,11 +140,7 @@ class GanTraining(System):
             fake = generator(*self._draw(len(real), real))
         yield Update("discriminator", *self._judge_loss(judge, real, fake, batch["class"]))
 
-        if self.step is None:
-            self.step = int(judge.steps)  # once, because reading it waits for a GPU
-        self.step += 1
-        judge.steps += 1
-        if self.step % self.config.discriminator_steps:
+        if not course:
             return
         latents, classes = self._draw(len(real), real)
         with frozen(judge):
@@ -209,7 +207,7 @@ class SegmentTraining(System):
     def __init__(self, module: SegmentModule):
         self.networks = nn.ModuleDict({"segment": module})
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
         """Yield the one update."""
         logits = self.networks["segment"](batch["image"])
         yield Update("segment", F.binary_cross_entropy_with_logits(logits, batch["mask"]))

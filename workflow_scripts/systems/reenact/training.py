@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -61,10 +62,14 @@ class RenderTraining(System):
         flipped = super().mirror(batch)
         return flipped | {"input": flipped["input"][:, MIRRORED_CHANNELS]}
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def course(self, step: int, progress: float) -> bool:
+        """Return whether a temporal network is shown its own output as the frame before."""
+        return self.config.temporal and np.random.default_rng(step).random() < OWN
+
+    def training_step(self, batch: Batch, course: bool) -> Iterator[Update]:
         """Yield the discriminator's update, where there is one, then the generator's."""
         drawing, target = batch["input"], batch["target"]
-        painted = self.networks["render"](drawing, self._frame_before(batch) if self.config.temporal else None)
+        painted = self.networks["render"](drawing, self._frame_before(batch, course) if self.config.temporal else None)
         if self.config.adversarial:
             judge = self.networks["discriminator"]
             share = 0.5 if self.config.variant == "original" else 1.0
@@ -83,7 +88,7 @@ class RenderTraining(System):
         yield Update("render", loss, detached(values))
 
     @torch.no_grad()
-    def _frame_before(self, batch: Batch) -> Tensor:
+    def _frame_before(self, batch: Batch, own: bool) -> Tensor:
         """Return what the network is shown as the frame before.
 
         Applied, it sees its own output. Trained on true frames alone, it would copy them and, applied, its own faults
@@ -92,7 +97,7 @@ class RenderTraining(System):
         shown = spoil(batch["previous"])
         nothing = torch.rand(len(shown), 1, 1, 1, device=shown.device) < NOTHING
         shown = shown.masked_fill(nothing, -1)
-        if torch.rand(()) < OWN:
+        if own:
             shown = self.networks["render"](batch["input"], shown)
         return shown
 

@@ -41,23 +41,25 @@ class UnmaskTraining(EditTraining):
             if weight:
                 self.networks[name] = PatchDiscriminator(channels=config.discriminator_channels)
 
-    def training_step(self, batch: Batch, progress: float) -> Iterator[Update]:
+    def course(self, step: int, progress: float) -> tuple[str, ...]:
+        """Return the names of the discriminators that have joined; that of the mask joins late."""
+        late = set() if progress >= self.config.mask_start else {"mask"}
+        return tuple(name for name in ("whole", "mask") if name in self.networks and name not in late)
+
+    def training_step(self, batch: Batch, course: tuple[str, ...]) -> Iterator[Update]:
         """Yield an update of each discriminator that has joined, then the editor's."""
         edited = self.networks["edit"](batch["filled"], batch["map"])
         pasted = composite(edited, batch)
         fakes = {"whole": pasted if self.losses.composite else edited, "mask": pasted}
         reals = {"whole": batch["target"], "mask": composite(batch["target"], batch)}
-        joined = [
-            name for name in fakes if name in self.networks and (name == "whole" or progress >= self.config.mask_start)
-        ]
-        for name in joined:
+        for name in course:
             judge = self.networks[name]
             loss = discriminator_loss(judge(reals[name]), judge(fakes[name].detach()))
             yield Update(name, getattr(self.losses, name) * loss, {"loss": loss.detach()})
 
         values = self._reconstruction(edited, fakes["whole"], batch)
         loss = self.losses.reconstruction * sum(getattr(self.losses, name) * value for name, value in values.items())
-        for name in joined:
+        for name in course:
             with frozen(self.networks[name]) as judge:
                 values[name] = generator_loss(judge(fakes[name]), self.losses.adversarial)
             loss = loss + getattr(self.losses, name) * values[name]

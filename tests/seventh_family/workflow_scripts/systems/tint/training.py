@@ -23,7 +23,7 @@ class PaintTraining(System):
     def __init__(self, module: nn.Module):
         self.networks = nn.ModuleDict({"paint": module})
 
-    def training_step(self, batch, progress):
+    def training_step(self, batch, course):
         """Yield the one update."""
         yield Update("paint", F.l1_loss(self.networks["paint"](batch["input"]), batch["target"]))
 

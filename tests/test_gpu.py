@@ -1,0 +1,121 @@
+"""What only a GPU does: steps that are recorded and replayed, batches made ahead. All of it skips where there is none.
+
+`python -m pytest tests/test_gpu.py` needs neither Snakemake nor dlib.
+"""
+
+import numpy as np
+import pytest
+import torch
+from hole_items import train, write_holes
+from test_objects_training import GAN, experiment
+from test_objects_training import shards as squares  # noqa: F401 (a fixture)
+from test_objects_training import train as train_objects
+from test_training import EDIT, MAP, arguments, assert_same, shards, weights, with_loop  # noqa: F401
+
+from workflow_scripts.stages.experiments.train_network import main
+from workflow_scripts.systems.diverse.config import Experiment
+from workflow_scripts.systems.diverse.training import build_system
+from workflow_scripts.training import steps
+from workflow_scripts.training.device import tune
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+ON_GPU = {"device": "cuda", "deterministic": True, "precision": "bf16"}
+SMALL = {"blocks": 5, "channels": 16, "max_channels": 32}
+COMPLETERS = {
+    "keypoints": {"unet": SMALL},
+    "regression": {"unet": SMALL},
+    "flow": {"unet": {"channels": [16, 16, 32]}},
+    "pii": {"side": 64, "channels": 8, "latent": 8, "extractor_channels": 8, "critic_channels": 8, "critic_steps": 2},
+    "de": {
+        **{"side": 64, "channels": 8, "latent": 8, "style": 8, "extractor_channels": 8, "critic_channels": 8},
+        "training": {"clip": 1000.0},
+    },
+}
+LAUNCHED = 10**9  # steps that are never reached, before one is recorded
+
+
+@pytest.fixture(autouse=True)
+def _reset():
+    torch.manual_seed(0)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def differences(first: dict, second: dict) -> list[str]:
+    return [name for name in first if not torch.equal(first[name], second[name])]
+
+
+@pytest.mark.parametrize("network", COMPLETERS)
+def test_a_completer_learns_the_same_recorded_as_launched(network, tmp_path, monkeypatch, capfd):
+    rng = np.random.default_rng(0)
+    face = rng.integers(0, 255, (256, 256, 3), np.uint8), rng.uniform(60, 200, (68, 2)).astype(np.float32)
+    path = write_holes(tmp_path, face, 8, 64)
+    found = []
+    for warm in (steps.WARM, LAUNCHED):
+        monkeypatch.setattr(steps, "WARM", warm)
+        tune(torch.device("cuda"), deterministic=True)
+        torch.manual_seed(0)
+        keys = COMPLETERS[network]
+        loop = {"epochs": 8, "batch_size": 4, "ema": 0.9, "flip": True, "keep": "last"} | keys.get("training", {})
+        chosen = Experiment.model_validate({"system": "diverse", network: keys | {"training": loop}})
+        trainer = train(
+            build_system(network, chosen, {}), getattr(chosen, network).training, path, 8, tmp_path / str(warm), "cuda"
+        )
+        assert trainer.step == 16 and len(trainer.launcher._recordings) == (warm == steps.WARM != LAUNCHED)
+        found.append({name: x.cpu() for name, x in trainer.learners.tensors().items()})
+    assert "not recorded" not in capfd.readouterr().err
+    assert differences(*found) == []
+
+
+def test_both_courses_of_a_gan_are_recorded(squares, tmp_path, monkeypatch, capfd):  # noqa: F811
+    gan = GAN | {"training": GAN["training"] | ON_GPU | {"epochs": 6}}
+    for warm in (steps.WARM, LAUNCHED):
+        monkeypatch.setattr(steps, "WARM", warm)
+        (tmp_path / str(warm)).mkdir()
+        train_objects(squares, tmp_path / str(warm), "masked1", experiment(**gan))
+    assert "not recorded" not in capfd.readouterr().err
+    from safetensors.torch import load_file
+
+    first, second = (load_file(tmp_path / str(warm) / "masked1.safetensors") for warm in (steps.WARM, LAUNCHED))
+    assert differences(first, second) == [] or max((first[name] - second[name]).abs().max() for name in first) < 1e-3
+
+
+@pytest.mark.parametrize(("network", "config"), [("map", MAP), ("edit", EDIT | {"losses": {"hole": 3}})])
+def test_a_training_on_a_gpu_goes_on_bit_for_bit(shards, tmp_path, network, config, capfd):  # noqa: F811
+    """10 epochs of 3 steps, and 5 raised to 10; the mask discriminator joins in the middle."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    main(arguments(shards, whole, network, with_loop(config, **ON_GPU, epochs=10)))
+    main(arguments(shards, parts, network, with_loop(config, **ON_GPU, epochs=5)))
+    main(arguments(shards, parts, network, with_loop(config, **ON_GPU, epochs=10)))
+    assert "not recorded" not in capfd.readouterr().err
+    assert_same(weights(whole, network), weights(parts, network))
+
+
+def test_what_cannot_be_recorded_is_launched(capfd):
+    """A step that waits for the GPU, as one that asks for a number does."""
+    from workflow_scripts.config.training import Training
+    from workflow_scripts.training.learners import Learners
+    from workflow_scripts.training.system import Score, System, Update
+
+    class Waiting(System):
+        networks = torch.nn.ModuleDict({"one": torch.nn.Linear(2, 2)})
+        saved, judged_by, columns = "one", Score("loss", False), {}
+
+        def training_step(self, batch, course):
+            loss = self.networks["one"](batch["x"]).square().mean()
+            yield Update("one", loss * (2 if loss.item() > 0 else 1))
+
+        def validate(self, network, batch):
+            return {}
+
+        def preview(self, network, batch):
+            return []
+
+    device, system = torch.device("cuda"), Waiting()
+    system.to(device, torch.contiguous_format)
+    learners = Learners(system, Training(), device)
+    with torch.cuda.stream(torch.cuda.Stream()):
+        carried = steps.Steps(system, learners, device, False, 1)
+        losses = [carried.carry_out({"x": torch.ones(4, 2, device=device)}, None)[0].values[0].item() for _ in range(9)]
+    assert "steps are not recorded" in capfd.readouterr().err
+    assert losses == sorted(losses, reverse=True) and losses[-1] < losses[0]
