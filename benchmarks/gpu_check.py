@@ -141,7 +141,7 @@ def _name_of(device: torch.device) -> str:
 
 
 def _run_pack(path: Path, folder: Path, processes: int, limit: float) -> list[dict]:
-    """Run a pack's commands, until `time.monotonic()` is `limit`; commands of one rule that follow each other at once."""
+    """Run a pack's commands until `limit`; commands of one rule that follow each other run at once."""
     with zipfile.ZipFile(path) as archive:
         jobs = json.loads(archive.read("jobs.json"))
         for name in archive.namelist():
