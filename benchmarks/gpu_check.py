@@ -31,7 +31,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from benchmarks.training import bf16_rate, compare, print_rows
+from benchmarks.training import bf16_rate, compare
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.training.device import tune
 
@@ -128,7 +128,6 @@ def run(
         print(f"bf16 matrix product: {found['bf16_tflops']:.0f} TFLOP/s", flush=True)
     if peer is not None:
         found["steps"] = compare(peer, device, rounds=3, seconds=seconds)
-        print_rows(found["steps"])
         if device.type == "cuda":
             torch.cuda.empty_cache()
     found["jobs"] = [job for one in packs for job in _run_pack(one, work / one.stem, processes, limit)]

@@ -130,9 +130,11 @@ def bf16_rate(device: torch.device, side: int = 8192) -> float:
 
 
 def compare(peer: Path, device: torch.device, rounds: int, seconds: float = SECONDS) -> list[dict]:
-    """Time all sizes of the device; return a row for each: seconds of both sides, ratio with its range, rate."""
+    """Time all sizes of the device; print and return a row for each."""
     rate = bf16_rate(device) if device.type == "cuda" else None
     rows = []
+    print("| pixels | batch | ours | peer | times the peer (range) | wanted | GFLOP | of the bf16 rate |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
     for (side, batch), wanted in (ON_GPU if device.type == "cuda" else ON_CPU).items():
         bf16 = use_bf16("auto", device)
         ours, theirs = Ours(side, batch, device, bf16), Peer(peer, side, batch, device)
@@ -164,22 +166,20 @@ def compare(peer: Path, device: torch.device, rounds: int, seconds: float = SECO
                 "parameters": [*ours.parameters.values(), *theirs.parameters.values()],
             }
         )
+        print_row(rows[-1])
         del ours, theirs
     return rows
 
 
-def print_rows(rows: list[dict]) -> None:
-    """Print the rows of `compare` as a table."""
-    print("| pixels | batch | ours | peer | times the peer (range) | wanted | GFLOP | of the bf16 rate |")
-    print("|---|---|---|---|---|---|---|---|")
-    for row in rows:
-        share = "-" if row["share_of_bf16_rate"] is None else f"{row['share_of_bf16_rate']:.1%}"
-        print(
-            f"| {row['side']} | {row['batch']} | {row['ours_ms']:.1f} ms, {row['precision']} | {row['peer_ms']:.1f} ms "
-            f"| {row['times_peer']:.2f} ({row['lowest']:.2f}-{row['highest']:.2f}) | {row['wanted']} "
-            f"| {row['gflop']:.0f} | {share} |",
-            flush=True,
-        )
+def print_row(row: dict) -> None:
+    """Print a row of `compare`."""
+    share = "-" if row["share_of_bf16_rate"] is None else f"{row['share_of_bf16_rate']:.1%}"
+    print(
+        f"| {row['side']} | {row['batch']} | {row['ours_ms']:.2f} ms, {row['precision']} | {row['peer_ms']:.2f} ms "
+        f"| {row['times_peer']:.2f} ({row['lowest']:.2f}-{row['highest']:.2f}) | {row['wanted']} "
+        f"| {row['gflop']:.0f} | {share} |",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -193,7 +193,7 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     device = torch.device(chosen.device)
     tune(device, deterministic=False)
-    print_rows(compare(chosen.peer, device, chosen.rounds))
+    compare(chosen.peer, device, chosen.rounds)
 
 
 if __name__ == "__main__":

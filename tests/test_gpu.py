@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from hole_items import train, write_holes
+from safetensors.torch import load_file
 from test_objects_training import GAN, experiment
 from test_objects_training import shards as squares  # noqa: F401 (a fixture)
 from test_objects_training import train as train_objects
@@ -41,6 +42,10 @@ def _reset():
     torch.use_deterministic_algorithms(False)
 
 
+def nearly(first: dict, second: dict) -> bool:
+    return all((first[name].float() - second[name].float()).abs().max() < 1e-3 for name in first)
+
+
 def differences(first: dict, second: dict) -> list[str]:
     return [name for name in first if not torch.equal(first[name], second[name])]
 
@@ -63,8 +68,10 @@ def test_a_completer_learns_the_same_recorded_as_launched(network, tmp_path, mon
         )
         assert trainer.step == 16 and len(trainer.launcher._recordings) == (warm == steps.WARM != LAUNCHED)
         found.append({name: x.cpu() for name, x in trainer.learners.tensors().items()})
-    assert "not recorded" not in capfd.readouterr().err
-    assert differences(*found) == []
+    said = capfd.readouterr().err
+    assert "not recorded" not in said
+    # Some operation has no deterministic form on a GPU: torch has warned of it.
+    assert differences(*found) == [] or ("deterministic" in said and nearly(*found))
 
 
 def test_both_courses_of_a_gan_are_recorded(squares, tmp_path, monkeypatch, capfd):  # noqa: F811
@@ -74,10 +81,8 @@ def test_both_courses_of_a_gan_are_recorded(squares, tmp_path, monkeypatch, capf
         (tmp_path / str(warm)).mkdir()
         train_objects(squares, tmp_path / str(warm), "masked1", experiment(**gan))
     assert "not recorded" not in capfd.readouterr().err
-    from safetensors.torch import load_file
-
     first, second = (load_file(tmp_path / str(warm) / "masked1.safetensors") for warm in (steps.WARM, LAUNCHED))
-    assert differences(first, second) == [] or max((first[name] - second[name]).abs().max() for name in first) < 1e-3
+    assert nearly(first, second)
 
 
 @pytest.mark.parametrize(("network", "config"), [("map", MAP), ("edit", EDIT | {"losses": {"hole": 3}})])

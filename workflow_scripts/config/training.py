@@ -84,7 +84,8 @@ class Training(Model):
     )
     deterministic: bool = Field(
         False,
-        description="on a GPU, use only operations whose results are the same each time, which are slower; a CPU's are",
+        description="on a GPU, use operations whose results are the same each time, which are slower; torch warns of "
+        "those of which there is no such form. A CPU's results are the same each time",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`auto`: CUDA when the job was given a GPU, else CPU, and the log says which"

@@ -229,7 +229,16 @@ class Trainer:
         Raises:
             Collapse: a loss or gradient norm is not finite.
         """
-        window = [(step, network, names, values.tolist()) for step, network, names, values in self.window]
+        if not self.window:
+            return []
+        # All at once, because each number by itself would wait for the GPU.
+        counts = [len(names) for _, _, names, _ in self.window]
+        found = torch.cat([values for *_, values in self.window]).tolist()
+        starts = [sum(counts[:number]) for number in range(len(counts))]
+        window = [
+            (step, network, names, found[start : start + count])
+            for (step, network, names, _), start, count in zip(self.window, starts, counts, strict=True)
+        ]
         check_finite(window)
         return window
 

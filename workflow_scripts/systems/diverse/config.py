@@ -43,7 +43,12 @@ class FlowUNetConfig(Model):
 class FlowNetwork(Model):
     """Conditional flow matching over the hole (rectified flow, Liu et al. 2022; Lipman et al. 2023)."""
 
-    unet: FlowUNetConfig = FlowUNetConfig()
+    mean: UNetConfig = Field(
+        UNetConfig(blocks=9, channels=16, max_channels=256),
+        description="the network that paints the mean of all completions and says how far they spread, from where the "
+        "flow begins",
+    )
+    unet: FlowUNetConfig = Field(FlowUNetConfig(), description="the flow's network")
     steps: int = Field(8, ge=1, le=200, description="steps from noise to picture when it is applied")
     guidance: float = Field(
         1.0,
@@ -58,6 +63,7 @@ class FlowNetwork(Model):
 
     def check_size(self, where: str, size: int) -> None:
         """Raise `ValueError` for pictures of `size` pixels that do not fit the network's levels."""
+        self.mean.check_size(f"{where}.mean", size)
         self.unet.check_size(f"{where}.unet", size)
 
 
