@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from test_objects_training import GAN, experiment
 from test_objects_training import shards as squares  # noqa: F401 (a fixture)
 from test_objects_training import train as train_objects
-from test_training import EDIT, MAP, arguments, assert_same, shards, weights, with_loop  # noqa: F401
+from test_training import EDIT, MAP, arguments, assert_same, astronaut_module, shards, weights, with_loop  # noqa: F401
 
 from workflow_scripts.stages.experiments.train_network import main
 from workflow_scripts.systems.diverse.config import Experiment

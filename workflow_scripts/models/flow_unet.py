@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workflow_scripts.models.norms import GroupNorm
+
 NORM_GROUPS = 8
 FREQUENCIES = 32  # of the embedding of a number in 0..1
 FOLD = 2  # pixels
@@ -72,7 +74,7 @@ class FlowUNet(nn.Module):
             if level:
                 self.grow.append(nn.Conv2d(before, channels[level - 1], 3, padding=1))
                 before = channels[level - 1]
-        self.norm = nn.GroupNorm(NORM_GROUPS, before)
+        self.norm = GroupNorm(NORM_GROUPS, before)
         self.head = nn.Conv2d(before, outputs * FOLD**2, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -116,10 +118,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, before: int, after: int, condition: int, dropout: float):
         super().__init__()
-        self.norm1 = nn.GroupNorm(NORM_GROUPS, before)
+        self.norm1 = GroupNorm(NORM_GROUPS, before)
         self.conv1 = nn.Conv2d(before, after, 3, padding=1)
         self.modulate = nn.Linear(condition, 2 * after)
-        self.norm2 = nn.GroupNorm(NORM_GROUPS, after, affine=False)
+        self.norm2 = GroupNorm(NORM_GROUPS, after, affine=False)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(after, after, 3, padding=1)
         self.skip = nn.Conv2d(before, after, 1) if before != after else nn.Identity()
@@ -139,7 +141,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.norm = nn.GroupNorm(NORM_GROUPS, channels)
+        self.norm = GroupNorm(NORM_GROUPS, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.out.weight)

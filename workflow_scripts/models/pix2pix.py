@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workflow_scripts.models.norms import InstanceNorm2d
+
 WEIGHT_DEVIATION = 0.02
 DROPPED = 3  # number of the deepest decoder blocks, which have dropout
 
@@ -52,7 +54,7 @@ class Variant:
     def norm(self, channels: int) -> nn.Module:
         """Return a normalisation with a learned scale and shift."""
         if self.own_statistics:
-            layer = nn.InstanceNorm2d(channels, eps=self.epsilon, affine=True)
+            layer = InstanceNorm2d(channels, eps=self.epsilon, affine=True)
         else:
             layer = nn.BatchNorm2d(channels, eps=self.epsilon, momentum=0.01)  # 1 - .99, as Keras counts the other way
         nn.init.normal_(layer.weight, 1, self.scale_deviation)

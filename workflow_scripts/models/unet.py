@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.models.config import UNetConfig
+from workflow_scripts.models.norms import GroupNorm, InstanceNorm2d
 
 ATROUS_RATES = (2, 4, 8, 16)
 REDUCTION = 16  # channels over hidden channels of squeeze-and-excitation
@@ -140,5 +141,5 @@ def _convolution(inputs: int, outputs: int, norm: str, rate: int = 1) -> list[nn
     if norm == "none":
         return [convolution]
     if norm == "group":
-        return [convolution, nn.GroupNorm(math.gcd(NORM_GROUPS, outputs), outputs)]
-    return [convolution, (nn.BatchNorm2d if norm == "batch" else nn.InstanceNorm2d)(outputs)]
+        return [convolution, GroupNorm(math.gcd(NORM_GROUPS, outputs), outputs)]
+    return [convolution, (nn.BatchNorm2d if norm == "batch" else InstanceNorm2d)(outputs)]

@@ -4,12 +4,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from threading import local
 
 import torch
 
 from workflow_scripts.training.data import Batch
 
-AHEAD = 4  # batches that wait for the GPU
+AHEAD = 6  # batches that wait for the GPU
+MAKERS = 2  # threads
 
 
 def made_ahead(
@@ -17,21 +19,24 @@ def made_ahead(
 ) -> Iterator[Batch]:
     """Yield what `make` returns for each batch's positions, in their order.
 
-    On a GPU another thread makes them ahead, on a stream of its own; on a CPU it would only take turns with the
-    training. What `make` returns must not depend on when it is called.
+    On a GPU other threads make them ahead; on a CPU they would only take turns with the training. What `make` returns
+    must not depend on when it is called.
     """
     if device.type != "cuda":
         yield from map(make, batches)
         return
-    stream, consumer = torch.cuda.Stream(device), torch.cuda.current_stream(device)
+    own, consumer, threads = local(), torch.cuda.current_stream(device), torch.get_num_threads()
+
+    def start() -> None:
+        torch.set_num_threads(threads)  # which is told to each thread by itself
+        # What makes a batch is little, and must not wait until the step before it is done.
+        own.stream = torch.cuda.Stream(device, priority=-1)
 
     def work(positions: Sequence[int]) -> tuple[Batch, torch.cuda.Event]:
-        with torch.cuda.stream(stream):
-            return make(positions), stream.record_event()
+        with torch.cuda.stream(own.stream):
+            return make(positions), own.stream.record_event()
 
-    # The number of threads that torch uses is told to each thread by itself.
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+    with ThreadPoolExecutor(MAKERS, initializer=start) as pool:
         rest = iter(batches)
         waiting = deque(pool.submit(work, positions) for positions in islice(rest, AHEAD))
         while waiting:
