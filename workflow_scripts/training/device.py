@@ -6,10 +6,11 @@ import sys
 import torch
 
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.training.claims import claim
 
 
 def choose_device(wanted: str, gpus: int, threads: int) -> torch.device:
-    """Return the device of a job, and say which on stderr.
+    """Return the device of a job, and say which on stderr; a GPU is the job's alone, see `claims.py`.
 
     Args:
         wanted: `auto` (CUDA when the job was given a GPU, else CPU), `cpu` or `cuda`.
@@ -25,8 +26,7 @@ def choose_device(wanted: str, gpus: int, threads: int) -> torch.device:
             "`device: cuda`, but torch sees no CUDA device; install the CUDA build of torch or write `auto`"
         )
     if wanted == "cuda" or (wanted == "auto" and gpus > 0 and torch.cuda.is_available()):
-        print(f"device: GPU ({torch.cuda.get_device_name()})", file=sys.stderr)
-        return torch.device("cuda")
+        return _own_gpu()
     if wanted == "auto" and gpus > 0:
         print("device: CPU, SLOW: the job was given a GPU, but torch sees no CUDA device", file=sys.stderr)
     elif wanted == "auto" and torch.cuda.is_available():
@@ -34,6 +34,14 @@ def choose_device(wanted: str, gpus: int, threads: int) -> torch.device:
     else:
         print(f"device: CPU, {threads} threads", file=sys.stderr)
     return torch.device("cpu")
+
+
+def _own_gpu() -> torch.device:
+    names = [str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())]
+    device = torch.device("cuda", claim(names))
+    torch.cuda.set_device(device)
+    print(f"device: GPU {device.index} ({torch.cuda.get_device_name(device)})", file=sys.stderr)
+    return device
 
 
 def warn_if_busy(threads: int) -> None:
