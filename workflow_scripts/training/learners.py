@@ -9,6 +9,7 @@ from workflow_scripts.config.training import Training
 from workflow_scripts.training import state
 from workflow_scripts.training.learned import learned, twin
 from workflow_scripts.training.system import System, Update
+from workflow_scripts.training.world import World
 
 
 class Learners:
@@ -23,10 +24,11 @@ class Learners:
         system: its networks are on the device already.
         config: the keys of the loop.
         device: where the networks are.
+        world: the processes that train together.
     """
 
-    def __init__(self, system: System, config: Training, device: torch.device):
-        self._config, self._device = config, device
+    def __init__(self, system: System, config: Training, device: torch.device, world: World | None = None):
+        self._config, self._device, self._world = config, device, world or World()
         self._saved_name = system.saved
         self.networks = system.networks.train()
         self.saved = self.networks[system.saved]
@@ -85,6 +87,8 @@ class Learners:
             The norm of the gradient of `update.network`, before it was clipped.
         """
         network = self.networks[update.network]
+        learning = [self.networks[name] for name in (update.network, *update.beside)]
+        self._world.average([x.grad for one in learning for x in one.parameters() if x.grad is not None])
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self._config.clip and update.network == self._saved_name:
@@ -105,11 +109,21 @@ class Learners:
         for mean, value in self._counted:
             mean.copy_(value)
 
+    def settle(self) -> None:
+        """Average what the processes do not learn by gradients: the running statistics of their normalisations."""
+        if self._world.size > 1:
+            self._world.average([x for x in self.networks.buffers() if x.is_floating_point()])
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the state of everything, and of torch's random numbers, as named tensors."""
-        tensors = {"rng": torch.get_rng_state()}
+        states = {"rng": torch.get_rng_state()}
         if self._device.type == "cuda":
-            tensors["rng_cuda"] = torch.cuda.get_rng_state(self._device)
+            states["rng_cuda"] = torch.cuda.get_rng_state(self._device)
+        tensors = {
+            f"{name}.{rank}": value
+            for name, own in states.items()
+            for rank, value in enumerate(self._world.gather(own))
+        }
         for name, network in self.networks.items():
             tensors |= state.module_tensors(network, f"network.{name}")
             tensors |= state.optimizer_tensors(self.optimizers[name], f"optimizer.{name}")
@@ -124,9 +138,11 @@ class Learners:
             state.restore_optimizer(self.optimizers[name], f"optimizer.{name}", tensors)
         if self.average is not None:
             state.restore_module(self.average, "average", tensors)
-        torch.set_rng_state(tensors["rng"])
-        if self._device.type == "cuda" and "rng_cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["rng_cuda"], self._device)
+        rank = self._world.rank
+        if f"rng.{rank}" in tensors:  # with more processes than before, new ones keep what they began with
+            torch.set_rng_state(tensors[f"rng.{rank}"])
+        if self._device.type == "cuda" and f"rng_cuda.{rank}" in tensors:
+            torch.cuda.set_rng_state(tensors[f"rng_cuda.{rank}"], self._device)
 
 
 def _make_recordable(optimizer: torch.optim.Optimizer, device: torch.device) -> None:

@@ -34,6 +34,7 @@ from workflow_scripts.training.previews import save_grid
 from workflow_scripts.training.progress import Progress, stop_signals
 from workflow_scripts.training.steps import Steps
 from workflow_scripts.training.system import System
+from workflow_scripts.training.world import World
 
 LOG_EVERY = 10  # steps between two rows of the curves; on a GPU also between two waits for it
 LAST_RATE = 0.01  # of the learning rate, at the end of the cosine schedule
@@ -62,6 +63,7 @@ class Trainer:
         bf16: compute in bf16 where that is safe, keep the weights in fp32.
         places: where to write.
         stamp: a resume state is continued only when it carries the same.
+        world: the processes that train together; only the first one writes resume states.
     """
 
     def __init__(
@@ -75,13 +77,15 @@ class Trainer:
         bf16: bool,
         places: Places,
         stamp: str,
+        world: World | None = None,
     ):
+        self.world = world or World()
         self.system, self.config, self.train, self.val = system, config, train, val
         self.seed, self.device, self.places, self.stamp = seed, device, places, stamp
         system.begin(train)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         system.to(device, layout)
-        self.learners = Learners(system, config, device)
+        self.learners = Learners(system, config, device, self.world)
         self.bf16 = bf16
         self.launcher = Steps(system, self.learners, device, bf16, config.accumulate)
         self.epoch_steps = len(epoch_batches(train, config.batch_size, seed, 0))
@@ -101,7 +105,7 @@ class Trainer:
         Raises:
             UserError: the training has failed, or the run was told to stop; the last resume state is kept.
         """
-        torch.manual_seed(self.seed)
+        torch.manual_seed(self.seed + self.world.rank)
         self.places.previews.mkdir(parents=True, exist_ok=True)
         if not self._restore() and self.config.on_collapse == "rewind":
             self._save(is_good=True)
@@ -155,7 +159,7 @@ class Trainer:
         if self.step % self.epoch_steps == 0:
             self._begin_epoch(epoch)
         batches = epoch_batches(self.train, self.config.batch_size, self.health.draw_seed(self.seed), epoch)
-        rest = batches[self.step % self.epoch_steps :]
+        rest = [self.world.share(positions) for positions in batches[self.step % self.epoch_steps :]]
         for batch in made_ahead(partial(self._training_batch, epoch), rest, self.device):
             self._train_on(batch)
             progress.advance()
@@ -168,9 +172,10 @@ class Trainer:
                 self._draw(self.learners.judged, f"step_{self.step:08d}")
                 self.learners.networks.train()
             is_good = is_end and self.health.is_good(self.step)
-            if stopped or is_good or self.step % self.config.save_every == 0 or self._is_finished():
+            is_told = self.world.any(bool(stopped))
+            if is_told or is_good or self.step % self.config.save_every == 0 or self._is_finished():
                 self._save(is_good)
-            if stopped:
+            if is_told:
                 raise UserError(f"stopped at step {self.step}; start again to go on from there")
 
     def _training_batch(self, epoch: int, positions: Sequence[int]) -> Batch:
@@ -184,6 +189,7 @@ class Trainer:
         course = self.system.course(self.step, self.step / self.steps)
         for update in self.launcher.carry_out(batch, course):
             self.window.append((self.step, *update))
+        self.learners.settle()
         self.learners.follow(self.step)
         self.step += 1
 
@@ -233,7 +239,9 @@ class Trainer:
             return []
         # All at once, because each number by itself would wait for the GPU.
         counts = [len(names) for _, _, names, _ in self.window]
-        found = torch.cat([values for *_, values in self.window]).tolist()
+        values = torch.cat([values for *_, values in self.window])
+        self.world.average([values])
+        found = values.tolist()
         starts = [sum(counts[:number]) for number in range(len(counts))]
         window = [
             (step, network, names, found[start : start + count])
@@ -262,7 +270,7 @@ class Trainer:
             with self.launcher.precision():
                 for name, values in self.system.validate(network, batch).items():
                     scores.setdefault(name, []).append(values.float())
-        found = {name: torch.cat(values).mean().item() for name, values in scores.items()}
+        found = self.world.agree({name: torch.cat(values).mean().item() for name, values in scores.items()})
         if found:
             self._add_rows("val", found)
             self._say(f"epoch {epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))
@@ -306,7 +314,10 @@ class Trainer:
             "health": self.health.header(),
         }
         best = {f"best.{name}": value for name, value in self.states.best.items()}
-        state.save_state(self.places.resume, header, self.learners.tensors() | best, is_good)
+        tensors = self.learners.tensors()
+        if self.world.is_first:
+            state.save_state(self.places.resume, header, tensors | best, is_good)
+        self.world.any(False)  # all wait until it is there
 
     def _restore(self) -> bool:
         """Go on from the resume state if it belongs to this training; say so in one line, and return whether."""

@@ -2,9 +2,12 @@
 
 import os
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.core import cli
@@ -18,6 +21,7 @@ from workflow_scripts.training.data import Items
 from workflow_scripts.training.device import choose_device, tune, use_bf16, warn_if_busy
 from workflow_scripts.training.loop import Places, Trainer
 from workflow_scripts.training.state import stamp
+from workflow_scripts.training.world import World, start_world
 
 WATCHED = 512  # validation items at most, so that watching does not cost more than training
 
@@ -54,11 +58,35 @@ def train_network(
         live: folder of what can be watched while the training runs.
         code: digests of the stage's code and of the lock file.
         weights: files of pretrained networks; a file's stem is the network's name.
-        gpus: GPUs that the job was given.
+        gpus: GPUs that the job was given; of several, each gets a process and a share of every batch.
 
     Raises:
         UserError: no item to train on, weights absent, no device, a training that has failed.
     """
+    with start_world(gpus) as world, tempfile.TemporaryDirectory() as nowhere:
+        places = Places(curves, previews, resume, live)
+        if not world.is_first:  # it writes the same, which nobody reads
+            unread = Path(nowhere)
+            places = Places(unread / "curves.parquet", unread / "previews", resume, unread / "live")
+        trained, description = _train(world, experiment, network, seed, splits, shards, places, code, weights, gpus)
+        if not world.is_first:
+            sys.exit()
+        save_checkpoint(output, sidecar, trained, description)
+
+
+def _train(
+    world: World,
+    experiment: BaseExperiment,
+    network: str,
+    seed: int,
+    splits: Path,
+    shards: Sequence[Path],
+    places: Places,
+    code: str,
+    weights: Sequence[Path],
+    gpus: int,
+) -> tuple[nn.Module, dict]:
+    """Return the trained network, and what its sidecar says."""
     settings, seed = experiment.settings_of(network).training, experiment.seed_of(network, seed)
     device = choose_device(settings.device, gpus, settings.threads)
     warn_if_busy(settings.threads)
@@ -76,6 +104,11 @@ def train_network(
     val = Items(columns, _some(chosen.get("val", set())))
     if not len(train):
         raise cli.UserError(f"no `train` item of {splits} is in the shards; check `train:` and `split:`")
+    if settings.batch_size % (world.size * settings.accumulate) or len(train) < world.size:
+        raise cli.UserError(
+            f"`batch_size: {settings.batch_size}` of {len(train)} items cannot be shared by {world.size} GPUs with "
+            f"`accumulate: {settings.accumulate}`; write a multiple of their product"
+        )
     if train.keep_on(device) and val.keep_on(device):
         print(f"all {len(train)} training items are on the GPU", file=sys.stderr)
 
@@ -88,9 +121,9 @@ def train_network(
     unchanged = experiment.model_copy(update=endless).slice(*keys)
     bf16 = use_bf16(settings.precision, device)
     same = stamp(unchanged, network, str(seed), code, str(bf16), *inputs.values())
-    trainer = Trainer(system, settings, train, val, seed, device, bf16, Places(curves, previews, resume, live), same)
+    trainer = Trainer(system, settings, train, val, seed, device, bf16, places, same, world)
     trained = trainer.run()
-    description = {
+    return trained, {
         "system": experiment.system,
         "network": network,
         "config": experiment.model_validate_json(config).model_dump(mode="json"),
@@ -106,7 +139,6 @@ def train_network(
         "code": code,
         "inputs": inputs,
     }
-    save_checkpoint(output, sidecar, trained, description)
 
 
 def _some(items: set[tuple[str, str]]) -> set[tuple[str, str]]:
