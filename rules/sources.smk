@@ -24,6 +24,7 @@ rule fetch_sample:
         log_of("fetch_sample"),
     benchmark:
         benchmark_of("fetch_sample")
+    localrule: True  # the nodes of a cluster often cannot reach a network
     resources:
         mem_mb=1000,
         runtime=30,
@@ -66,6 +67,7 @@ rule fetch_weights:
         log_of("fetch_weights/{name}"),
     benchmark:
         benchmark_of("fetch_weights/{name}")
+    localrule: True  # the nodes of a cluster often cannot reach a network
     resources:
         mem_mb=2000,
         runtime=30,
