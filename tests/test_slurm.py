@@ -127,7 +127,7 @@ def test_a_job_that_needs_more_memory_than_it_asks_for_is_named_with_the_remedy(
     run = running(project, "--retries", "0", *little, "--", CHECKPOINT, seconds=12)
     assert run.wait(120) != 0
     assert "error: a job of train_network took more memory than it asks for" in said(project)
-    assert "--set-resources train_network:mem_mb=" in said(project) and "Traceback" not in said(project)
+    assert "write a larger mem_mb for train_network" in said(project) and "Traceback" not in said(project)
 
 
 def test_profiles_agree_with_each_other_and_with_the_rules():

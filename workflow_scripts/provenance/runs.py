@@ -89,8 +89,8 @@ def explain_kill(logs: list[str]) -> None:
         for sign, (what, resource) in LIMITS.items():
             if sign.search(_text(job_log)):
                 print(
-                    f"error: a job of {rule} {what}, and Slurm ended it ({job_log}): give it more with "
-                    f"--set-resources {rule}:{resource}=NUMBER, and start again; finished files are kept",
+                    f"error: a job of {rule} {what}, and Slurm ended it ({job_log}): write a larger {resource} for "
+                    f"{rule} under `set-resources:` of the profile, and start again; finished files are kept",
                     file=sys.stderr,
                 )
     if any(KILLED.search(text) for text in texts):
