@@ -145,6 +145,7 @@ rule merge_index:
         log_of("merge_index/{source}"),
     benchmark:
         benchmark_of("merge_index/{source}")
+    localrule: True  # a second of work, for which a job of a cluster would wait in the queue
     resources:
         mem_mb=1000,
         runtime=30,
@@ -199,6 +200,7 @@ rule collect_quarantine:
         log_of("collect_quarantine/{source}"),
     benchmark:
         benchmark_of("collect_quarantine/{source}")
+    localrule: True  # a second of work, for which a job of a cluster would wait in the queue
     resources:
         mem_mb=1000,
         runtime=30,

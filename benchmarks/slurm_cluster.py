@@ -15,7 +15,7 @@ from pathlib import Path
 SEARCH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 DAEMONS = ("munged", "slurmctld", "slurmd")
 PLUGIN = "snakemake_executor_plugin_slurm"
-WAIT = 60  # seconds until something that was asked of the cluster must have happened
+WAIT = 180  # seconds until something that was asked of the cluster must have happened, also on a busy machine
 CONFIG = """
 ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)
