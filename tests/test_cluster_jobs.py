@@ -2,12 +2,16 @@
 
 import os
 import re
+import shutil
+import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from projects import ROOT, Project, edit_code, edit_config
+from projects import ROOT, SNAKEMAKE, Project, edit_code, edit_config
 
+from benchmarks.slurm_cluster import wait_for
 from workflow_scripts.provenance import job_code, runs
 
 MAP = "experiments.unmask.map.training.device"
@@ -89,6 +93,28 @@ def test_a_job_works_on_the_copy_and_not_on_what_was_edited_since(project, hande
     monkeypatch.delenv(job_code.JOB_CODE)
     assert project.run(*JOB, "crop_faces:source=photos,shard=00000", cores=1).returncode != 0
     assert "RuntimeError" in (project.root / "results/logs/crop_faces/photos/00000.log").read_text()
+
+
+def test_a_training_saves_before_it_ends_when_its_whole_job_is_told_to_stop(project):
+    """Slurm sends SIGTERM to every process of a job, the shell and `tee` among them."""
+    for key, value in {"epochs": 2000, "save_every": 100_000, "preview_every": 2000}.items():
+        edit_config(f"experiments.unmask.map.training.{key}", value)(project)
+    shutil.rmtree(project.root / "results/unmask/resume")
+    log = project.root / "results/logs/train_network/unmask/map.log"
+    log.unlink()
+    with open(project.root / "said.txt", "w") as said:
+        command = [SNAKEMAKE, "--cores", "1", "--", "results/unmask/checkpoints/map.safetensors"]
+        run = subprocess.Popen(command, cwd=project.root, stdout=said, stderr=said, start_new_session=True)
+    try:
+        wait_for(lambda: log.exists() and "epochs of" in log.read_text())
+        os.killpg(run.pid, signal.SIGTERM)
+        assert run.wait(120) != 0
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+    assert (project.root / "results/unmask/resume/map/state.safetensors").exists()
+    assert re.search(r"error: stopped at step \d+; start again to go on from there", log.read_text())
 
 
 def digests_of(record: str) -> str:
