@@ -1,5 +1,6 @@
 """Faces in, reports out: see README.md for the commands and docs/targets.md for what every file is."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,25 +22,31 @@ for given in workflow.config_settings.configfiles:
         )
 
 
-include: "rules/common.smk"
-include: "rules/sources.smk"
-include: "rules/faces.smk"
-include: "rules/objects.smk"
-include: "rules/motion.smk"
-include: "rules/experiments.smk"
+# Jobs of a cluster work on the copy that their run made at its start: workflow_scripts/provenance/job_code.py.
+HOME = workflow.basedir if workflow.is_main_process else os.environ.get("FACE_WORKFLOW_CODE", workflow.basedir)
+
+
+include: f"{HOME}/rules/common.smk"
+include: f"{HOME}/rules/sources.smk"
+include: f"{HOME}/rules/faces.smk"
+include: f"{HOME}/rules/objects.smk"
+include: f"{HOME}/rules/motion.smk"
+include: f"{HOME}/rules/experiments.smk"
 
 
 # Each family of systems that is used brings its own rules.
 for family in sorted({chosen.family for chosen in CONFIG.experiments.values()}):
 
-    include: f"rules/{family}.smk"
+    include: f"{HOME}/rules/{family}.smk"
 
 
-include: "rules/reporting.smk"
+include: f"{HOME}/rules/reporting.smk"
 
 
 onstart:
     if problem := unwritable():
+        sys.exit(f"error: {problem}")
+    if workflow.non_local_exec and (problem := hand_over(HOME, config, CODE)):
         sys.exit(f"error: {problem}")
 
 

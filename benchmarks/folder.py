@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.work.exists():
         sys.exit(f"error: {args.work} exists; name a folder that does not")
-    files = _lay_out(args.pictures, args.count, args.work / "photos")
+    files = lay_out(args.pictures, args.count, args.work / "photos")
     source = {"type": "folder", "path": str((args.work / "photos").resolve())}
     experiment = {"system": "unmask", "train": ["photos"], "test": ["photos"], "edit": {"perceptual": "none"}}
     config = {"sources": {"photos": source}, "experiments": {"unmask": experiment}}
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"files without a fate: {files - len(fates)}")
 
 
-def _lay_out(pictures: Path, count: int, folder: Path) -> int:
+def lay_out(pictures: Path, count: int, folder: Path) -> int:
     """Copy pictures under new names until there are `count`, add broken files, and return the number of all."""
     folder.mkdir(parents=True)
     found = sorted(path for path in pictures.iterdir() if path.is_file())

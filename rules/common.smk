@@ -5,11 +5,12 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, workflow.basedir)
+sys.path.insert(0, HOME)
 
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.cli import RUN_PROCESS, UserError
 from workflow_scripts.provenance.code_digest import code_digest
+from workflow_scripts.provenance.job_code import digest_of, hand_over, read_code, run_config
 from workflow_scripts.provenance.runs import RECORDS, explain_kill, join_runs, keep_records, unusable_folder, unwritable
 from workflow_scripts.provenance.store import check_store
 from workflow_scripts.sources import shard_count, shard_listings
@@ -20,7 +21,7 @@ for folder in (workflow.basedir, os.getcwd()):
         sys.exit(f"error: {problem}")
 try:
     check_store()
-    CONFIG = load_config(config)
+    CONFIG = load_config(config if workflow.is_main_process else run_config(HOME, config))
     SHARDS = {
         name: [f"{number:05d}" for number in range(shard_count(source, CONFIG.shard_size))]
         for name, source in CONFIG.sources.items()
@@ -32,6 +33,7 @@ except UserError as error:
     sys.exit(f"error: {error}")
 
 if workflow.is_main_process:
+    CODE = digest_of(read_code(HOME, config))
     # A dry run needs no more than to read; any other run ends before its first job.
     if problem := unwritable():
         print(f"warning: {problem}", file=sys.stderr)
@@ -41,10 +43,8 @@ if workflow.is_main_process:
 os.environ[RUN_PROCESS] = str(os.getpid())
 
 # Jobs find the project's modules and its Python from any working directory.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HOME, os.environ.get("PYTHONPATH")]))
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-# One GPU for each job that can use one, if this machine has any; on a cluster: --set-resources train_network:gpu=1.
-GPUS = 1 if Path("/dev/nvidia0").exists() else 0
 # How the command of every stage ends.
 RECORD = "--code {params.code} --record {output.record:q} > {log:q} 2>&1"
 # Sources of the embedded sample -> what is there once the workflow has downloaded or drawn their files.
@@ -63,7 +63,7 @@ wildcard_constraints:
 
 def file_digest(path):
     """Return a digest of a file of the project; unlike an input, it does not change with the times of a clone."""
-    return hashlib.sha256((Path(workflow.basedir) / path).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256((Path(HOME) / path).read_bytes()).hexdigest()[:16]
 
 
 # Results may change with the libraries, so every stage depends on their versions.
@@ -74,6 +74,21 @@ def digest(*modules, files=()):
     """Return what a stage's results depend on beside inputs and settings: code, files it reads, libraries."""
     read = [f"{path}:{file_digest(path)}" for path in files]
     return ",".join([code_digest(*modules), *read, f"lock:{LOCK}"])
+
+
+def gpus(device="auto"):
+    """Return how many GPUs a job asks for; None, so that it has no resource `gpu` at all, where it wants none.
+
+    `auto` is one GPU where jobs run on this machine and it has any. What the nodes of a cluster have, this machine
+    cannot know: there the profile says it (`set-resources`).
+    """
+    here = workflow.is_main_process and workflow.local_exec and Path("/dev/nvidia0").exists()
+    return 1 if device == "cuda" or (device == "auto" and here) else None
+
+
+def given_gpus(wildcards, resources):
+    """Return how many GPUs a job was given; as it depends on resources, another number does not run a job again."""
+    return resources.get("gpu", 0)
 
 
 def log_of(job):

@@ -85,8 +85,9 @@ rule predict_keypoints:
     resources:
         mem_mb=3000,
         runtime=120,
-        gpu=GPUS,
+        gpu=lambda wildcards: gpus(),
     params:
+        gpus=given_gpus,
         evaluation=lambda wildcards: experiment(wildcards).evaluation.completing,
         code=lambda wildcards: digest(
             "stages.completion.predict_keypoints", f"systems.{experiment(wildcards).system}.networks"
@@ -100,7 +101,7 @@ rule predict_keypoints:
         "--holes {input.holes:q} "
         "--output {output.keypoints:q} "
         "--threads {threads} "
-        "--gpus {resources.gpu} "
+        "--gpus {params.gpus} "
         f"{RECORD}"
 
 
@@ -124,8 +125,9 @@ rule complete_faces:
     resources:
         mem_mb=4000,
         runtime=720,
-        gpu=GPUS,
+        gpu=lambda wildcards: gpus(),
     params:
+        gpus=given_gpus,
         code=lambda wildcards: digest(
             "stages.completion.complete_faces", f"systems.{experiment(wildcards).system}.networks"
         ),
@@ -142,7 +144,7 @@ rule complete_faces:
         "--keypoints {input.keypoints:q} "
         "--output {output.completed:q} "
         "--threads {threads} "
-        "--gpus {resources.gpu} "
+        "--gpus {params.gpus} "
         f"{RECORD}"
 
 

@@ -110,8 +110,9 @@ rule train_network:
     resources:
         mem_mb=8000,
         runtime=2880,
-        gpu=GPUS,
+        gpu=lambda wildcards: gpus(experiment(wildcards).settings_of(wildcards.network).training.device),
     params:
+        gpus=given_gpus,
         code=lambda wildcards: digest(
             "stages.experiments.train_network", f"systems.{experiment(wildcards).system}.training"
         ),
@@ -119,9 +120,10 @@ rule train_network:
         seed=CONFIG.seed,
         resume="results/{experiment}/resume/{network}",
         live="results/logs/train_network/{experiment}/{network}",
-    # tee shows the progress bar in the terminal too; -i: it outlives Ctrl-C, so that the training's last line is seen
+    # tee shows the progress bar in the terminal too. A training that is told to stop (Ctrl-C, a cluster that takes its
+    # node away) saves first: meanwhile the shell waits, and tee lives on to pass the last line.
     shell:
-        "python -m workflow_scripts.stages.experiments.train_network --reuse "
+        "trap : TERM; python -m workflow_scripts.stages.experiments.train_network --reuse "
         "--experiment {params.experiment:q} "
         "--network {wildcards.network} "
         "--seed {params.seed} "
@@ -134,8 +136,8 @@ rule train_network:
         "--previews {output.previews:q} "
         "--resume {params.resume:q} "
         "--live {params.live:q} "
-        "--gpus {resources.gpu} "
-        "--code {params.code} --record {output.record:q} 2>&1 | tee -i {log:q}"
+        "--gpus {params.gpus} "
+        "--code {params.code} --record {output.record:q} 2>&1 | (trap '' TERM; tee -i {log:q})"
 
 
 rule summarize_scores:

@@ -81,8 +81,9 @@ rule score_objects:
     resources:
         mem_mb=3000,
         runtime=240,
-        gpu=GPUS,
+        gpu=lambda wildcards: gpus(),
     params:
+        gpus=given_gpus,
         code=lambda wildcards: digest(
             "stages.generation.score_objects", f"systems.{experiment(wildcards).system}.inference"
         ),
@@ -98,7 +99,7 @@ rule score_objects:
         "--output {output.features:q} "
         "--metrics {output.metrics:q} "
         "--threads {threads} "
-        "--gpus {resources.gpu} "
+        "--gpus {params.gpus} "
         f"{RECORD}"
 
 
@@ -122,8 +123,9 @@ rule sample_objects:
     resources:
         mem_mb=6000,
         runtime=600,
-        gpu=GPUS,
+        gpu=lambda wildcards: gpus(),
     params:
+        gpus=given_gpus,
         code=lambda wildcards: digest(
             "stages.generation.sample_objects", f"systems.{experiment(wildcards).system}.inference"
         ),
@@ -142,5 +144,5 @@ rule sample_objects:
         "--segment {input.segment:q} "
         "--output {output.samples:q} "
         "--threads {threads} "
-        "--gpus {resources.gpu} "
+        "--gpus {params.gpus} "
         f"{RECORD}"

@@ -132,6 +132,7 @@ rule collect_rejected_annotations:
         benchmark_of("collect_rejected_annotations/{source}")
     wildcard_constraints:
         source=COCO,
+    localrule: True  # a second of work, for which a job of a cluster would wait in the queue
     resources:
         mem_mb=1000,
         runtime=30,

@@ -104,8 +104,9 @@ rule drive_faces:
     resources:
         mem_mb=3000,
         runtime=120,
-        gpu=GPUS,
+        gpu=lambda wildcards: gpus(),
     params:
+        gpus=given_gpus,
         code=lambda wildcards: digest(
             "stages.reenactment.drive_faces", f"systems.{experiment(wildcards).system}.inference"
         ),
@@ -120,7 +121,7 @@ rule drive_faces:
         "--drawings {input.drawings:q} "
         "--output {output.driven:q} "
         "--threads {threads} "
-        "--gpus {resources.gpu} "
+        "--gpus {params.gpus} "
         f"{RECORD}"
 
 

@@ -85,7 +85,7 @@ rule export_pairs:
         benchmark_of("export_pairs/{experiment}")
     wildcard_constraints:
         experiment=REMOVAL,
-    threads: workflow.cores or 8
+    threads: 8
     resources:
         mem_mb=2000,
         runtime=120,
@@ -117,8 +117,9 @@ rule predict_maps:
     resources:
         mem_mb=3000,
         runtime=120,
-        gpu=GPUS,
+        gpu=lambda wildcards: gpus(),
     params:
+        gpus=given_gpus,
         code=lambda wildcards: digest(
             "stages.removal.predict_maps", f"systems.{experiment(wildcards).system}.inference"
         ),
@@ -132,7 +133,7 @@ rule predict_maps:
         "--pairs {input.pairs:q} "
         "--output {output.maps:q} "
         "--threads {threads} "
-        "--gpus {resources.gpu} "
+        "--gpus {params.gpus} "
         f"{RECORD}"
 
 
@@ -155,8 +156,9 @@ rule edit_faces:
     resources:
         mem_mb=3000,
         runtime=120,
-        gpu=GPUS,
+        gpu=lambda wildcards: gpus(),
     params:
+        gpus=given_gpus,
         code=lambda wildcards: digest("stages.removal.edit_faces", f"systems.{experiment(wildcards).system}.inference"),
         system=lambda wildcards: experiment(wildcards).system,
         seed=CONFIG.seed,
@@ -171,7 +173,7 @@ rule edit_faces:
         "--maps {input.maps:q} "
         "--output {output.outputs:q} "
         "--threads {threads} "
-        "--gpus {resources.gpu} "
+        "--gpus {params.gpus} "
         f"{RECORD}"
 
 

@@ -111,9 +111,9 @@ rule write_overview:
             "stages.reporting.write_overview",
             *(f"systems._{family}.report" for family in sorted({c.family for c in CONFIG.experiments.values()})),
             files=sorted(
-                path.relative_to(workflow.basedir)
+                path.relative_to(HOME)
                 for folder in ("reporting/templates", "systems/*/templates")
-                for path in Path(workflow.basedir, "workflow_scripts").glob(f"{folder}/*")
+                for path in Path(HOME, "workflow_scripts").glob(f"{folder}/*")
             ),
         ),
         experiments=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),

@@ -24,6 +24,7 @@ rule fetch_sample:
         log_of("fetch_sample"),
     benchmark:
         benchmark_of("fetch_sample")
+    localrule: True  # the nodes of a cluster often cannot reach a network
     resources:
         mem_mb=1000,
         runtime=30,
@@ -66,6 +67,7 @@ rule fetch_weights:
         log_of("fetch_weights/{name}"),
     benchmark:
         benchmark_of("fetch_weights/{name}")
+    localrule: True  # the nodes of a cluster often cannot reach a network
     resources:
         mem_mb=2000,
         runtime=30,
@@ -143,6 +145,7 @@ rule merge_index:
         log_of("merge_index/{source}"),
     benchmark:
         benchmark_of("merge_index/{source}")
+    localrule: True  # a second of work, for which a job of a cluster would wait in the queue
     resources:
         mem_mb=1000,
         runtime=30,
@@ -197,6 +200,7 @@ rule collect_quarantine:
         log_of("collect_quarantine/{source}"),
     benchmark:
         benchmark_of("collect_quarantine/{source}")
+    localrule: True  # a second of work, for which a job of a cluster would wait in the queue
     resources:
         mem_mb=1000,
         runtime=30,

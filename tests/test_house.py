@@ -61,7 +61,7 @@ def test_every_rule_says_what_it_needs_and_writes_its_record_log_and_benchmark_u
 
 def test_every_path_and_text_in_a_command_is_quoted():
     free = {"params.seed", "params.shards", "params.listing", "params.system", "params.role", "params.code"}
-    free |= {"params.stages", "params.foreground", "threads", "resources.gpu", "RECORD"}
+    free |= {"params.stages", "params.foreground", "threads", "params.gpus", "RECORD"}
     for file in sorted((ROOT / "rules").glob("*.smk")):
         for block in re.split(r"\n    shell:\n", file.read_text())[1:]:
             command = block.split("\n\n\n")[0]

@@ -36,7 +36,8 @@ def test_everything_that_is_installed_is_in_a_lock():
     """`--no-deps` installs what is listed and no more, so the lists must hold all that the packages need."""
     packages = {name for lock in LOCKS for name in pinned(lock.read_text())}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    groups = project["dependency-groups"].values()
+    wanted = [*project["project"]["dependencies"], *(package for group in groups for package in group)]
     seen = set()
     while wanted:
         requirement = Requirement(wanted.pop())

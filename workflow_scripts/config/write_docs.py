@@ -80,7 +80,9 @@ def targets(page: str) -> str:
 
 def output_tables() -> str:
     """Return a heading and a table of outputs for each rules file, in the order of the Snakefile, in Markdown."""
-    included = re.findall(r'^include: "rules/(\w+)\.smk"', (ROOT / "Snakefile").read_text(encoding="utf-8"), re.M)
+    included = re.findall(
+        r'^include: f"{HOME}/rules/(\w+)\.smk"', (ROOT / "Snakefile").read_text(encoding="utf-8"), re.M
+    )
     files = {path.stem: path for path in sorted((ROOT / "rules").glob("*.smk"))}
     of_families = [name for name in files if name not in included]
     lines = []

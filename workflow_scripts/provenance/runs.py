@@ -18,6 +18,12 @@ OWN = Path(".snakemake")  # Snakemake's folder
 PATTERN = re.compile(r"[{}<]")
 LOCK_TRIES, LOCK_PAUSE = 20, 0.1  # seconds between two tries
 KILLED = re.compile(r"exit status 137|SIGKILL")  # how bash and Python report it
+SUBMITTED = re.compile(r"submitted with SLURM jobid \d+ \(log: (.+?/rule_(\w+)/.+)\)")
+# What Slurm writes into the log of a job that it ends -> what the job did, and the resource to raise.
+LIMITS = {
+    re.compile(r"exceeded memory limit|oom[-_ ]kill"): ("took more memory than it asks for", "mem_mb"),
+    re.compile(r"DUE TO TIME LIMIT"): ("took longer than it asks for", "runtime"),
+}
 
 
 def keep_records() -> None:
@@ -78,12 +84,29 @@ def input_problem(path: str | Path) -> str | None:
 
 def explain_kill(logs: list[str]) -> None:
     """Tell the user if a run's logs show that a job was killed, since the job itself could not."""
-    if any(KILLED.search(Path(log).read_text(encoding="utf-8", errors="replace")) for log in logs):
+    texts = [_text(log) for log in logs]
+    for job_log, rule in (found for text in texts for found in SUBMITTED.findall(text)):
+        for sign, (what, resource) in LIMITS.items():
+            if sign.search(_text(job_log)):
+                print(
+                    f"error: a job of {rule} {what}, and Slurm ended it ({job_log}): write a larger {resource} for "
+                    f"{rule} under `set-resources:` of the profile, and start again; finished files are kept",
+                    file=sys.stderr,
+                )
+    if any(KILLED.search(text) for text in texts):
         print(
             "error: a job was killed (SIGKILL), by the system if it ran out of memory: use fewer --cores, "
             "lower shard_size or batch_size, and start again; finished files are kept",
             file=sys.stderr,
         )
+
+
+def _text(log: str) -> str:
+    """Return what a log says; nothing where it is gone."""
+    try:
+        return Path(log).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def join_runs() -> None:

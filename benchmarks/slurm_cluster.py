@@ -1,0 +1,171 @@
+"""A real Slurm on this machine for tests and benchmarks: munge, a controller, and nodes of one core each."""
+
+import ctypes
+import getpass
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SEARCH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+DAEMONS = ("munged", "slurmctld", "slurmd")
+PLUGIN = "snakemake_executor_plugin_slurm"
+WAIT = 180  # seconds until something that was asked of the cluster must have happened, also on a busy machine
+CONFIG = """
+ClusterName=test
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmUser={user}
+SlurmdUser={user}
+AuthInfo=socket={folder}/munge/socket,cred_expire=5
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd-%n.log
+MailProg=/bin/true
+MpiDefault=none
+ProctrackType=proctrack/pgid
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+SchedulerType=sched/builtin
+SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
+MinJobAge=300
+KillWait=5
+ReturnToService=2
+SlurmdParameters=config_overrides
+GresTypes=gpu
+PartitionName=work Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+NODE = "NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory=16000 Gres=gpu:1"
+
+
+def missing() -> str | None:
+    """Return what this machine lacks for a cluster; None if it has all."""
+    lacks = [name for name in (*DAEMONS, "sbatch") if not shutil.which(name, path=SEARCH)]
+    lacks += [PLUGIN] if importlib.util.find_spec(PLUGIN) is None else []
+    return f"{', '.join(lacks)}: not installed; .ci/run installs them" if lacks else None
+
+
+class Cluster:
+    """A cluster whose daemons end with `stop`, or with the process that started it.
+
+    Args:
+        folder: new, for its configuration, keys, states and logs.
+        nodes: names of its nodes.
+    """
+
+    def __init__(self, folder: Path, nodes: tuple[str, ...] = ("one", "two")):
+        self.folder, self.nodes = folder, nodes
+        self.processes: list[subprocess.Popen] = []
+        for name in ("munge", "state", "bin", *(f"spool/{node}" for node in nodes)):
+            (folder / name).mkdir(parents=True, mode=0o755)
+        ports = _free_ports(1 + len(nodes))
+        lines = [NODE.format(name=name, port=port) for name, port in zip(nodes, ports[1:], strict=True)]
+        text = CONFIG.format(folder=folder, user=getpass.getuser(), ports=ports)
+        (folder / "slurm.conf").write_text("\n".join([text, *lines]) + "\n")
+        (folder / "gres.conf").write_text(f"NodeName={','.join(nodes)} Name=gpu File=/dev/null\n")  # one that is none
+        # Inside a job, the plugin hides this variable from srun, as it does all of Slurm's.
+        srun = folder / "bin/srun"
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
+        srun.chmod(0o755)
+        self.environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        self.environment |= {"SLURM_CONF": f"{folder}/slurm.conf", "PATH": f"{folder}/bin{os.pathsep}{SEARCH}"}
+
+    def start(self) -> "Cluster":
+        """Start the daemons and wait until all nodes are idle."""
+        munge, key = self.folder / "munge", self.folder / "munge/key"
+        key.write_bytes(os.urandom(1024))
+        key.chmod(0o400)
+        places = {"key-file": key, "socket": munge / "socket", "pid-file": munge / "pid", "log-file": munge / "log"}
+        places["seed-file"] = munge / "seed"
+        self._daemon("munged", "--foreground", "--force", *(f"--{name}={path}" for name, path in places.items()))
+        wait_for(lambda: (munge / "socket").exists())
+        self._daemon("slurmctld", "-D", "-c")
+        for node in self.nodes:
+            self._daemon("slurmd", "-D", "-N", node)
+        wait_for(lambda: self.ask("sinfo", "-h", "-o", "%t %D", check=False) == f"idle {len(self.nodes)}")
+        return self
+
+    def _daemon(self, name: str, *options: str) -> None:
+        with open(self.folder / f"{name}.out", "a") as said:
+            process = subprocess.Popen(
+                [shutil.which(name, path=SEARCH), *options],
+                stdout=said,
+                stderr=said,
+                env=self.environment,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+        self.processes.append(process)
+
+    def stop(self) -> None:
+        """Cancel what runs and end the daemons."""
+        self.ask("scancel", "--user", getpass.getuser(), check=False)
+        try:
+            wait_for(lambda: not self.ask("squeue", "-h", check=False), 20)
+        finally:
+            for process in reversed(self.processes):
+                process.terminate()
+            for process in self.processes:
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def ask(self, *command: str, check: bool = True) -> str:
+        """Return what one of Slurm's commands prints."""
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=60)
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def jobs(self) -> dict[str, tuple[str, str]]:
+        """Return number -> rule and state of all jobs that the controller knows."""
+        lines = self.ask("squeue", "--states=all", "--noheader", "--format=%i|%k|%T").splitlines()
+        return {number: (comment, state) for number, comment, state in (line.split("|") for line in lines)}
+
+    def snakemake(self, folder: Path, *options: str, seconds: int = 8) -> subprocess.Popen:
+        """Start Snakemake with the profile for Slurm; its output goes to `said.txt` of the folder.
+
+        Args:
+            folder: that of the project.
+            options: of Snakemake.
+            seconds: after which the state of jobs is asked for; ten more each time that none has ended.
+        """
+        command = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm"]
+        command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", str(seconds)]
+        with open(folder / "said.txt", "w") as said:
+            return subprocess.Popen([*command, *options], cwd=folder, stdout=said, stderr=said, env=self.environment)
+
+
+def wait_for(condition, seconds: float = WAIT):
+    """Return what `condition` returns as soon as it is true."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+    return found
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _end_with_parent() -> None:
+    """Let Linux end this process when the process that started it has ended, however that came."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
