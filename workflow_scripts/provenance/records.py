@@ -18,6 +18,7 @@ import json
 import platform
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -114,8 +115,12 @@ def read_records(results: Path) -> list[Record]:
 
 
 def installed_libraries() -> dict[str, str]:
-    """Return the versions that results may depend on."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
+    """Return the versions that results may depend on, of what is in the environment of the job."""
+    versions = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):  # conda's environment of a rule may lack torch
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def _name(path: Path, record: Path) -> str:
