@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require
 SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG")
 
 .DEFAULT_GOAL := help
-.PHONY: help run verify test chaos fuzz lint docs lock benchmark s3 clean
+.PHONY: help run verify test chaos fuzz lint docs lock benchmark scale s3 clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -49,6 +49,9 @@ benchmark: $(READY) ## speed against MaskTheFace: PEER=its checkout PEER_PYTHON=
 	@$(BIN)/python -m benchmarks.masks --peer "$$PEER" --peer-python "$$PEER_PYTHON" --pictures "$$PICTURES" --work results/benchmark-runs/masks
 	@$(BIN)/python -m benchmarks.pieces --pictures "$$PICTURES" --work results/benchmark-runs/pieces
 	@$(BIN)/python -m benchmarks.folder --pictures "$$PICTURES" --work results/benchmark-runs/folder
+
+scale: $(READY) ## jobs, storage and hours of all of CelebA, COCO and 205,000 videos, on paper, from measured rates (minutes)
+	@$(BIN)/python -m benchmarks.scale --work results/benchmark-runs/scale
 
 s3: $(READY) ## install what results in object storage need (docs/object-storage.md)
 	@$(INSTALL) -r envs/s3.lock
