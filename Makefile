@@ -9,10 +9,10 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require
 SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG")
 
 .DEFAULT_GOAL := help
-.PHONY: help run verify test chaos fuzz lint docs lock cluster benchmark clean
+.PHONY: help run verify test chaos fuzz lint docs lock cluster s3 benchmark scale clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml), then the report; or TARGET=results/…
 	@[ -z "$$CONFIG" ] || [ -r "$$CONFIG" ] || { printf 'error: CONFIG=%s is no file that can be read\n' "$$CONFIG" >&2; exit 1; }
@@ -25,7 +25,7 @@ run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/�
 verify: $(READY) ## read all results and name every file that is not what the workflow made
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results check
 
-test: $(READY) ## the tests, in one process per core (or CORES=1)
+test: $(READY) $(VENV)/.ready-s3 ## the tests, in one process per core (or CORES=1)
 	@$(BIN)/python -m pytest --numprocesses $(CORES:all=auto) --dist worksteal
 
 chaos: $(READY) ## kill the workflow at 20 moments and compare what comes out (minutes)
@@ -46,7 +46,6 @@ lock: $(READY) ## pin the newest allowed versions of all dependencies, each file
 
 cluster: $(READY) ## add what runs on Slurm, HTCondor and Kubernetes need to the environment
 	@$(INSTALL) -r envs/cluster.lock
-	@$(BIN)/python -m pip check
 
 benchmark: $(READY) ## speed against MaskTheFace: PEER=its checkout PEER_PYTHON=a Python for it PICTURES=aligned CelebA pictures
 	@rm -rf results/benchmark-runs
@@ -54,8 +53,18 @@ benchmark: $(READY) ## speed against MaskTheFace: PEER=its checkout PEER_PYTHON=
 	@$(BIN)/python -m benchmarks.pieces --pictures "$$PICTURES" --work results/benchmark-runs/pieces
 	@$(BIN)/python -m benchmarks.folder --pictures "$$PICTURES" --work results/benchmark-runs/folder
 
+scale: $(READY) ## jobs, storage and hours of all of CelebA, COCO and 205,000 videos, on paper, from measured rates (minutes)
+	@$(BIN)/python -m benchmarks.scale --work results/benchmark-runs/scale
+
+s3: $(READY) ## install what results in object storage need (docs/object-storage.md)
+	@$(INSTALL) -r envs/s3.lock
+
 clean: ## remove results (not the environment)
 	find results -mindepth 1 ! -name README.md -delete; rm -rf .snakemake
+
+# The tests of object storage are skipped where this fails.
+$(VENV)/.ready-s3: $(READY) envs/s3.lock envs/s3-test.lock
+	@$(INSTALL) -r envs/s3.lock -r envs/s3-test.lock && touch $@ || echo "object storage is not tested"
 
 # The stamp is written last, so that an interrupted installation is repeated. PyPI's torch for Linux is a build for CUDA,
 # which needs more packages. Where pip is configured to find the build for the CPU alone, that one is taken.

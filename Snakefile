@@ -43,6 +43,17 @@ for family in sorted({chosen.family for chosen in CONFIG.experiments.values()}):
 include: f"{HOME}/rules/reporting.smk"
 
 
+# The environment of a rule where Snakemake provides it: with --sdm conda, or --sdm apptainer (docs/environments.md). The
+# image is only named for the latter, because Snakemake refuses one in a folder with blanks whether it is used or not.
+if any(method.name == "APPTAINER" for method in workflow.deployment_settings.deployment_method):
+
+    container: f"{workflow.basedir}/envs/face-workflow.sif"
+
+
+for one in workflow.rules:
+    one.conda_env = conda_env_of(one)
+
+
 onstart:
     if problem := unwritable():
         sys.exit(f"error: {problem}")

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 ALLOWED = {
-    "Specify a conda environment": "one pip lock file, envs/requirements.lock, holds for all rules",
     "Path composition with '+'": "two parts of a command, not of a path",
     "Mixed rules and functions": "an input function stands beside the rule that uses it",
     'Absolute path "/dev/nvidia0"': "the device file of the driver, at this path on every machine",

@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, HOME)
 
 from workflow_scripts.config.load import load_config
+from workflow_scripts.core.bucket import BUCKET
 from workflow_scripts.core.cli import RUN_PROCESS, UserError
 from workflow_scripts.provenance.code_digest import code_digest
 from workflow_scripts.provenance.job_code import digest_of, hand_over, read_code, run_config
@@ -42,12 +43,17 @@ if workflow.is_main_process:
 # Jobs watch this process and end when it is killed.
 os.environ[RUN_PROCESS] = str(os.getpid())
 
+# Where results lie in a bucket, jobs keep there what is no output of theirs and must outlive their machine.
+if workflow.storage_settings.default_storage_provider == "s3":
+    os.environ[BUCKET] = workflow.storage_settings.default_storage_prefix
+
 # Jobs find the project's modules and its Python from any working directory.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HOME, os.environ.get("PYTHONPATH")]))
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 # How the command of every stage ends.
 RECORD = "--code {params.code} --record {output.record:q} > {log:q} 2>&1"
-# Sources of the embedded sample -> what is there once the workflow has downloaded or drawn their files.
+# Sources of the embedded sample -> what is there once the workflow has downloaded or drawn their files. Like files of
+# the user, these are read by their paths: `local` keeps Snakemake from moving them to object storage.
 SAMPLES = {
     **dict.fromkeys(("sample", "sample_video"), "results/sample/raw/manifest.json"),
     "sample_objects": "results/sample/raw_objects/objects.json",
@@ -91,6 +97,13 @@ def given_gpus(wildcards, resources):
     return resources.get("gpu", 0)
 
 
+def conda_env_of(one):
+    """Return the conda file of a rule: without torch, which is most of an environment, for those that need none."""
+    light = Path(one.snakefile).stem in ("sources", "faces", "objects", "motion", "reporting")
+    name = "pictures" if light and one.name != "fetch_weights" else "networks"
+    return str(Path(HOME, f"envs/conda/{name}.yaml"))
+
+
 def log_of(job):
     return f"results/logs/{job}.log"
 
@@ -123,7 +136,7 @@ def sources_with(*needs):
 
 def raw_sample(wildcards):
     """Return what tells that a source of the sample is there, nothing for one that lies on the user's disk."""
-    return SAMPLES.get(source(wildcards).type, [])
+    return local(SAMPLES[source(wildcards).type]) if source(wildcards).type in SAMPLES else []
 
 
 def shards_of(pattern, sources, **wildcards):

@@ -59,6 +59,7 @@ rule score_motion:
     output:
         table="results/{source}/motion_scores.parquet",
         summary="results/{source}/motion_scores.json",
+        contents=f"{RECORDS}/contents/{{source}}/annotations.json",
         record=record_of("score_motion/{source}"),
     log:
         log_of("score_motion/{source}"),
@@ -73,13 +74,12 @@ rule score_motion:
         code=digest("stages.motion.score_motion", "sources.davis"),
         source=lambda wildcards: source(wildcards).slice("max_pixels", "motion"),
         listing=annotations,
-        contents=str(RECORDS / "contents/{source}/annotations.json"),
     shell:
         "python -m workflow_scripts.stages.motion.score_motion "
         "--source {params.source:q} "
         "--motion {input.motion:q} "
         "--listing {params.listing} "
-        "--contents {params.contents:q} "
+        "--contents {output.contents:q} "
         "--output {output.table:q} "
         "--summary {output.summary:q} "
         f"{RECORD}"

@@ -27,7 +27,7 @@ def picture_folders(wildcards):
 
 rule split_annotations:
     input:
-        lambda wildcards: [str(path) for path in adapter(source(wildcards)).annotation_files(source(wildcards))],
+        lambda wildcards: [local(str(path)) for path in adapter(source(wildcards)).annotation_files(source(wildcards))],
     output:
         folder=directory("results/{source}/annotations"),
         record=record_of("split_annotations/{source}"),

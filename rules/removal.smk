@@ -29,7 +29,7 @@ def own_pictures(wildcards):
         return []
     from workflow_scripts.occluders._pictures import list_pictures
 
-    return list_pictures(Path(folder))
+    return [local(str(path)) for path in list_pictures(Path(folder))]
 
 
 rule make_pairs:

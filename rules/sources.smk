@@ -18,7 +18,7 @@ OUTPUTS
 
 rule fetch_sample:
     output:
-        manifest="results/sample/raw/manifest.json",
+        manifest=local("results/sample/raw/manifest.json"),
         record=record_of("fetch_sample"),
     log:
         log_of("fetch_sample"),
@@ -40,8 +40,8 @@ rule fetch_sample:
 
 rule draw_sample_objects:
     output:
-        pictures=directory("results/sample/raw_objects/pictures"),
-        annotations="results/sample/raw_objects/objects.json",
+        pictures=local(directory("results/sample/raw_objects/pictures")),
+        annotations=local("results/sample/raw_objects/objects.json"),
         record=record_of("draw_sample_objects"),
     log:
         log_of("draw_sample_objects"),
@@ -102,10 +102,11 @@ def indexed_keys(wildcards):
 rule index_source:
     input:
         raw=raw_sample,
-        given=lambda wildcards: source(wildcards).given_faces or [],
+        given=lambda wildcards: local(source(wildcards).given_faces) if source(wildcards).given_faces else [],
     output:
         index="results/{source}/index/{shard}.parquet",
         quarantine="results/{source}/quarantine/index_source/{shard}.parquet",
+        contents=f"{RECORDS}/contents/{{source}}/{{shard}}.json",
         record=record_of("index_source/{source}/{shard}"),
     log:
         log_of("index_source/{source}/{shard}"),
@@ -118,7 +119,6 @@ rule index_source:
         code=lambda wildcards: digest("stages.sources.index_source", f"sources.{source(wildcards).type}"),
         source=lambda wildcards: source(wildcards).slice(*indexed_keys(wildcards)),
         listing=listing,
-        contents=str(RECORDS / "contents/{source}/{shard}.json"),
         seed=CONFIG.seed,
         shards=lambda wildcards: len(SHARDS[wildcards.source]),
     shell:
@@ -128,7 +128,7 @@ rule index_source:
         "--shard {wildcards.shard} "
         "--shards {params.shards} "
         "--listing {params.listing} "
-        "--contents {params.contents:q} "
+        "--contents {output.contents:q} "
         "--output {output.index:q} "
         "--quarantine {output.quarantine:q} "
         "--depends {input.raw:q} {input.given:q} "

@@ -1,14 +1,29 @@
 """The lock files: every package is pinned by version and by the SHA-256 of all its files, and nothing is left out."""
 
+import ast
 import re
+import shutil
+import sys
 import tomllib
+from functools import cache
 from importlib import metadata
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from projects import ROOT
+from projects import ROOT, Project
 
+sys.path.insert(0, str(ROOT / ".ci"))
+from write_lock import conda_files
+
+ADAPTERS = [path for path in (ROOT / "workflow_scripts/sources").glob("*.py") if path.stem != "__init__"]
+SHOW_CONDA_FILES = """
+
+for one in workflow.rules:
+    print("RULE", one.name, one.snakefile, one.conda_env)
+"""
+OPTIONAL = {"pillow_heif", "boto3", "botocore"}  # imported where they are installed
 LOCKS = sorted((ROOT / "envs").glob("*.lock"))
 
 
@@ -69,6 +84,73 @@ def test_what_cuda_needs_is_for_linux_alone():
 
 
 def test_nothing_is_installed_without_its_hash():
-    for file in (ROOT / "Makefile", ROOT / ".ci/run"):
-        for line in file.read_text().splitlines():
+    for file in ("Makefile", ".ci/run", "envs/Dockerfile", "envs/apptainer.def"):
+        for line in (ROOT / file).read_text().splitlines():
             assert "pip install" not in line or "--require-hashes" in line, line
+
+
+@pytest.mark.parametrize("recipe", ["Dockerfile", "apptainer.def"])
+def test_a_container_is_made_of_the_locks(recipe):
+    text = (ROOT / "envs" / recipe).read_text()
+    (installed,) = re.findall(r"pip install .*", text)
+    assert re.findall(r"-r /tmp/locks/(\S+)", installed) == ["requirements.lock", "cuda.lock"]
+    assert {"envs/requirements.lock", "envs/cuda.lock"} <= set(text.split())
+
+
+def test_conda_files_are_made_of_the_locks():
+    files = conda_files()
+    assert files == {path.stem: path.read_text() for path in (ROOT / "envs/conda").glob("*.yaml")}
+    known = [pin for lock in ("requirements", "cuda") for pin in pinned_lines(lock)]
+    for name, text in files.items():
+        (pip,) = (part["pip"] for part in yaml.safe_load(text)["dependencies"] if isinstance(part, dict))
+        assert pip[0] == "--require-hashes" and set(pip[1:]) <= set(known), name
+    assert "torch==" in files["networks"] and "nvidia-" in files["networks"] and "torch==" not in files["pictures"]
+
+
+def pinned_lines(lock: str) -> list[str]:
+    text = (ROOT / f"envs/{lock}.lock").read_text()
+    return [" ".join(block.replace("\\\n", " ").split()) for block in re.split(r"^(?=[^\s#])", text, flags=re.M)[1:]]
+
+
+def test_no_stage_imports_what_the_conda_file_of_its_rule_lacks(astronaut, tmp_path):
+    project = Project.create(tmp_path / "project", astronaut, photos=False)
+    shutil.copy(ROOT / "config.yaml", project.root)  # the sample has every family
+    with (project.root / "Snakefile").open("a") as snakefile:
+        snakefile.write(SHOW_CONDA_FILES)
+    said = project.said("--list-rules")
+    rows = re.findall(r"^RULE (\w+) \S*/rules/(\w+)\.smk \S*/envs/conda/(\w+)\.yaml$", said, re.M)
+    texts = [file.read_text() for file in (ROOT / "rules").glob("*.smk")]
+    assert sorted(rule for rule, *_ in rows) == sorted(re.findall(r"^rule (\w+):", "".join(texts), re.M))
+    providers, files = metadata.packages_distributions() | {"dlib": ["dlib-bin"]}, conda_files()
+    for rule, phase, environment in rows:
+        listed = {canonicalize_name(name) for name in re.findall(r"^      - ([\w.-]+)==", files[environment], re.M)}
+        for module in imported(f"workflow_scripts.stages.{phase}.{rule}") - OPTIONAL:
+            assert listed & {canonicalize_name(name) for name in providers[module]}, (rule, module)
+
+
+def imported(stage: str) -> set[str]:
+    """Return the packages that a stage imports, or a module of the project that it may load; adapters by their name."""
+    queue = [stage, *(f"workflow_scripts.sources.{path.stem}" for path in ADAPTERS)]
+    seen, found = set(), set()
+    while queue:
+        module = queue.pop()
+        if module not in seen:
+            seen.add(module)
+            names = imports_of(module)
+            queue += [name for name in names if name.startswith("workflow_scripts.")]
+            found |= {name.partition(".")[0] for name in names}
+    return found - {"workflow_scripts"} - sys.stdlib_module_names
+
+
+@cache
+def imports_of(module: str) -> list[str]:
+    """Return what a module of the project imports; nothing for what is no module."""
+    path = ROOT.joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    names = []
+    for node in ast.walk(ast.parse(file.read_text())) if file.is_file() else ():
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names

@@ -7,6 +7,8 @@ from projects import ROOT
 from benchmarks.resources import asked, taken
 
 ROOM = 1.25  # times the measured peak
+# Made only when asked for, or of data sets that the tables are not of.
+NOT_MEASURED = {"export_motion", "export_objects", "export_pairs", "check_landmarks", "score_motion"}
 
 
 def test_no_job_of_a_run_comes_near_what_its_rule_asks_for(finished):
@@ -19,8 +21,8 @@ def test_no_job_of_a_run_comes_near_what_its_rule_asks_for(finished):
 
 def test_the_table_of_measured_peaks_is_that_of_the_rules_and_leaves_room():
     text = (ROOT / "docs/resources.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| \d+ \| [\d.]+ \| [\d.]+ \| (\d+) \| (\d+) \| (\d+) \|$", text, re.M)
-    assert {name for name, *_ in rows} >= {"find_landmarks", "crop_faces", "train_network", "summarize_scores"}
+    rows = re.findall(r"^\| `(\w+)` \| \d+ \| [\d.]+ \| [\d.]+ \| (\d+|–) \| (\d+) \| (\d+) \|$", text, re.M)
+    assert {name for name, *_ in rows} == asked().keys() - NOT_MEASURED
     for name, peak, memory, runtime in rows:
         assert asked()[name] == (int(memory), int(runtime)), name
-        assert int(peak) * ROOM < int(memory), name
+        assert peak == "–" or int(peak) * ROOM < int(memory), name

@@ -327,10 +327,30 @@ def test_a_source_without_videos_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("notes")
     with pytest.raises(UserError, match=r"path: no video in .* \(1 other files are there\); videos end in \.mp4"):
         index(clips(tmp_path), tmp_path)
-    with pytest.raises(UserError, match=r"path: notes\.txt: the name ends in none of"):
+    (tmp_path / "notes.md").write_text("notes")
+    with pytest.raises(UserError, match=r"path: notes\.md: the name ends in none of"):
+        index(clips(tmp_path / "notes.md"), tmp_path)
+    with pytest.raises(UserError, match=r"path: none of the 1 lines of .*notes\.txt is a video that is there"):
         index(clips(tmp_path / "notes.txt"), tmp_path)
     with pytest.raises(UserError, match=r"nowhere does not exist; write the folder of the videos"):
         index(clips(tmp_path / "nowhere"), tmp_path)
+
+
+def test_a_text_file_names_the_videos(tmp_path):
+    for name in ("a.mp4", "below/b.mp4", "not listed.mp4"):
+        write_clip(tmp_path / "in" / name, shades(4))
+    lines = ["# of two cameras", "below/b.mp4", "", "./a.mp4", "a.mp4", "gone.mp4", "../c.mp4", "a.jpg"]
+    (tmp_path / "in/videos.txt").write_text("\n".join(lines))
+    source = clips(tmp_path / "in/videos.txt", every=1)
+    rows, rejected = index(source, tmp_path)
+    assert list(rows["item"].str.partition("#")[0].unique()) == ["a.mp4", "below/b.mp4"] and len(rows) == 8
+    assert dict(zip(rejected["item"], rejected["reason"], strict=True)) == {
+        "../c.mp4": "outside its folder",
+        "a.jpg": "not a video file",
+        "gone.mp4": "file is missing",
+    }
+    with PictureReader(source) as reader:
+        assert reader.read("below/b.mp4", 3).shape == reader.read("a.mp4", 0).shape
 
 
 def test_two_paces_are_refused():

@@ -171,6 +171,7 @@ def test_presets_plan_the_whole_workflow(project, preset):
     for file in (*annotations, "video/clip.mp4", *(f"videos/{name}.mp4" for name in CLIPS)):
         (data / file).parent.mkdir(exist_ok=True)
         (data / file).touch()
+    (data / "videos.txt").write_text("videos/clip.mp4")
     stages = project.planned("--configfile", str(ROOT / "presets" / preset))
     config = load_config(yaml.safe_load((ROOT / "presets" / preset).read_text()))
     faces = any("crops" in config.needs_of(source) for source in config.sources)

@@ -234,7 +234,10 @@ class VideoSource(ClipSource):
     """Frames of videos (MP4, QuickTime, Matroska, WebM, AVI, MPEG, …), searched recursively."""
 
     type: Literal["video"]
-    path: UserPath = Field(description="the folder, or one video")
+    path: UserPath = Field(
+        description="the folder, one video, or a text file (`.txt`) with the path of a video on each line, relative to "
+        "the folder of the text file"
+    )
     identity: PersonPattern | None = Field(
         None,
         description="regular expression on the video's path; its first group is the person's name, which keeps a "

@@ -18,8 +18,9 @@ from pathlib import Path, PurePosixPath
 from workflow_scripts.provenance.records import RECORDS, Record
 
 MANIFEST = "manifest.json"
-# Files that differ between equal rebuilds, and files that are made of others in the manifest.
+# Files that differ between equal rebuilds, and files that are made of others in the manifest or by other commands.
 APART = ("logs", "benchmarks", RECORDS, MANIFEST, "report.html", "README.md")
+APART += ("benchmark-runs", "scale.json", "scale.md")
 
 
 def is_artifact(path: PurePosixPath) -> bool:
@@ -51,10 +52,13 @@ def make_manifest(results: Path, made: dict[str, Record]) -> dict:
         digest, size = record.outputs[path]
         artifacts[path] = {"sha256": digest, "size": size, "job": record.name}
     jobs = {record.name: record for record in made.values()}
+    libraries: dict[str, dict[str, str]] = {}
+    for record in jobs.values():
+        libraries.setdefault(record.digests.get("lock", "none"), {}).update(record.libraries)
     return {
         "artifacts": artifacts,
         "jobs": {name: describe_job(results, record) for name, record in jobs.items()},
-        "libraries": {record.digests.get("lock", "none"): record.libraries for record in jobs.values()},
+        "libraries": libraries,
     }
 
 

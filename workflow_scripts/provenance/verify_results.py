@@ -1,6 +1,7 @@
 """Check results against their manifest; tell what made a file, and what differs between two runs.
 
 python -m workflow_scripts.provenance.verify_results check                          every file is what the workflow made
+python -m workflow_scripts.provenance.verify_results check --results s3://bucket/prefix/results         also in a bucket
 python -m workflow_scripts.provenance.verify_results update                         the same, quickly, after a run
 python -m workflow_scripts.provenance.verify_results explain results/unmask/metrics.json
 python -m workflow_scripts.provenance.verify_results compare A/results B/results
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from workflow_scripts.core import cli
+from workflow_scripts.core import bucket, cli
 from workflow_scripts.core.files import sha256_of, write_json
 from workflow_scripts.core.names import readable
 from workflow_scripts.provenance.manifest import (
@@ -212,7 +213,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("check", "update"):
-        commands.add_parser(name).add_argument("--results", type=Path, default=Path("results"))
+        commands.add_parser(name).add_argument("--results", default="results")
     commands.add_parser("explain").add_argument("path", type=Path)
     comparison = commands.add_parser("compare")
     comparison.add_argument("first", type=Path)
@@ -223,12 +224,22 @@ def main(argv: list[str] | None = None) -> None:
     elif args.command == "compare":
         print(compare(args.first, args.second))
     else:
-        problems = check(args.results, after_run=args.command == "update")
-        count = len(_read_manifest(args.results)["artifacts"])
+        problems, count = _checked(args.results, after_run=args.command == "update")
         print(
-            "\n".join(map(readable, problems)) or f"{args.results / MANIFEST}: {count} files are what the workflow made"
+            "\n".join(map(readable, problems)) or f"{args.results}/{MANIFEST}: {count} files are what the workflow made"
         )
         sys.exit(1 if problems else 0)
+
+
+def _checked(place: str, after_run: bool) -> tuple[list[str], int]:
+    """Check a results folder, or a copy of one in a bucket, and return the problems and the number of its files."""
+    if not place.startswith(bucket.SCHEME):
+        results = Path(place)
+        return check(results, after_run), len(_read_manifest(results)["artifacts"])
+    with bucket.copied(place) as copy:
+        problems = check(copy, after_run)
+        bucket.put(copy / MANIFEST, f"{place.rstrip('/')}/{MANIFEST}")
+        return [line.replace(str(copy), "results") for line in problems], len(_read_manifest(copy)["artifacts"])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.sources._listing import VIDEO_FILES, File, Listing, Problem, file_entry, name_problem, walk
 from workflow_scripts.sources.folder import find_person
 
+LIST = ".txt"  # ending of the name of a list of videos
 UNUSED_SECONDS = 1.0  # seconds that are left unused after a block's border within a shot
 # Used to estimate the number of frames from a file's size, on which only the number of shards depends: opening each
 # video at every start would take too long.
@@ -25,8 +26,10 @@ BYTES_PER_SECOND, FRAMES_PER_SECOND = 250_000, 25
 
 
 def list_files(source: VideoSource) -> Listing:
-    """List the videos: a single file, or those in a folder and the folders below it."""
-    if os.path.isfile(source.path):
+    """List the videos: a single file, those that a text file names, or those in a folder and the folders below it."""
+    if os.path.isfile(source.path) and source.path.lower().endswith(LIST):
+        listing = _list_named(Path(source.path))
+    elif os.path.isfile(source.path):
         name = os.path.basename(source.path)
         if problem := name_problem(name, VIDEO_FILES):
             raise UserError(f"path: {problem.detail}")
@@ -35,6 +38,33 @@ def list_files(source: VideoSource) -> Listing:
         listing = walk(source.path, "path", kind=VIDEO_FILES)
     per_second = FRAMES_PER_SECOND / source.every if source.every else source.per_second
     listing.more = int(sum(file.size for file in listing.files) / BYTES_PER_SECOND * per_second)
+    return listing
+
+
+def _list_named(path: Path) -> Listing:
+    """List the videos of which a text file has the paths, one a line, relative to its own folder.
+
+    Blank lines and those that begin with `#` are passed over, and a video that is named twice is listed once.
+    """
+    listing = Listing()
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    names = {os.path.normpath(line.strip()) for line in lines if line.strip() and not line.startswith("#")}
+    for name in sorted(names):
+        if problem := name_problem(name, VIDEO_FILES):
+            listing.problems.append(problem)
+        elif name.startswith(("/", "..")):
+            detail = f"{name}: lies outside the folder of {path.name}; move the list to a folder above all its videos"
+            listing.problems.append(Problem(name, "outside its folder", detail))
+        elif not (path.parent / name).is_file():
+            detail = f"{name}: {path.name} names it, and it is not there; bring the file, or delete the line"
+            listing.problems.append(Problem(name, "file is missing", detail))
+        else:
+            listing.files.append(file_entry(path.parent / name, name))
+    if not listing.files:
+        raise UserError(
+            f"path: none of the {len(names)} lines of {path} is a video that is there; write one path a line, relative "
+            f"to the folder of {path.name}"
+        )
     return listing
 
 

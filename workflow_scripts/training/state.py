@@ -1,6 +1,7 @@
 """Resume states: all that a training needs to go on as if it had never stopped.
 
-They lie outside the declared outputs, which a workflow manager deletes when a job fails. One safetensors file holds
+They lie outside the declared outputs, which a workflow manager deletes when a job fails; where results lie in a bucket,
+they are copied to it. One safetensors file holds
 everything: tensors, and in its header the rest as JSON. A second file of the kind, where it is wanted, is the last good
 state, to which a training goes back.
 """
@@ -14,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from workflow_scripts.core import bucket
 from workflow_scripts.core.files import atomic_path
 from workflow_scripts.training.learned import learned, load_learned
 
@@ -39,10 +41,12 @@ def save_state(folder: Path, header: dict, tensors: dict[str, Tensor], is_good: 
     for name in (GOOD, FILE) if is_good else (FILE,):
         with atomic_path(folder / name) as temporary:
             temporary.write_bytes(content)  # an OSError names a full disk
+        bucket.store(folder / name)
 
 
 def read_state(path: Path) -> tuple[dict, dict[str, Tensor]] | None:
     """Return the header and the tensors of a state; None when there is none, or a damaged one."""
+    bucket.bring(path)
     if not path.is_file():
         return None
     try:
