@@ -70,7 +70,7 @@ def draw_landmarks(
     drawn = _smoothed(frames, found)
     frames = frames.assign(clamped=0.0, eased=0.0)
     if shape is not None:
-        frames, drawn = _normalised(frames, drawn, read_target(shape, limits), drawing)
+        frames, drawn = normalised(frames, drawn, read_target(shape, limits), drawing)
     whole = _whole(frames, drawn, size, rejected)
     picture = (np.uint8, (size, size, 3))
     columns = {"item": pa.string(), "input": picture, "target": picture, "previous": picture, "follows": pa.bool_()}
@@ -106,7 +106,7 @@ def read_target(shape: Path, limits: Path) -> Target:
     return Target(read_table(shape)[list("xyz")].to_numpy(np.float64), turns, float(measures.loc["oddity", "most"]))
 
 
-def _normalised(
+def normalised(
     frames: pd.DataFrame, landmarks: np.ndarray, target: Target, drawing: Drawing
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return frames and landmarks (n, 68, 2) with the target's proportions; each clip has one driver.
