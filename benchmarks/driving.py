@@ -143,6 +143,7 @@ def measure(drivers: list[Driver], targets: dict[str, Target], refuse: Callable)
                 continue
             drawn, points = normalised(driver.frames, driver.points, target, Drawing())
             row = {"driver": driver.kind, "frames": len(points), "no face, %": refuse(points).sum()}
+            row["neutral face is none, %"] = refuse(neutral_face(driver.points)[None, :, :2]).sum() * len(points)
             rows.append(row | {f"{name}, %": (drawn[name] > 0).sum() for name in ("clamped", "eased")})
     table = pd.DataFrame(rows).groupby("driver", sort=False).sum()
     shares = table.drop(columns="frames").div(table["frames"], axis=0).mul(100)

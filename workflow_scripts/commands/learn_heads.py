@@ -11,11 +11,13 @@ hundred of them several, whose `identity` the index tells. The steps:
    generic head of 14 points has. A mode cannot turn, grow or move the `STABLE` points as a whole, since this is the
    pose's part.
 2. The mean photograph looks straight ahead: its pitch is 0.
-3. The mean neutral face is that of calm photographs: seen from ahead, lips closed, eyes open, the mouth no wider than
+3. By how much the modes change with yaw and pitch (`heads.slip_of`) is a linear regression. What follows uses the modes
+   less this.
+4. The mean neutral face is that of calm photographs: seen from ahead, lips closed, eyes open, the mouth no wider than
    that of every second photograph.
-4. Differences between photographs of one person are expressions, those between calm photographs are identities. The
+5. Differences between photographs of one person are expressions, those between calm photographs are identities. The
    modes are turned and scaled so that the covariance of expressions is 1 and that of identities is diagonal.
-5. The limits of a real face are those that 995 of 1,000 photographs keep.
+6. The limits of a real face are those that 995 of 1,000 photographs keep.
 """
 
 import argparse
@@ -38,6 +40,7 @@ from workflow_scripts.faces.heads import (
     poses_of,
     rotations,
     shapes_of,
+    slip_of,
     turns_of,
 )
 from workflow_scripts.faces.pose import GENERIC_HEAD
@@ -74,9 +77,12 @@ def learn_heads(photographs: Photographs) -> tuple[HeadModel, np.ndarray]:
     model = _look_ahead(_learn_modes(both), photographs.points)
     heads = fit_heads(both, model)
     people = np.array([f"{person} {side}" if person else None for side in (0, 1) for person in photographs.people])
-    expressions = _expressions(heads.modes, people)
-    model = _in_basis(model, heads.modes[_are_calm(heads, model)], expressions)
-    limits = np.percentile(distances(both, fit_heads(both, model), model), KEPT, axis=0)
+    modes = heads.modes - slip_of(turns_of(heads.turn), model._replace(slip=_slip(heads)))
+    expressions = _expressions(modes, people)
+    model = _in_basis(model, modes[_are_calm(modes, heads, model)], expressions)
+    heads = fit_heads(both, model)
+    model = model._replace(slip=_slip(heads))
+    limits = np.percentile(distances(both, heads, model), KEPT, axis=0)
     return model, limits
 
 
@@ -84,12 +90,16 @@ def _learn_modes(points: np.ndarray) -> HeadModel:
     """Return mean and modes by expectation maximisation; identities have no variance yet, and expressions 1."""
     scale, turn, place = poses_of(points[:, list(GENERIC_HEAD)], _GENERIC)
     heads = Heads(scale, turn, place, np.zeros((len(points), 0)))
-    model = HeadModel(np.zeros((groups.COUNT, 3)), np.zeros((groups.COUNT, 3, 0)), np.zeros(0), FIRST_NOISE)
+    model = HeadModel(
+        np.zeros((groups.COUNT, 3)), np.zeros((groups.COUNT, 3, 0)), np.zeros(0), np.zeros((2, 0)), FIRST_NOISE
+    )
     for _ in range(RIGID_ROUNDS):
         model = _maximised(points, heads, np.zeros((len(points), 0, 0)), model)
         heads = Heads(*poses_of(points, model.neutral), heads.modes)
     first = np.random.default_rng(0).normal(0, 0.01, (groups.COUNT, 3, MODES))
-    model = HeadModel(model.neutral, _without_pose(first, model.neutral), np.zeros(MODES), FIRST_NOISE)
+    model = model._replace(
+        modes=_without_pose(first, model.neutral), identity=np.zeros(MODES), slip=np.zeros((2, MODES))
+    )
     heads = heads._replace(modes=np.zeros((len(points), MODES)))
     for _ in range(ROUNDS):
         modes, covariances = modes_of(points, heads, model)
@@ -141,9 +151,15 @@ def _look_ahead(model: HeadModel, points: np.ndarray) -> HeadModel:
     return model._replace(neutral=model.neutral @ turn.T, modes=np.einsum("ij,pjk->pik", turn, model.modes))
 
 
-def _are_calm(heads: Heads, model: HeadModel) -> np.ndarray:
-    """Return whether photographs show calm faces, bool (n,)."""
-    faces = shapes_of(heads.modes, model)[:, :, :2]
+def _slip(heads: Heads) -> np.ndarray:
+    """Return the regression (2, K) of modes on yaw and pitch in radians."""
+    known = np.column_stack([np.radians(turns_of(heads.turn)[:, :2]), np.ones(len(heads.modes))])
+    return np.linalg.lstsq(known, heads.modes, rcond=None)[0][:2]
+
+
+def _are_calm(modes: np.ndarray, heads: Heads, model: HeadModel) -> np.ndarray:
+    """Return whether photographs, with modes (n, K) less the slip, show calm faces, bool (n,)."""
+    faces = shapes_of(modes, model)[:, :, :2]
 
     def gap(pairs: list[tuple[int, int]]) -> np.ndarray:
         upper, lower = np.array(pairs).T
@@ -178,7 +194,7 @@ def _expressions(modes: np.ndarray, people: np.ndarray) -> np.ndarray:
 
 
 def _in_basis(model: HeadModel, calm: np.ndarray, expressions: np.ndarray) -> HeadModel:
-    """Return the model about the mean calm face, in the basis of step 4, the modes that tell people apart first.
+    """Return the model about the mean calm face, in the basis of step 5, the modes that tell people apart first.
 
     Args:
         model: as it was learned.
@@ -193,6 +209,7 @@ def _in_basis(model: HeadModel, calm: np.ndarray, expressions: np.ndarray) -> He
         neutral,
         np.einsum("pxk,kl->pxl", model.modes, (root @ axes)[:, ::-1]),
         variances[::-1],
+        model.slip,
         model.noise,
     )
 
@@ -217,7 +234,7 @@ def read_photographs(sources: list[list[Path]]) -> Photographs:
 def write_numbers(model: HeadModel, limits: np.ndarray, path: Path) -> None:
     """Write the model as a Python module."""
     rows = np.rint(1e4 * np.concatenate([model.neutral[:, :, None], model.modes], axis=2)).astype(int)
-    variances = ", ".join(f"{value:.2f}" for value in model.identity)
+    variances, yaw, pitch = (", ".join(f"{value:.2f}" for value in values) for values in (model.identity, *model.slip))
     lines = [
         '"""The numbers of the statistical head (`heads.py`), written by `commands/learn_heads.py`."""',
         "",
@@ -227,6 +244,8 @@ def write_numbers(model: HeadModel, limits: np.ndarray, path: Path) -> None:
         f"LIMITS = ({limits[0]:.2f}, {limits[1]:.4f})  # of `heads.distances`",
         "# fmt: off",
         f"IDENTITY_VARIANCE = ({variances})",
+        f"SLIP = (({yaw}),",
+        f"        ({pitch}))",
         "# For x, y and z of each point in turn: the mean neutral head, and its modes, in 1/10000.",
         "HEAD_NUMBERS = np.array([",
         *(f"    [{', '.join(map(str, row))}]," for row in rows.reshape(3 * groups.COUNT, -1)),

@@ -11,6 +11,9 @@ orthographic view x = s R S + t, R being the first two rows of a rotation. Pose 
 in closed form (POS: DeMenthon & Davis, "Model-Based Object Pose in 25 Lines of Code", IJCV 15, 1995, then the nearest
 rotation), the modes as their posterior mean under that prior and independent noise, as in probabilistic PCA of
 non-rigid shapes (Torresani, Hertzmann & Bregler, "Nonrigid Structure-from-Motion", IEEE PAMI 30(5), 2008).
+
+The outline that is seen of a turned head is none that lies on the head: its landmarks slip towards the viewer. So the
+modes also change with yaw and pitch, in proportion, and what the face does is what is left beside that (`slip_of`).
 """
 
 from typing import NamedTuple
@@ -18,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from workflow_scripts.faces import landmark_groups as groups
-from workflow_scripts.faces.head_numbers import HEAD_NUMBERS, IDENTITY_VARIANCE, LIMITS, NOISE
+from workflow_scripts.faces.head_numbers import HEAD_NUMBERS, IDENTITY_VARIANCE, LIMITS, NOISE, SLIP
 
 STABLE = [*groups.numbers(groups.NOSE), *groups.EYE_CORNERS]  # the points that no expression moves
 ROUNDS = 8  # of pose and modes in turn; further ones move the points by less than 1e-4
@@ -33,12 +36,14 @@ class HeadModel(NamedTuple):
         neutral: float64 (68, 3), the mean neutral head in its own axes.
         modes: float64 (68, 3, K).
         identity: float64 (K,), variances between people's neutral faces, the variance of expressions being 1.
+        slip: float64 (2, K), by how much the modes change with a radian of yaw and of pitch.
         noise: standard deviation of a landmark that the modes do not explain.
     """
 
     neutral: np.ndarray
     modes: np.ndarray
     identity: np.ndarray
+    slip: np.ndarray
     noise: float
 
 
@@ -62,6 +67,7 @@ MODEL = HeadModel(
     HEAD_NUMBERS[:, 0].reshape(groups.COUNT, 3) / 1e4,
     HEAD_NUMBERS[:, 1:].reshape(groups.COUNT, 3, -1) / 1e4,
     np.array(IDENTITY_VARIANCE),
+    np.array(SLIP),
     NOISE,
 )
 
@@ -114,11 +120,16 @@ def rotations(turns: np.ndarray) -> np.ndarray:
     return tilt @ up @ aside
 
 
+def slip_of(turns: np.ndarray, model: HeadModel = MODEL) -> np.ndarray:
+    """Return the part of the modes (n, K) that heads turned by yaw, pitch and roll (n, 3) in degrees have from that."""
+    return np.radians(turns[:, :2]) @ model.slip
+
+
 def oddity(points: np.ndarray, heads: Heads, model: HeadModel = MODEL) -> np.ndarray:
     """Return how far faces are from those that people have, float64 (n,); above 1 is farther than `LIMITS` allows.
 
-    It is the larger of two ratios to their limits: the Mahalanobis distance of the modes from the mean neutral face,
-    and the root-mean-square distance of the landmarks from what the modes explain.
+    It is the larger of two ratios to their limits: the Mahalanobis distance of the modes, less the slip, from the mean
+    neutral face, and the root-mean-square distance of the landmarks from what the modes explain.
 
     Args:
         points: (n, 68, 2), the landmarks.
@@ -130,7 +141,8 @@ def oddity(points: np.ndarray, heads: Heads, model: HeadModel = MODEL) -> np.nda
 
 def distances(points: np.ndarray, heads: Heads, model: HeadModel) -> np.ndarray:
     """Return the two distances of `oddity`, float64 (n, 2)."""
-    of_modes = np.sqrt((heads.modes**2 / (1 + model.identity)).sum(axis=1))
+    modes = heads.modes - slip_of(turns_of(heads.turn), model)
+    of_modes = np.sqrt((modes**2 / (1 + model.identity)).sum(axis=1))
     rest = (points - seen(shapes_of(heads.modes, model), heads)) / heads.scale[:, None, None]
     return np.stack([of_modes, np.sqrt((rest**2).mean(axis=(1, 2)))], axis=1)
 

@@ -13,7 +13,8 @@ what neither shows.
 origins $c_d$ and $c_t$ of their heads and in units $u_d$ and $u_t$ of their heads:
 
 1. Head: scale $s$, turn $R$ with tilt $Q$, and place $t$ are those of the head fitted to $X$.
-2. Expression: $E = Q^T (X - s R N_d - t) / s$, what the frame has beyond the neutral face in its pose.
+2. Expression: $E = Q^T (X - s R N_d - t) / s$, what the frame has beyond the neutral face in its pose. $N_d$ and $N_t$
+   have the slip of the pose (`heads.slip_of`).
 3. Each part $p$ moves farther where the target's part is larger: $E'_i = k_p E_i$, where the diagonal matrix $k_p$ has
    two ratios of lengths, target to driver (`_MEASURES`). For eyes they include the opening, so that eyes close wholly.
 4. The target makes the same movement: $Y = s r Q' (Q'^T R' N_t + w E') + c_t + r (t - c_d)$, where $r = u_t / u_d$.
@@ -33,7 +34,18 @@ import numpy as np
 
 from workflow_scripts.faces import landmark_groups as groups
 from workflow_scripts.faces.alignment import fit_similarity, transform_points
-from workflow_scripts.faces.heads import MODEL, STABLE, Heads, fit_heads, oddity, rotations, seen, shapes_of, turns_of
+from workflow_scripts.faces.heads import (
+    MODEL,
+    STABLE,
+    Heads,
+    fit_heads,
+    oddity,
+    rotations,
+    seen,
+    shapes_of,
+    slip_of,
+    turns_of,
+)
 from workflow_scripts.faces.plausibility import parts_cross
 
 CALMEST = 0.3  # share of the frames, those that are nearest to the neutral face
@@ -111,9 +123,9 @@ def neutral_face(frames: np.ndarray) -> np.ndarray:
 
 
 def _neutral_face(heads: Heads) -> np.ndarray:
-    count = len(heads.modes)
-    calmest = np.argsort((heads.modes**2).sum(axis=1), kind="stable")[: max(1, round(CALMEST * count))]
-    calm = heads.modes[calmest].mean(axis=0)
+    modes = heads.modes - slip_of(turns_of(heads.turn))
+    calmest = np.argsort((modes**2).sum(axis=1), kind="stable")[: max(1, round(CALMEST * len(modes)))]
+    calm = modes[calmest].mean(axis=0)
     variances = MODEL.identity + LEFT[:, None]
     most_likely = np.argmin((np.log(variances) + calm**2 / variances).sum(axis=1))
     neutral = MODEL.identity / variances[most_likely] * calm
@@ -146,11 +158,11 @@ class Transfer:
             ratio * heads.scale, rotations(allowed), place + ratio * (heads.place - driver_place), heads.modes
         )
         tilts = rotations(turns * (0, 0, 1))[:, :2, :2]
-        rest = (frames - seen(driver_shape, heads)) @ tilts / heads.scale[:, None, None]
+        rest = (frames - seen(driver_shape + _slipped(turns), heads)) @ tilts / heads.scale[:, None, None]
         self._expression = _part_scales(driver, target.shape) * rest
         self._tilts = rotations(allowed * (0, 0, 1))[:, :2, :2]
         upright = self._heads._replace(scale=np.ones(len(frames)), place=np.zeros((len(frames), 2)))
-        self._still = seen(shape, upright) @ self._tilts
+        self._still = seen(shape + _slipped(allowed), upright) @ self._tilts
         self._limit = max(1.0, target.oddity) + 1e-6  # so that rounding does not count
 
     def draw(self, amounts: np.ndarray) -> np.ndarray:
@@ -191,6 +203,11 @@ def move_as_a_whole(frames: np.ndarray, driver: np.ndarray, target: np.ndarray) 
     """
     matrix = fit_similarity(driver[STABLE, :2], target[STABLE, :2])
     return np.array([transform_points(matrix, points) for points in frames], np.float64).reshape(-1, 68, 2)
+
+
+def _slipped(turns: np.ndarray) -> np.ndarray:
+    """Return how the points of heads turned by (n, 3) degrees slip, float64 (n, 68, 3) in the heads' own axes."""
+    return shapes_of(slip_of(turns)) - MODEL.neutral
 
 
 def _in_own_axes(face: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
