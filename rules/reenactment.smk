@@ -18,11 +18,11 @@ REENACTMENT = experiments_of("reenactment")
 
 
 def drawing(wildcards):
-    """Return how a source's faces are drawn. Only a driver's get the target's shape, so it trains nothing anew."""
+    """Return how a source's faces are drawn. Only a driver's are given the target's shape and turns, which train nothing anew."""
     chosen = experiment(wildcards).drawing
     if wildcards.source in experiment(wildcards).apply:
         return chosen
-    return chosen.model_copy(update={"normalize": "none"})
+    return chosen.model_copy(update={"normalize": "none", "turn_beyond": None})
 
 
 def of_target(table):

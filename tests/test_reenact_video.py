@@ -36,8 +36,8 @@ def checkpoint(tmp_path_factory, face) -> Path:
     target = measure_target(face[1][None] / 4)
     points = pd.DataFrame(target.shape, columns=list("xyz")).rename_axis("point").reset_index()
     write_table(folder / "face_shape.parquet", points, FACE_SHAPE)
-    limits = pd.DataFrame([*target.turns, (0, target.oddity)], columns=["least", "most"])
-    write_table(folder / "face_limits.parquet", limits.assign(measure=["yaw", "pitch", "roll", "oddity"]), FACE_LIMITS)
+    limits = pd.DataFrame(target.turns, columns=["least", "most"])
+    write_table(folder / "face_limits.parquet", limits.assign(measure=["yaw", "pitch", "roll"]), FACE_LIMITS)
     return folder / "render.safetensors"
 
 

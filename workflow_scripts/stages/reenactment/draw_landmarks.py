@@ -103,7 +103,7 @@ def read_target(shape: Path, limits: Path) -> Target:
     """Return the face that is driven from its tables `face_shape` and `face_limits`."""
     measures = read_table(limits).set_index("measure")
     turns = measures.loc[list(TURNS), ["least", "most"]].to_numpy(np.float64)
-    return Target(read_table(shape)[list("xyz")].to_numpy(np.float64), turns, float(measures.loc["oddity", "most"]))
+    return Target(read_table(shape)[list("xyz")].to_numpy(np.float64), turns)
 
 
 def normalised(

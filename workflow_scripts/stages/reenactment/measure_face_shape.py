@@ -18,7 +18,7 @@ def measure_face_shape(training: Input, crops: Inputs, shape: Output, limits: Ou
         training: the experiment's training table, of which the `train` rows count.
         crops: `…/{source}/crops/{shard}.arrow`, all shards of the source that is trained on.
         shape: the table of points, sorted by `point`: x, y, and z towards the viewer.
-        limits: the table of measures: least and largest yaw, pitch and roll in degrees, and `heads.oddity`.
+        limits: the table of measures: least and largest yaw, pitch and roll in degrees.
     """
     rows = read_table(training)
     wanted = set(rows[rows["split"] == "train"][["source", "item"]].itertuples(index=False, name=None))
@@ -31,8 +31,8 @@ def measure_face_shape(training: Input, crops: Inputs, shape: Output, limits: Ou
     points = pd.DataFrame(target.shape, columns=list("xyz"))
     points.insert(0, "point", points.index)
     write_table(shape, points, FACE_SHAPE)
-    measures = pd.DataFrame([*target.turns, (0, target.oddity)], columns=["least", "most"])
-    measures.insert(0, "measure", [*TURNS, "oddity"])
+    measures = pd.DataFrame(target.turns, columns=["least", "most"])
+    measures.insert(0, "measure", TURNS)
     write_table(limits, measures, FACE_LIMITS)
 
 
