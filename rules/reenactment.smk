@@ -5,6 +5,7 @@ INPUTS
     results/{experiment}/checkpoints/render.safetensors, results/weights/landmarks.safetensors
 OUTPUTS
     results/{experiment}/face_shape.parquet                                  the neutral shape of the driven face
+    results/{experiment}/face_limits.parquet                                  how it is turned in the training frames
     results/{experiment}/drawings/{source}/{shard}.arrow                     drawn parts of the face, and the crop
     results/{experiment}/quarantine/draw_landmarks/{source}/{shard}.parquet  frames that cannot be drawn
     results/{experiment}/driven/{source}/{shard}.arrow                       painted frames
@@ -17,16 +18,16 @@ REENACTMENT = experiments_of("reenactment")
 
 
 def drawing(wildcards):
-    """Return how a source's faces are drawn. Only a driver's get the target's shape, so it trains nothing anew."""
+    """Return how a source's faces are drawn. Only a driver's are given the target's shape and turns, which train nothing anew."""
     chosen = experiment(wildcards).drawing
     if wildcards.source in experiment(wildcards).apply:
         return chosen
-    return chosen.model_copy(update={"normalize": "none"})
+    return chosen.model_copy(update={"normalize": "none", "turn_beyond": None})
 
 
-def target_shape(wildcards):
-    """Return the target's neutral shape where a driver's landmarks are given it."""
-    return "results/{experiment}/face_shape.parquet" if drawing(wildcards).normalize != "none" else []
+def of_target(table):
+    """Return a function that returns a table of the target's face where a driver's landmarks are given its shape."""
+    return lambda wildcards: f"results/{{experiment}}/{table}.parquet" if drawing(wildcards).normalize != "none" else []
 
 
 rule measure_face_shape:
@@ -35,6 +36,7 @@ rule measure_face_shape:
         crops=lambda wildcards: shards_of("results/{source}/crops/{shard}.arrow", experiment(wildcards).train),
     output:
         shape="results/{experiment}/face_shape.parquet",
+        limits="results/{experiment}/face_limits.parquet",
         record=record_of("measure_face_shape/{experiment}"),
     log:
         log_of("measure_face_shape/{experiment}"),
@@ -51,7 +53,8 @@ rule measure_face_shape:
         "python -m workflow_scripts.stages.reenactment.measure_face_shape "
         "--training {input.training:q} "
         "--crops {input.crops:q} "
-        "--output {output.shape:q} "
+        "--shape {output.shape:q} "
+        "--limits {output.limits:q} "
         f"{RECORD}"
 
 
@@ -59,7 +62,8 @@ rule draw_landmarks:
     input:
         index="results/{source}/index/{shard}.parquet",
         crops="results/{source}/crops/{shard}.arrow",
-        shape=target_shape,
+        shape=of_target("face_shape"),
+        limits=of_target("face_limits"),
     output:
         drawings="results/{experiment}/drawings/{source}/{shard}.arrow",
         quarantine="results/{experiment}/quarantine/draw_landmarks/{source}/{shard}.parquet",
@@ -82,6 +86,7 @@ rule draw_landmarks:
         "--index {input.index:q} "
         "--crops {input.crops:q} "
         "--shape {input.shape:q} "
+        "--limits {input.limits:q} "
         "--output {output.drawings:q} "
         "--quarantine {output.quarantine:q} "
         f"{RECORD}"

@@ -177,7 +177,7 @@ def reenact() -> dict:
         "test": ["clip"],
         "apply": ["driver"],
         "score_train": 1,
-        "drawing": {"gaze": False, "normalize": "similarity"},
+        "drawing": {"gaze": False, "normalize": "similarity", "turn_beyond": 2.0},
         "inference": "published",
         "video": {"lost_frames": "blank", "visible_mark": True, "width": 64},
         "render": {

@@ -14,7 +14,8 @@ from film_files import assert_marked, frames_of
 
 from workflow_scripts.commands import reenact_video
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.core.tables import FACE_SHAPE, write_table
+from workflow_scripts.core.tables import FACE_LIMITS, FACE_SHAPE, write_table
+from workflow_scripts.faces.shape_transfer import measure_target
 from workflow_scripts.sources._decoding import VideoReader
 from workflow_scripts.systems.reenact.config import Experiment
 from workflow_scripts.systems.reenact.networks import build_network
@@ -32,12 +33,11 @@ def checkpoint(tmp_path_factory, face) -> Path:
     description = {"system": "reenact", "network": "render", "config": config.model_dump(mode="json")}
     description |= {"shapes": {"input": [64, 64, 3]}, "bases": {}}
     save_checkpoint(folder / "render.safetensors", folder / "render.json", build_network("render", config), description)
-    shape = face[1] / 4
-    write_table(
-        folder / "face_shape.parquet",
-        pd.DataFrame({"point": range(68), "x": shape[:, 0], "y": shape[:, 1]}),
-        FACE_SHAPE,
-    )
+    target = measure_target(face[1][None] / 4)
+    points = pd.DataFrame(target.shape, columns=list("xyz")).rename_axis("point").reset_index()
+    write_table(folder / "face_shape.parquet", points, FACE_SHAPE)
+    limits = pd.DataFrame(target.turns, columns=["least", "most"])
+    write_table(folder / "face_limits.parquet", limits.assign(measure=["yaw", "pitch", "roll"]), FACE_LIMITS)
     return folder / "render.safetensors"
 
 
@@ -159,6 +159,7 @@ def test_wrong_options_and_checkpoints_are_refused_with_the_remedy(checkpoint, p
 
     assert "write `--output" in refusal(output="out.gif")
     assert "is the driver itself" in refusal(output="driver.mp4")
+    assert "--turn-beyond far" in refusal("--turn-beyond=far")
     assert "--normalize size" in refusal("--normalize=size") and "--lost-frames drop" in refusal("--lost-frames=drop")
     assert "no file" in refusal(network=tmp_path / "render.safetensors")
     alone = tmp_path / "alone"

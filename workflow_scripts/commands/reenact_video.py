@@ -33,7 +33,7 @@ from workflow_scripts.stages.sources.index_source import index_source
 from workflow_scripts.systems._reenactment.config import Drawing, Video
 from workflow_scripts.systems.reenact.config import Experiment
 
-SHAPE = "face_shape.parquet"
+TARGET = ("face_shape.parquet", "face_limits.parquet")  # tables of the face that is driven
 STAGES = ("index_source", *NEEDS["crops"], Experiment.item_stage)  # that can lose a frame
 
 
@@ -46,7 +46,8 @@ def reenact_video(
         checkpoint: the network `render`; its sidecar `.json` lies beside it.
         driver: a video file.
         output: the `.mp4` to write.
-        shape: the target's `face_shape` table; None: that beside the checkpoint or in the folder above.
+        shape: the target's `face_shape` table, its `face_limits` beside it; None: those beside the checkpoint or in
+            the folder above.
         drawing: how landmarks are drawn, as in the training.
         video: what is written.
         gpus: GPUs that may be used.
@@ -58,7 +59,7 @@ def reenact_video(
         UserError: a file is absent or cannot be used, or no frame shows a face.
     """
     size = _check_files(checkpoint, driver, output)
-    shape = _find_shape(checkpoint, shape) if drawing.normalize != "none" else None
+    shape, limits = _find_target(checkpoint, shape) if drawing.normalize != "none" else (None, None)
     source = VideoSource(
         type="video", path=str(driver), every=1, crop=Crop(size=size, frame="head"), faces=FaceSearch()
     )
@@ -72,7 +73,7 @@ def reenact_video(
         fetch_weights("landmarks", None, model)
         find_landmarks(source, index, model, landmarks, lost["find_landmarks"])
         crop_faces(source, index, landmarks, crops, lost["crop_faces"])
-        draw_landmarks(drawing, index, crops, shape, drawings, lost["draw_landmarks"])
+        draw_landmarks(drawing, index, crops, shape, limits, drawings, lost["draw_landmarks"])
         rejected = read_tables(lost.values())
         if not len(Shard(drawings)):
             raise cli.UserError(f"{driver}: no frame can drive a face: {_most_frequent(rejected)}")
@@ -108,14 +109,17 @@ def _check_files(checkpoint: Path, driver: Path, output: Path) -> int:
         raise cli.UserError(f"{sidecar}: is damaged ({error}); copy it again or train again") from error
 
 
-def _find_shape(checkpoint: Path, shape: Path | None) -> Path:
-    places = [shape] if shape else [checkpoint.parent / SHAPE, checkpoint.parent.parent / SHAPE]
+def _find_target(checkpoint: Path, shape: Path | None) -> tuple[Path, Path]:
+    named, beside = TARGET
+    places = [shape] if shape else [folder / named for folder in (checkpoint.parent, checkpoint.parent.parent)]
     for place in places:
-        if place.is_file():
-            return place
+        tables = (place, place.with_name(beside))
+        if all(table.is_file() for table in tables):
+            return tables
     raise cli.UserError(
-        f"no {places[0]}: the target's shape, which the workflow writes to results/{{experiment}}/{SHAPE}; put it "
-        "beside the checkpoint, or write `--normalize none` to keep the driver's proportions"
+        f"no {places[0]} with {beside} beside it: the target's face, which the workflow writes to "
+        "results/{experiment}/; put both beside the checkpoint, or write `--normalize none` to keep the driver's "
+        "proportions"
     )
 
 
@@ -131,8 +135,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="`render.safetensors`, its .json beside it")
     parser.add_argument("--driver", type=Path, required=True, help="a video file")
     parser.add_argument("--output", type=Path, required=True, help="the .mp4 to write")
-    parser.add_argument("--shape", type=Path, help=f"the target's {SHAPE}; default: beside the checkpoint or above")
+    parser.add_argument("--shape", type=Path, help=f"the target's {TARGET[0]}; default: beside the checkpoint or above")
     parser.add_argument("--normalize", default="shape", help="none, similarity or shape, as `drawing.normalize`")
+    parser.add_argument("--turn-beyond", help="degrees or null, as `drawing.turn_beyond`", default="5")
     parser.add_argument("--no-gaze", action="store_true", help="the network was trained with `drawing: {gaze: false}`")
     parser.add_argument("--lost-frames", default="hold", help="hold or blank, as `video.lost_frames`")
     parser.add_argument("--width", type=int, default=256, help="pixels of each of the three pictures")
@@ -140,7 +145,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--gpus", type=int, default=0)
     args = parser.parse_args(argv)
     try:
-        drawing = Drawing(gaze=not args.no_gaze, normalize=args.normalize)
+        turn_beyond = None if args.turn_beyond == "null" else args.turn_beyond
+        drawing = Drawing(gaze=not args.no_gaze, normalize=args.normalize, turn_beyond=turn_beyond)
         video = Video(lost_frames=args.lost_frames, width=args.width, visible_mark=args.visible_mark)
     except ValidationError as error:
         fault = error.errors()[0]

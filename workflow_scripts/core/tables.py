@@ -128,7 +128,9 @@ SPLITS = pa.schema(
 
 TRAINING = pa.schema([("source", pa.string()), ("item", pa.string()), ("split", pa.string())])
 
-FACE_SHAPE = pa.schema([("point", pa.int32()), ("x", pa.float32()), ("y", pa.float32())])
+FACE_SHAPE = pa.schema([("point", pa.int32()), *[(axis, pa.float32()) for axis in "xyz"]])
+
+FACE_LIMITS = pa.schema([("measure", pa.string()), ("least", pa.float32()), ("most", pa.float32())])
 
 
 @contextmanager

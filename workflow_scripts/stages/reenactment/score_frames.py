@@ -15,6 +15,7 @@ One row per scored item, sorted by item:
 | `nme_{p}` | float64 | distance of found from drawn landmarks over that of the outer eye corners; null without face |
 | `change_{p}` | float64 | mean difference to the frame before, in grey levels; null at a shot's start and after a gap |
 | `flicker_{p}` | float64 | how far this change is from the driver's (`metrics.frames.flicker`); null likewise |
+| `clamped`, `eased` | float64 | 1 where the head is turned less than the driver's, the expression is smaller, else 0 |
 
 `{p}` is `output`, `nearest` (the copier's frame, as it is) or `driver` (the driver's own crop). The last gives the
 scale: `identity_driver` is that of the person who drives (for the target's own frames, that of the truth), and
@@ -146,6 +147,7 @@ class Frames:
         self._crops, self._drawings, self._driven, self._target = crops, drawings, driven, target
         self._crop_rows = {item: row for row, item in enumerate(crops.items)}
         self._follows = drawings.scalars("follows")
+        self._less = {name: drawings.scalars(name) for name in ("clamped", "eased")}
         self._own = source == target.source
         self._nearest: dict[int, tuple[int, float]] = {}
 
@@ -156,6 +158,7 @@ class Frames:
         nearest, distance = self._find_nearest(row)
         pictures = self._pictures(row)
         scores = {"nearest_item": self._target.items[nearest], "nearest_distance": distance}
+        scores |= {name: float(values[row] > 0) for name, values in self._less.items()}
         if has_truth:
             for name in COMPARED:
                 psnr, ssim = compare_whole(pictures[name], pictures["driver"])

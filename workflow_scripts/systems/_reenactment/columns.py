@@ -8,6 +8,8 @@ FRAME_SCORES = (
     *(f"{metric}_{picture}" for metric in ("psnr", "ssim") for picture in COMPARED),
     *(f"{metric}_{picture}" for metric in ("identity", "found", "nme", "change") for picture in CHANGES),
     *(f"flicker_{picture}" for picture in COMPARED),
+    "clamped",
+    "eased",
 )
 FRAME_METRICS = pa.schema(
     [

@@ -18,6 +18,13 @@ class Drawing(Model):
         "published; `similarity`: moved, turned and scaled as a whole; `shape`: each part is also given the target's "
         "neutral shape, and moves as the driver's does",
     )
+    turn_beyond: float | None = Field(
+        5.0,
+        ge=0,
+        le=180,
+        description="degrees that a driver may turn, raise or tilt the head farther than the training frames show; "
+        "farther turns are drawn as this one, with `normalize: shape`. null: all turns are drawn as they are",
+    )
 
 
 class Video(Model):
