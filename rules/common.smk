@@ -1,6 +1,7 @@
 """What all rules share: the checked configuration, names of shards, experiments and files, digests of code."""
 
 import hashlib
+import json
 import os
 import sys
 from pathlib import Path

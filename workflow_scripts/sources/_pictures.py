@@ -68,7 +68,7 @@ def picture_size(data: bytes, max_pixels: int) -> tuple[int, int]:
         BadPicture: the bytes are no supported picture, or its size is outside the limits.
     """
     image = _open(data, max_pixels)
-    turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow gives a TIFF's size already turned
+    turned = image.format != "TIFF" and orientation_of(image) >= 5  # Pillow gives a TIFF's size already turned
     return (image.height, image.width) if turned else image.size
 
 
@@ -100,7 +100,7 @@ def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
                 pixels = _to_rgb(image, data)
             elif "icc_profile" in image.info:
                 pixels = np.array(convert_profile(pixels, image.info["icc_profile"]))
-            turn = TURNS.get(_orientation(image))
+            turn = TURNS.get(orientation_of(image))
             return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
     except (BadPicture, MemoryError):
         raise
@@ -171,7 +171,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, or 1 (upright) where it is absent or its data are damaged."""
     try:
         value = image.getexif().get(ORIENTATION, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from workflow_scripts.config.experiments import BaseExperiment
+from workflow_scripts.config.sources import Crop
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import sha256_of
 from workflow_scripts.core.randomness import stable_hash
@@ -20,6 +21,7 @@ from workflow_scripts.training.loop import Places, Trainer
 from workflow_scripts.training.state import stamp
 
 WATCHED = 512  # validation items at most, so that watching does not cost more than training
+NO_CROPS: dict[str, Crop] = {}
 
 
 def train_network(
@@ -37,11 +39,12 @@ def train_network(
     code: str,
     weights: Inputs = (),
     gpus: int = 0,
+    crops: dict[str, Crop] = NO_CROPS,
 ) -> None:
     """Train one network and write its checkpoint.
 
     Args:
-        experiment: of the system; only the keys `keys_of(network)` are used.
+        experiment: of the system; the keys `keys_of(network)` are used, and `applied_keys` noted in the sidecar.
         network: one of `experiment.networks`.
         seed: of the configuration.
         splits: the experiment's training table: `train` items are trained on, `val` items watched.
@@ -55,6 +58,7 @@ def train_network(
         code: digests of the stage's code and of the lock file.
         weights: files of pretrained networks; a file's stem is the network's name.
         gpus: GPUs that the job was given.
+        crops: source that is trained on -> how its faces were cut out, which the sidecar tells.
 
     Raises:
         UserError: no item to train on, weights absent, no device, a training that has failed.
@@ -82,7 +86,7 @@ def train_network(
     # Names begin below the experiment's folder, so that two experiments with the same inputs have equal checkpoints.
     inputs = {os.path.relpath(path, splits.parent): sha256_of(path) for path in used}
     keys = experiment.keys_of(network)
-    config = experiment.slice(*keys)
+    config = experiment.slice(*keys, *experiment.applied_keys)
     endless = {experiment.key_of(network): _without_end(experiment.settings_of(network))}
     unchanged = experiment.model_copy(update=endless).slice(*keys)
     bf16 = use_bf16(settings.precision, device)
@@ -95,6 +99,7 @@ def train_network(
         "config": experiment.model_validate_json(config).model_dump(mode="json"),
         "seed": seed,
         "shapes": train.shapes(),
+        "crops": {name: crop.model_dump(mode="json") for name, crop in crops.items()},
         "steps": trainer.step,
         "epochs": trainer.epochs,
         "kept": trainer.kept,
