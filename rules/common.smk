@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
+from workflow_scripts.config.changes import with_changes
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.cli import RUN_PROCESS, UserError
 from workflow_scripts.provenance.code_digest import code_digest
@@ -21,7 +22,7 @@ for folder in (workflow.basedir, os.getcwd()):
         sys.exit(f"error: {problem}")
 try:
     check_store()
-    CONFIG = load_config(config)
+    CONFIG = load_config(with_changes(config))
     SHARDS = {
         name: [f"{number:05d}" for number in range(shard_count(source, CONFIG.shard_size))]
         for name, source in CONFIG.sources.items()

@@ -35,6 +35,7 @@ def test_a_run_makes_every_artifact_of_the_contract(finished):
         "unmask/curves/edit.parquet",
         "unmask/metrics.parquet",
         "unmask/metrics.json",
+        "runs.parquet",
         "overview.html",
     ):
         assert (results / name).stat().st_size > 0, name
