@@ -93,6 +93,15 @@ def test_transparency_is_kept(checkpoints, portrait, tmp_path):
     assert np.array_equal(made[~changed][:, :3], portrait[~changed])
 
 
+def test_of_an_animation_the_first_picture_is_edited_and_that_is_said(checkpoints, portrait, tmp_path, capsys):
+    first, second = (Image.fromarray(picture) for picture in (portrait, np.full_like(portrait, 90)))
+    first.save(tmp_path / "moving.webp", save_all=True, append_images=[second], lossless=True)
+    assert run(checkpoints, tmp_path / "moving.webp", "--output", tmp_path / "out", "--maps") == 0
+    assert "has 2 pictures, of which the first is written" in capsys.readouterr().err
+    changed = pixels(tmp_path / "out/moving_map.png") > 0
+    assert np.array_equal(pixels(tmp_path / "out/moving.png")[~changed], portrait[~changed])
+
+
 def test_jpeg_is_near_the_picture_and_marked(checkpoints, portrait, tmp_path):
     Image.fromarray(portrait).save(tmp_path / "one.png")
     assert run(checkpoints, tmp_path / "one.png", "--output", tmp_path, "--format", "jpeg", "--maps") == 0

@@ -107,7 +107,7 @@ class Pictures:
         if self._args.maps:
             with atomic_path(self._path(given, "_map", ".png")) as temporary:
                 Image.fromarray(edited.changed.astype(np.uint8) * 255).save(temporary, "PNG")
-        return []
+        return original.remarks
 
     def _write_sheet(self, given: Given, edited: EditedPicture) -> None:
         tiles = []

@@ -144,7 +144,7 @@ class _Occluder:
             changed = (result != original.shown).any(axis=2)
             Image.fromarray(changed.astype(np.uint8) * 255).save(temporary, "PNG")
         print(readable(str(path)))
-        return said
+        return original.remarks + said
 
 
 def _color(text: str) -> np.ndarray:

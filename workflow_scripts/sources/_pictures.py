@@ -67,7 +67,7 @@ def picture_size(data: bytes, max_pixels: int) -> tuple[int, int]:
     Raises:
         BadPicture: the bytes are no supported picture, or its size is outside the limits.
     """
-    image = _open(data, max_pixels)
+    image = open_picture(data, max_pixels)
     turned = image.format != "TIFF" and orientation_of(image) >= 5  # Pillow gives a TIFF's size already turned
     return (image.height, image.width) if turned else image.size
 
@@ -88,12 +88,12 @@ def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
     Raises:
         BadPicture: the bytes are no whole supported picture, or its size is outside the limits.
     """
-    image = _open(data, max_pixels)
+    image = open_picture(data, max_pixels)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if image.format == "PNG":  # Pillow ignores wrong checksums of pixels when it loads them
-                _open(data, max_pixels).verify()
+                open_picture(data, max_pixels).verify()
             pixels = _decode_plain_jpeg(image, data)
             if pixels is None:
                 image.load()  # a TIFF is turned by this
@@ -146,7 +146,7 @@ def check_size(width: int, height: int, max_pixels: int | None) -> None:
         raise BadPicture("too small", f"{width}x{height} pixels; the smallest side must be {MIN_SIDE}")
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+def open_picture(data: bytes, max_pixels: int) -> Image.Image:
     """Return a picture of which only the header has been read, after its size has been checked."""
     if not data:
         raise BadPicture("empty file", "it has 0 bytes; copy or download it again")
