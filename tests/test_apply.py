@@ -144,6 +144,14 @@ def test_a_face_on_which_nothing_is_found_is_left_as_it_is(portrait, tmp_path, c
     assert (tmp_path / "out/bare.png").read_bytes() == (tmp_path / "bare.png").read_bytes()
 
 
+def test_a_face_whose_mask_hides_its_landmarks_is_edited_where_it_lies(checkpoints, portrait, tmp_path):
+    masked = cv2.resize(portrait, (240, 240))
+    masked[100:150, 85:165] = (235, 235, 240)
+    Image.fromarray(masked).save(tmp_path / "masked.png")
+    assert run(checkpoints, tmp_path / "masked.png", "--output", tmp_path / "out", "--maps") == 0
+    assert (pixels(tmp_path / "out/masked_map.png")[105:145, 100:150] > 0).all()
+
+
 def test_a_tight_crop_is_taken_for_a_face_when_asked(checkpoints, face, tmp_path):
     tight = cv2.GaussianBlur(face[0][60:230, 60:200], (0, 0), 15)
     Image.fromarray(tight).save(tmp_path / "tight.png")

@@ -32,9 +32,11 @@ class Editor(ABC):
 
     Attributes:
         crop: how a face is cut out before it is edited.
+        guesses: whether it edits faces of which only the place is known, since what it edits hides the landmarks.
     """
 
     crop: Crop
+    guesses = False
 
     @abstractmethod
     def edit(self, faces: Sequence[CutFace], only_first: bool = False) -> list[list[Edit]]:
@@ -66,12 +68,18 @@ class Choice(NamedTuple):
     whole: bool = False
     side: int = SEARCHED_SIDE
 
-    def find(self, picture: np.ndarray, model: LandmarkModel) -> list[FoundFace]:
-        """Return those that are chosen of the faces of a picture, RGB uint8 (H, W, 3), the largest first."""
+    def find(self, picture: np.ndarray, model: LandmarkModel, guess: bool = False) -> list[FoundFace]:
+        """Return those that are chosen of the faces of a picture, RGB uint8 (H, W, 3), the largest first.
+
+        Args:
+            picture: to be searched.
+            model: finds landmarks.
+            guess: as in `find_everyone`.
+        """
         searched = Picture(picture)
         least = self.min_size or max(MIN_FACE, max(searched.size) // FACE_SHARE)
         search = FaceSearch(min_size=least, on_no_face="whole" if self.whole else "quarantine")
-        faces = find_everyone(searched, search, model, self.side)
+        faces = find_everyone(searched, search, model, self.side, guess)
         chosen = faces if self.number is None else faces[self.number : self.number + 1]
         return chosen if self.like is None else [face for face in chosen if is_like(picture, face.points, self.like)]
 
@@ -127,7 +135,7 @@ def edit_picture(name: str, picture: np.ndarray, editor: Editor, choice: Choice,
     Raises:
         BadItem: the editor can do nothing to this picture.
     """
-    found = choice.find(picture, model)
+    found = choice.find(picture, model, editor.guesses)
     faces = [cut_face(f"{name}/0/{number}", picture, face, editor.crop) for number, face in enumerate(found)]
     changed = np.zeros(picture.shape[:2], bool)
     if not faces:

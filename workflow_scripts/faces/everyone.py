@@ -3,8 +3,12 @@
 Unlike `detect_faces`, which stops at the first step that finds a face, all people count: dlib's frontal detector on
 copies in which ever smaller faces are seen, and its network on one larger copy, which sees turned and masked faces.
 What the frontal detector is not sure of counts only where the network sees a face too.
+
+Landmarks of a masked face often do not settle: the model takes the mask's edge for the eyes. Where it is asked for, a
+face of which the network is sure enough then gets the landmarks of the mean face in its box.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +24,7 @@ from workflow_scripts.faces.head_squares import grown_squares, square_matrix
 from workflow_scripts.faces.landmarks import UNSURE_HOG, LandmarkModel, face_patch
 from workflow_scripts.faces.plausibility import check_face
 
+GUESSED = 0.4  # the network's score from which on a face may get the landmarks of the mean face
 SEARCHED_SIDE = 1280  # pixels; twice that of a picture that stands for one face, since several are smaller
 
 
@@ -38,7 +43,7 @@ class FoundFace(NamedTuple):
 
 
 def find_everyone(
-    picture: Picture, config: FaceSearch, model: LandmarkModel, side: int = SEARCHED_SIDE
+    picture: Picture, config: FaceSearch, model: LandmarkModel, side: int = SEARCHED_SIDE, guess: bool = False
 ) -> list[FoundFace]:
     """Return the faces of a picture whose landmarks settle and can be aligned, the largest first.
 
@@ -49,10 +54,16 @@ def find_everyone(
         model: finds the landmarks.
         side: pixels, longer side of the copy that dlib's network searches. It finds faces from 80 pixels of it on, and
             its time grows with the square.
+        guess: whether faces whose landmarks do not settle get those of the mean face.
     """
     frontal, network = frontal_faces(picture, config), network_faces(picture, side)
     candidates = [face for face in frontal if face.score >= UNSURE_HOG or _is_among(face, network)] + network
-    found = _with_landmarks(picture, [face for face in candidates if face.width >= config.min_size], model)
+    candidates = [face for face in candidates if face.width >= config.min_size]
+    found = _with_landmarks(picture, candidates, model)
+    if guess:
+        likely = [face for face in candidates if face in network and face.score >= GUESSED]
+        means = [dataclasses.replace(face, detector=WHOLE_PICTURE) for face in likely]
+        found += _with_landmarks(picture, means, model)  # behind those that are found in the same place
     if not found:  # of a tight crop
         found = _with_landmarks(picture, detect_faces(picture, config, model).faces[:1], model)
     kept: list[FoundFace] = []

@@ -29,6 +29,8 @@ def build_editor(trained: Trained, args: argparse.Namespace, device: torch.devic
 
 
 class _Remover(Editor):
+    guesses = True
+
     def __init__(self, trained: Trained, args: argparse.Namespace, device: torch.device):
         paths = [trained.path(name) for name in ("map", "edit")]
         self.crop = Crop(size=trained.size("map", "input"), frame=trained.frame("map", args.frame))
