@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps
 # Not the scripts of the environment: in a folder with blanks they are shell scripts, which would run a folder's name.
-SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG")
+SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG") $(if $(SET),--config set="$$SET")
 
 .DEFAULT_GOAL := help
 .PHONY: help run verify test chaos fuzz lint docs lock cluster s3 benchmark scale clean
@@ -14,7 +14,7 @@ SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG")
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml), then the report; or TARGET=results/…
+run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml, SET="a.key=1 …"), then the report; or TARGET=results/…
 	@[ -z "$$CONFIG" ] || [ -r "$$CONFIG" ] || { printf 'error: CONFIG=%s is no file that can be read\n' "$$CONFIG" >&2; exit 1; }
 	@$(SNAKEMAKE) --cores $(CORES) $${TARGET:+-- $$TARGET}
 	@[ -n "$$TARGET" ] || { [ -e results/report.html ] && [ -z "$$(find results/overview.html rules workflow_scripts/reporting -newer results/report.html -type f)" ]; } || $(SNAKEMAKE) --cores 1 \

@@ -1,12 +1,14 @@
 """What all rules share: the checked configuration, names of shards, experiments and files, digests of code."""
 
 import hashlib
+import json
 import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, HOME)
 
+from workflow_scripts.config.changes import with_changes
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.bucket import BUCKET
 from workflow_scripts.core.cli import RUN_PROCESS, UserError
@@ -22,7 +24,7 @@ for folder in (workflow.basedir, os.getcwd()):
         sys.exit(f"error: {problem}")
 try:
     check_store()
-    CONFIG = load_config(config if workflow.is_main_process else run_config(HOME, config))
+    CONFIG = load_config(with_changes(config if workflow.is_main_process else run_config(HOME, config)))
     SHARDS = {
         name: [f"{number:05d}" for number in range(shard_count(source, CONFIG.shard_size))]
         for name, source in CONFIG.sources.items()

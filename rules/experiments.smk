@@ -49,6 +49,15 @@ def experiment_shards(kinds, sources, name):
     return found
 
 
+def training_crops(wildcards):
+    """Return how the faces were cut out that a network is trained on, as JSON: source -> its keys `crop`."""
+    chosen = experiment(wildcards)
+    sources = {name: CONFIG.sources[name] for name in chosen.train}
+    return json.dumps(
+        {name: s.crop.model_dump(mode="json") for name, s in sources.items() if "crops" in chosen.needs_of(s)}
+    )
+
+
 def weight_files(names):
     return expand("results/weights/{name}.safetensors", name=names)
 
@@ -116,7 +125,10 @@ rule train_network:
         code=lambda wildcards: digest(
             "stages.experiments.train_network", f"systems.{experiment(wildcards).system}.training"
         ),
-        experiment=lambda wildcards: experiment(wildcards).slice(*experiment(wildcards).keys_of(wildcards.network)),
+        experiment=lambda wildcards: experiment(wildcards).slice(
+            *experiment(wildcards).keys_of(wildcards.network), *experiment(wildcards).applied_keys
+        ),
+        crops=training_crops,
         seed=CONFIG.seed,
         resume="results/{experiment}/resume/{network}",
         live="results/logs/train_network/{experiment}/{network}",
@@ -126,6 +138,7 @@ rule train_network:
         "trap : TERM; python -m workflow_scripts.stages.experiments.train_network --reuse "
         "--experiment {params.experiment:q} "
         "--network {wildcards.network} "
+        "--crops {params.crops:q} "
         "--seed {params.seed} "
         "--splits {input.splits:q} "
         "--shards {input.shards:q} "

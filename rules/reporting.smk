@@ -1,11 +1,12 @@
 """From results to a page that a person reads.
 
 INPUTS
-    results/{experiment}/metrics.json, splits.parquet, figures, previews and the other folders that an experiment shows
+    results/{experiment}/metrics.json, splits.parquet, checkpoints, figures, previews and the other folders that an experiment shows
     results/{source}/index.parquet, quarantine.parquet, landmarks, crops, motion and annotation_counts.json of each source
 OUTPUTS
     results/{source}/summary/       what a source holds: charts, contact sheets, numbers
     results/{source}/summary.json   the digests of the files in the summary
+    results/runs.parquet            all experiments side by side: changed keys, digests of checkpoints, scores
     results/overview.html           all results on one page
     results/report.html             the page and the graph of the rules; made by `make run` with `snakemake --report`
 """
@@ -79,8 +80,35 @@ NETWORKS = [(name, network) for name, chosen in CONFIG.experiments.items() for n
 SHOWN = [f"results/{name}/{folder}" for name, chosen in CONFIG.experiments.items() for folder in chosen.shown_folders]
 
 
+rule tabulate_runs:
+    input:
+        metrics=of_experiments("results/{experiment}/metrics.json"),
+        checkpoints=[f"results/{name}/checkpoints/{network}.safetensors" for name, network in NETWORKS],
+    output:
+        table="results/runs.parquet",
+        record=record_of("tabulate_runs"),
+    log:
+        log_of("tabulate_runs"),
+    benchmark:
+        benchmark_of("tabulate_runs")
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=digest("stages.reporting.tabulate_runs"),
+        experiments=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),
+    shell:
+        "python -m workflow_scripts.stages.reporting.tabulate_runs "
+        "--experiments {params.experiments:q} "
+        "--metrics {input.metrics:q} "
+        "--checkpoints {input.checkpoints:q} "
+        "--output {output.table:q} "
+        f"{RECORD}"
+
+
 rule write_overview:
     input:
+        runs="results/runs.parquet" if CONFIG.experiments else [],
         index=expand("results/{source}/index.parquet", source=CONFIG.sources),
         quarantine=expand("results/{source}/quarantine.parquet", source=CONFIG.sources),
         metrics=of_experiments("results/{experiment}/metrics.json"),
@@ -120,6 +148,7 @@ rule write_overview:
     shell:
         "python -m workflow_scripts.stages.reporting.write_overview "
         "--experiments {params.experiments:q} "
+        "--runs {input.runs:q} "
         "--index {input.index:q} "
         "--quarantine {input.quarantine:q} "
         "--summaries {input.summaries:q} "

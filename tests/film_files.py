@@ -33,6 +33,8 @@ def assert_marked(path: Path) -> None:
             assert marking.SOURCE_TYPE in container.metadata["comment"]
     elif path.suffix == ".png":
         assert marking.SOURCE_TYPE in Image.open(path).info["XML:com.adobe.xmp"]
+    elif path.suffix == ".jpg":
+        assert marking.SOURCE_TYPE in Image.open(path).info["xmp"].decode()
     else:
         data = path.read_bytes()
         start = data.index(b"\x21\xff\x0bXMP DataXMP") + 14

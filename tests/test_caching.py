@@ -121,7 +121,7 @@ EDITS = {
         edit_config("experiments.unmask.edit.training.batch_size", 4),
         ("train_network/unmask/edit",),
     ),
-    "a value of the figures": (edit_config("experiments.unmask.gallery", 3), ("draw_figures/*", "write_overview")),
+    "a value of the figures": (edit_config("experiments.unmask.gallery", 3), ("draw_figures/*", "tabulate_runs")),
     "a value of the crops of one source": (
         edit_config("sources.photos.faces.min_size", 25),
         ("find_landmarks/photos/*",),
@@ -173,7 +173,7 @@ def test_an_edit_that_is_reverted_after_a_run_reruns_the_same_jobs_again(project
     assert project.run().returncode == 0
     assert project.jobs() == {}
     project.configure(caching_config())
-    assert set(project.jobs()) == with_descendants(graph, ("draw_figures/*", "write_overview"))
+    assert set(project.jobs()) == with_descendants(graph, ("draw_figures/*", "tabulate_runs"))
 
 
 def test_a_job_that_makes_the_same_files_again_reruns_nothing_once_it_has_run(project):
@@ -197,7 +197,7 @@ def test_a_new_clone_with_copied_results_reruns_nothing_and_still_knows_what_mad
         copy_without_times(project.root / name, clone.root / name)
     assert clone.jobs() == {}
     edit_config("experiments.unmask.gallery", 3)(clone)
-    assert {name.split("/")[0] for name in clone.jobs()} == {"draw_figures", "write_overview"}
+    assert {name.split("/")[0] for name in clone.jobs()} == {"draw_figures", "tabulate_runs", "write_overview"}
 
 
 def test_more_epochs_continue_a_training_and_say_so(project, graph):

@@ -1,14 +1,18 @@
 """The whole workflow by real Snakemake runs on a small folder: results, conservation, caching, single artifacts."""
 
+import argparse
 import json
 import re
 import shutil
 import subprocess
 
 import pytest
+import torch
 import yaml
 from projects import PICTURES, ROOT, edit_config
 
+from workflow_scripts.commands._trained import find_trained
+from workflow_scripts.commands.families import removal
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
@@ -31,6 +35,7 @@ def test_a_run_makes_every_artifact_of_the_contract(finished):
         "unmask/curves/edit.parquet",
         "unmask/metrics.parquet",
         "unmask/metrics.json",
+        "runs.parquet",
         "overview.html",
     ):
         assert (results / name).stat().st_size > 0, name
@@ -39,6 +44,15 @@ def test_a_run_makes_every_artifact_of_the_contract(finished):
     assert set(metrics["split"]) == {"train", "test"} and (metrics["split"] == "train").sum() == 3
     sidecar = json.loads((results / "unmask/checkpoints/edit.json").read_text())
     assert sidecar["network"] == "edit" and "torch" in str(sidecar)
+
+
+def test_the_folder_of_checkpoints_is_all_that_is_needed_to_apply_them(finished, tmp_path):
+    shutil.copytree(finished.root / "results/unmask/checkpoints", tmp_path / "checkpoints")
+    trained = find_trained(tmp_path / "checkpoints")
+    experiment = load_config(finished.config()).experiments["unmask"]
+    assert trained.experiment("map").difference == experiment.difference
+    assert trained.frame("map", None) == "celeba" and trained.size("map", "input") == 64
+    removal.build_editor(trained, argparse.Namespace(frame=None, seed=1), torch.device("cpu"))
 
 
 def test_items_in_are_items_out_plus_quarantined_at_every_stage(finished):

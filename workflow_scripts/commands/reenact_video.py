@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from workflow_scripts.commands._drivers import TABLE, unpack_driver
 from workflow_scripts.config.sources import NEEDS, Crop, FaceSearch, VideoSource
 from workflow_scripts.core import cli
 from workflow_scripts.core.names import readable
@@ -44,7 +45,7 @@ def reenact_video(
 
     Args:
         checkpoint: the network `render`; its sidecar `.json` lies beside it.
-        driver: a video file.
+        driver: a video file, or a driver's table (`faces/drivers.py`).
         output: the `.mp4` to write.
         shape: the target's `face_shape` table, its `face_limits` beside it; None: those beside the checkpoint or in
             the folder above.
@@ -69,19 +70,23 @@ def reenact_video(
         model, index, landmarks, crops = (home / name for name in names)
         drawings, driven = home / "drawings.arrow", home / "driven.arrow"
         lost = {stage: home / f"{stage}.parquet" for stage in STAGES}
-        index_source(source, 0, 0, 1, index, lost["index_source"])
-        fetch_weights("landmarks", None, model)
-        find_landmarks(source, index, model, landmarks, lost["find_landmarks"])
-        crop_faces(source, index, landmarks, crops, lost["crop_faces"])
+        is_table = driver.suffix == TABLE
+        if is_table:
+            unpack_driver(driver, size, index, crops)
+        else:
+            index_source(source, 0, 0, 1, index, lost["index_source"])
+            fetch_weights("landmarks", None, model)
+            find_landmarks(source, index, model, landmarks, lost["find_landmarks"])
+            crop_faces(source, index, landmarks, crops, lost["crop_faces"])
         draw_landmarks(drawing, index, crops, shape, limits, drawings, lost["draw_landmarks"])
-        rejected = read_tables(lost.values())
+        rejected = read_tables(path for path in lost.values() if path.is_file())
         if not len(Shard(drawings)):
             raise cli.UserError(f"{driver}: no frame can drive a face: {_most_frequent(rejected)}")
         drive_faces(Experiment(system="reenact"), "driver", 0, checkpoint, drawings, driven, 1, gpus)
         (clip,) = find_clips(read_table(index))
         with PictureReader(source) as reader:
             strips = make_strips(clip, Panels([drawings], [driven]), reader, video)
-            write_mp4(output, strips, last_length(clip, reader))
+            write_mp4(output, strips, last_length(clip, reader), sound=None if is_table else driver)
     return Counter(rejected["reason"])
 
 
@@ -133,7 +138,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, required=True, help="`render.safetensors`, its .json beside it")
-    parser.add_argument("--driver", type=Path, required=True, help="a video file")
+    parser.add_argument("--driver", type=Path, required=True, help="a video file, or a driver's table")
     parser.add_argument("--output", type=Path, required=True, help="the .mp4 to write")
     parser.add_argument("--shape", type=Path, help=f"the target's {TARGET[0]}; default: beside the checkpoint or above")
     parser.add_argument("--normalize", default="shape", help="none, similarity or shape, as `drawing.normalize`")

@@ -30,6 +30,8 @@ class BaseExperiment(Model):
             `systems/_{family}/`.
         needs: what must be made of its sources first; keys of `config.sources.NEEDS`. Where this differs from source
             to source, `needs_of` says it instead.
+        applied_keys: keys of the experiment, beside a network's own, that applying it to other pictures depends on.
+            Its training depends on them anyway, by what it is trained on.
         item_kind: the kind of shards that holds its items, with one row or more for each.
         item_stage: the stage that makes them, which may quarantine items.
         summarized_kinds: the kinds of shards that its summary is made of, beside the table of scores.
@@ -41,6 +43,7 @@ class BaseExperiment(Model):
 
     family: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]
+    applied_keys: ClassVar[tuple[str, ...]] = ()
     item_kind: ClassVar[str]
     item_stage: ClassVar[str]
     summarized_kinds: ClassVar[tuple[str, ...]]

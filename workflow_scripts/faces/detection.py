@@ -109,6 +109,20 @@ def detect_faces(
     return Found([whole_picture(picture)] if config.on_no_face == "whole" else [], refused)
 
 
+def frontal_faces(picture: Picture, config: FaceSearch) -> list[Face]:
+    """Return what dlib's frontal detector finds in copies that show faces down to `config.min_size`."""
+    scale = min(1.0, HOG_SIDE / max(picture.size))
+    coarse = hog(picture.grey, 2 * scale, 0.0, "dlib_hog_upsampled")
+    return distinct(chain(coarse, *_fine_steps(picture, config)))
+
+
+def network_faces(picture: Picture, most: int) -> list[Face]:
+    """Return what dlib's network finds in a copy of at most `most` pixels; small pictures are enlarged."""
+    side = max(picture.size)
+    scale = CNN_SIDES[1] / side if side < CNN_SIDES[1] else min(1.0, most / side)
+    return distinct(mmod(picture, scale, "dlib_cnn"))
+
+
 def is_sure(face: Face, config: FaceSearch) -> bool:
     """Tell whether a detection is a face without a second look."""
     return face.detector == WHOLE_PICTURE or face.score >= _limits(face, config)[1]
@@ -143,8 +157,7 @@ def _steps(picture: Picture, config: FaceSearch, weights: Weights) -> Iterator[l
         largest = config.choose == "largest"
         if largest:
             yield hog(picture.grey, scale, 0.0, "dlib_hog")
-        found = hog(picture.grey, 2 * scale, 0.0, "dlib_hog_upsampled")
-        yield found if largest else distinct(chain(found, *_fine_steps(picture, config)))
+        yield hog(picture.grey, 2 * scale, 0.0, "dlib_hog_upsampled") if largest else frontal_faces(picture, config)
         if config.pad_retry:
             yield hog(picture.grey, min(2.0, PADDED_SIDE / side), config.pad_retry, "dlib_hog_padded")
     if config.detector in ("dlib_hog_cnn", "dlib_mmod"):

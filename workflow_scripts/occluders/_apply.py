@@ -60,6 +60,7 @@ def apply_occluder(
     style: Style,
     rng: np.random.Generator,
     pictures: Sequence = (),
+    color: np.ndarray | None = None,
 ) -> Occluded:
     """Put one occluder on a face.
 
@@ -70,6 +71,7 @@ def apply_occluder(
         style: `plain`: few colours and shapes, flat light; `varied`: many, with folds, wear and the face's light.
         rng: the only source of randomness; the same state gives the same bytes.
         pictures: the user's own pictures of this kind, as `read_pictures` gives them, of which it draws one.
+        color: of its fabric or hair, RGB in 0..1, float32 (3,), before light; None draws one. Pictures keep their own.
 
     Raises:
         ValueError: no such kind, or an array of another shape or type.
@@ -85,7 +87,7 @@ def apply_occluder(
         return _bare(image)
     canvas = canvas_for((_DETAIL if max(image.shape[:2]) <= _LARGE else _LESS_DETAIL) * pose.unit)
     light = measure_light(image, whole)
-    wearer = Wearer(image, np.asarray(landmarks, np.float64), pose, light, pictures)
+    wearer = Wearer(image, np.asarray(landmarks, np.float64), pose, light, pictures, color)
     drawing = module.draw(canvas, style, wearer, rng)
     to_canvas = _to_canvas(drawing.canvas, drawing.wear)
     window = _window(image.shape, pose, drawing.alpha, to_canvas)

@@ -72,7 +72,7 @@ def draw_moustache(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Ge
     outlines = [_side(cut, wearer, side, rng, varied) for side in (0, 1)]
     region = patch.fill(np.concatenate([outlines[1], outlines[0][::-1]]))
     density = np.float32(cut.density * (rng.uniform(0.6, 1.05) if varied else 1))
-    base = moustache_color(wearer, rng, varied)
+    base = wearer.dyed(moustache_color(wearer, rng, varied))
     tone, hairs = _hairs(patch, region, cut, wearer, rng, varied)
 
     clumps = 1 + 0.12 * patch.noise(rng, 0.035)

@@ -29,6 +29,7 @@ class Wearer:
         pose: how the canvas lies on the face.
         light: how the face is lit.
         pictures: the user's own pictures of the kind, as `_pictures.read_pictures` gives them, of which it draws one.
+        color: RGB in 0..1, float32 (3,), that the occluder is to have; None where the kind draws one.
     """
 
     image: np.ndarray
@@ -36,6 +37,11 @@ class Wearer:
     pose: Pose
     light: Light
     pictures: Sequence = ()
+    color: np.ndarray | None = None
+
+    def dyed(self, drawn: np.ndarray) -> np.ndarray:
+        """Return the occluder's colour: that which is asked for, or else the one that the kind has drawn."""
+        return drawn if self.color is None else self.color
 
     @property
     def turn(self) -> float:

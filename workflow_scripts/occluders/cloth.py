@@ -32,7 +32,7 @@ def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -
     canvas = canvas.around(np.concatenate([outline, *straps]), strap_width)
     alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)
-    color = (
+    color = wearer.dyed(
         any_color(rng)
         if varied and rng.random() < 0.25
         else pick_color(rng, VARIED_FABRICS if varied else PLAIN_FABRICS, 0.03 if varied else 0.01)

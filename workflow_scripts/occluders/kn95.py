@@ -48,7 +48,7 @@ def _cup(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -
     canvas = canvas.around(np.concatenate([outline, *straps]), _BAND_WIDTH)
     alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)
-    color = pick_color(rng, VARIED_FABRICS if varied else PLAIN_FABRICS, 0.02 if varied else 0.01)
+    color = wearer.dyed(pick_color(rng, VARIED_FABRICS if varied else PLAIN_FABRICS, 0.02 if varied else 0.01))
     radius = np.sqrt((canvas.x / side) ** 2 + ((canvas.y - 0.55) / 0.5) ** 2)
     relief = 0.22 * np.sqrt(np.clip(1.35 - radius**2, 0.05, None)) + 0.01 * np.exp(-(((inset - 0.04) / 0.018) ** 2))
     shade = (1 - 0.12 * line_at(canvas, inset - 0.075)) * (0.90 + 0.10 * np.clip(inset / 0.02, 0, 1))
@@ -78,7 +78,7 @@ def _folded(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator
     canvas = canvas.around(np.concatenate([outline, *straps]), _LOOP_WIDTH)
     alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)
-    color = pick_color(rng, VARIED_FABRICS, 0.02)
+    color = wearer.dyed(pick_color(rng, VARIED_FABRICS, 0.02))
     relief = -rng.uniform(0.3, 0.55) * np.abs(canvas.x) - 0.2 * canvas.x**2 - 0.25 * (canvas.y - 0.45) ** 2
     relief += 0.02 * np.exp(-((canvas.x / 0.02) ** 2)) + creases(canvas, rng, 4, 0.010)
     shade = 0.92 + 0.08 * np.clip(inset / 0.012, 0, 1)

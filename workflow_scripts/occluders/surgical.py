@@ -45,7 +45,7 @@ def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -
     straps = strap_lines(wearer.turn, style, [((side - 0.01, 0.275), (0, 0)), ((side - 0.04, 0.55), (0, 0.05))])
     canvas = canvas.around(np.concatenate([outline, *straps]), _STRAP_WIDTH)
     alpha = canvas.fill(outline)
-    color = pick_color(rng, VARIED_FABRICS if varied else PLAIN_FABRICS, 0.03 if varied else 0.01)
+    color = wearer.dyed(pick_color(rng, VARIED_FABRICS if varied else PLAIN_FABRICS, 0.03 if varied else 0.01))
     relief, shade = _pleats(canvas, rng, 0.015 if varied else 0.003)
     relief += _vault(canvas.scale)[canvas.place]
     inset = canvas.inset(alpha)

@@ -29,6 +29,22 @@ def convert_profile(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
     return np.asarray(ImageCms.applyTransform(Image.fromarray(pixels), transform))
 
 
+def restore_profile(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:
+    """Return RGB pixels of sRGB, uint8 (H, W, 3), in the colours of an ICC profile: the way back of `convert_profile`.
+
+    Colours that the profile does not have become the nearest ones that it has.
+    """
+    if not profile or _transform(profile, "RGB") is None:
+        return pixels
+    back = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), _profile(profile, "RGB"), "RGB", "RGB")
+    return np.asarray(ImageCms.applyTransform(Image.fromarray(pixels), back))
+
+
+def is_profile(data: bytes | None) -> bool:
+    """Tell whether bytes are an ICC profile of RGB pictures that can be used."""
+    return data is not None and _profile(data, "RGB") is not None
+
+
 def convert_ink(image: Image.Image) -> Image.Image:
     """Return a picture of mode CMYK or LAB as RGB, by its own profile where it has one that can be used."""
     profile = _profile(image.info.get("icc_profile"), image.mode)

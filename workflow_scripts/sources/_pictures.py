@@ -67,8 +67,8 @@ def picture_size(data: bytes, max_pixels: int) -> tuple[int, int]:
     Raises:
         BadPicture: the bytes are no supported picture, or its size is outside the limits.
     """
-    image = _open(data, max_pixels)
-    turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow gives a TIFF's size already turned
+    image = open_picture(data, max_pixels)
+    turned = image.format != "TIFF" and orientation_of(image) >= 5  # Pillow gives a TIFF's size already turned
     return (image.height, image.width) if turned else image.size
 
 
@@ -88,19 +88,19 @@ def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
     Raises:
         BadPicture: the bytes are no whole supported picture, or its size is outside the limits.
     """
-    image = _open(data, max_pixels)
+    image = open_picture(data, max_pixels)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if image.format == "PNG":  # Pillow ignores wrong checksums of pixels when it loads them
-                _open(data, max_pixels).verify()
+                open_picture(data, max_pixels).verify()
             pixels = _decode_plain_jpeg(image, data)
             if pixels is None:
                 image.load()  # a TIFF is turned by this
                 pixels = _to_rgb(image, data)
             elif "icc_profile" in image.info:
                 pixels = np.array(convert_profile(pixels, image.info["icc_profile"]))
-            turn = TURNS.get(_orientation(image))
+            turn = TURNS.get(orientation_of(image))
             return pixels if turn is None else np.array(Image.fromarray(pixels).transpose(turn))
     except (BadPicture, MemoryError):
         raise
@@ -146,7 +146,7 @@ def check_size(width: int, height: int, max_pixels: int | None) -> None:
         raise BadPicture("too small", f"{width}x{height} pixels; the smallest side must be {MIN_SIDE}")
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+def open_picture(data: bytes, max_pixels: int) -> Image.Image:
     """Return a picture of which only the header has been read, after its size has been checked."""
     if not data:
         raise BadPicture("empty file", "it has 0 bytes; copy or download it again")
@@ -171,7 +171,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, or 1 (upright) where it is absent or its data are damaged."""
     try:
         value = image.getexif().get(ORIENTATION, 1)

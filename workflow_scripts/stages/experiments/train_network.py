@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from workflow_scripts.config.experiments import BaseExperiment
+from workflow_scripts.config.sources import Crop
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import sha256_of
 from workflow_scripts.core.randomness import stable_hash
@@ -24,6 +25,7 @@ from workflow_scripts.training.state import stamp
 from workflow_scripts.training.world import World, start_world
 
 WATCHED = 512  # validation items at most, so that watching does not cost more than training
+NO_CROPS: dict[str, Crop] = {}
 
 
 def train_network(
@@ -41,11 +43,12 @@ def train_network(
     code: str,
     weights: Inputs = (),
     gpus: int = 0,
+    crops: dict[str, Crop] = NO_CROPS,
 ) -> None:
     """Train one network and write its checkpoint.
 
     Args:
-        experiment: of the system; only the keys `keys_of(network)` are used.
+        experiment: of the system; the keys `keys_of(network)` are used, and `applied_keys` noted in the sidecar.
         network: one of `experiment.networks`.
         seed: of the configuration.
         splits: the experiment's training table: `train` items are trained on, `val` items watched.
@@ -59,6 +62,7 @@ def train_network(
         code: digests of the stage's code and of the lock file.
         weights: files of pretrained networks; a file's stem is the network's name.
         gpus: GPUs that the job was given; of several, each gets a process and a share of every batch.
+        crops: source that is trained on -> how its faces were cut out, which the sidecar tells.
 
     Raises:
         UserError: no item to train on, weights absent, no device, a training that has failed.
@@ -71,7 +75,8 @@ def train_network(
         trained, description = _train(world, experiment, network, seed, splits, shards, places, code, weights, gpus)
         if not world.is_first:
             sys.exit()
-        save_checkpoint(output, sidecar, trained, description)
+        cut = {name: crop.model_dump(mode="json") for name, crop in crops.items()}
+        save_checkpoint(output, sidecar, trained, description | {"crops": cut})
 
 
 def _train(
@@ -116,7 +121,7 @@ def _train(
     # Names begin below the experiment's folder, so that two experiments with the same inputs have equal checkpoints.
     inputs = {os.path.relpath(path, splits.parent): sha256_of(path) for path in used}
     keys = experiment.keys_of(network)
-    config = experiment.slice(*keys)
+    config = experiment.slice(*keys, *experiment.applied_keys)
     endless = {experiment.key_of(network): _without_end(experiment.settings_of(network))}
     unchanged = experiment.model_copy(update=endless).slice(*keys)
     bf16 = use_bf16(settings.precision, device)

@@ -7,6 +7,7 @@ The page stands on its own, with its pictures inside; Snakemake's report shows i
 import base64
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import jinja2
 import yaml
@@ -14,8 +15,9 @@ import yaml
 from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import read_json, write_text
+from workflow_scripts.core.tables import read_table
 from workflow_scripts.provenance.records import installed_libraries
-from workflow_scripts.provenance.stage import Inputs, Output, stage_command
+from workflow_scripts.provenance.stage import Inputs, OptionalInput, Output, stage_command
 from workflow_scripts.reporting.flow import SourceFlow, experiment_flow, experiment_reasons, source_flow
 from workflow_scripts.systems import family_module
 
@@ -35,6 +37,7 @@ def write_overview(
     previews: Inputs,
     shown: Inputs,
     output: Output,
+    runs: OptionalInput = None,
 ) -> None:
     """Write the page.
 
@@ -49,6 +52,7 @@ def write_overview(
         previews: folders `{experiment}/previews/{network}` of every network.
         shown: the experiments' `shown_folders`.
         output: the HTML file.
+        runs: the table of runs; None where there is no experiment.
     """
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
@@ -79,6 +83,7 @@ def write_overview(
         comparisons=group_by_family(views),
         experiments=views,
         sources=source_views,
+        runs=run_tables(runs) if runs else [],
         flows=flows.values(),
         stages=passed_stages(source_views),
         reasons=[row for flow in flows.values() for row in flow.reasons]
@@ -128,6 +133,35 @@ def experiment_view(
         "previews": {folder.name: _last_preview(folder) for folder in previews},
         "config": yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     } | report.view(experiment, shown)
+
+
+class RunTable(NamedTuple):
+    """The runs of one system.
+
+    Attributes:
+        system: its name.
+        scores: names of the scores that any of them has.
+        shared: changed keys that all its experiments have.
+        rows: of the table of runs; `own` are the changed keys that not all have.
+    """
+
+    system: str
+    scores: list[str]
+    shared: list[str]
+    rows: list[dict]
+
+
+def run_tables(path: Path) -> list[RunTable]:
+    """Return the table of runs, divided by system."""
+    tables = []
+    for system, found in read_table(path).groupby("system"):
+        measured = found.dropna(axis="columns", how="all")
+        scores = [name.removeprefix("mean_") for name in measured.columns if name.startswith("mean_")]
+        rows = found.astype(object).where(found.notna(), None).to_dict("records")
+        shared = [key for key in rows[0]["changed"] if all(key in row["changed"] for row in rows)]
+        rows = [row | {"own": [key for key in row["changed"] if key not in shared]} for row in rows]
+        tables.append(RunTable(str(system), scores, shared, rows))
+    return tables
 
 
 def source_view(name: str, folder: Path) -> dict:

@@ -45,6 +45,7 @@ class ReenactmentExperiment(BaseExperiment):
 
     family = "reenactment"
     needs = ("crops",)
+    applied_keys = ("drawing",)
     item_kind = "drawings"
     item_stage = "draw_landmarks"
     summarized_kinds = ("drawings",)

@@ -76,6 +76,7 @@ class RemovalExperiment(BaseExperiment):
 
     family = "removal"
     needs = ("crops",)
+    applied_keys = ("difference",)
     item_kind = "pairs"
     item_stage = "make_pairs"
     summarized_kinds = ("pairs", "outputs")

@@ -1,4 +1,4 @@
-"""One command completes a hole in a face: by parts or by a picture of the hole; good pictures and bad ones."""
+"""Holes in faces of one's own pictures are completed: by parts or by a picture of the hole; good input and bad."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ import torch
 from film_files import assert_marked
 from PIL import Image
 
-from workflow_scripts.commands import complete_face
+from workflow_scripts.commands import apply
+from workflow_scripts.commands.families import completion
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.faces.mean_face import CELEBA_FRAME, CELEBA_LANDMARKS
 from workflow_scripts.systems.diverse.config import Experiment
@@ -33,7 +34,7 @@ def checkpoint(tmp_path_factory) -> Path:
         if name == "flow":
             torch.nn.init.normal_(network.unet.head.weight, std=0.5)
         description = {"system": "diverse", "network": name, "config": config.model_dump(mode="json"), "bases": {}}
-        description |= {"shapes": {"target": [SIZE, SIZE, 3]}}
+        description |= {"shapes": {"target": [SIZE, SIZE, 3]}, "crops": {"photos": {"size": SIZE}}}
         save_checkpoint(folder / f"{name}.safetensors", folder / f"{name}.json", network, description)
     return folder / "flow.safetensors"
 
@@ -47,8 +48,7 @@ def photo(tmp_path_factory, astronaut) -> Path:
 
 def run(checkpoint: Path, photo: Path, output: Path, *more: str) -> list[np.ndarray]:
     """Run the command and return what it wrote, the sheet apart."""
-    paths = ["--checkpoint", str(checkpoint), "--picture", str(photo), "--output", str(output)]
-    complete_face.main([*paths, "--count", "2", *more])
+    apply.main([str(checkpoint), str(photo), "--output", str(output), "--count", "2", "--search-side", "320", *more])
     return [np.asarray(Image.open(path)) for path in sorted(output.glob("*_0*.png"))]
 
 
@@ -71,7 +71,7 @@ def test_parts_are_completed_and_all_else_stays(checkpoint, photo, tmp_path):
 def test_without_diversity_there_is_one_completion_and_moves_change_it(checkpoint, photo, tmp_path, monkeypatch):
     # What a trained network would find: the untrained one puts all points into the middle.
     found = CELEBA_LANDMARKS * SIZE / CELEBA_FRAME, np.ones(68, np.float32)
-    monkeypatch.setattr(complete_face, "find_keypoints", lambda *_: found)
+    monkeypatch.setattr(completion, "find_keypoints", lambda *_: found)
     calm = ["--parts", "lower_half", "--diversity", "0"]
     first, second = run(checkpoint, photo, tmp_path / "calm", *calm)
     assert np.array_equal(first, second)
@@ -91,27 +91,25 @@ def test_a_given_hole_is_kept_to_the_pixel(checkpoint, photo, tmp_path, capsys):
     assert inside.mean() > 0.8
 
 
-def fails(checkpoint: Path, photo: Path, folder: Path, *more: str) -> str:
+def refused(checkpoint: Path, photo: Path, folder: Path, *more: str) -> str:
     with pytest.raises(UserError) as error:
         run(checkpoint, photo, folder / "out", *more)
     return str(error.value)
 
 
-def test_bad_input_is_told_in_one_line(checkpoint, photo, tmp_path):
+def test_bad_input_is_told_in_one_line(checkpoint, photo, tmp_path, capsys):
     Image.new("L", (20, 20), 255).save(tmp_path / "small.png")
     Image.new("L", (300, 300), 0).save(tmp_path / "dark.png")
-    Image.new("RGB", (300, 300), (90, 120, 90)).save(tmp_path / "empty.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    hole = ["--hole", str(tmp_path / "small.png")]
-    assert "has 20x20 pixels, the picture 300x300" in fails(checkpoint, photo, tmp_path, *hole)
-    assert "no pixel is light" in fails(checkpoint, photo, tmp_path, "--hole", str(tmp_path / "dark.png"))
-    assert "broken.png" in fails(checkpoint, photo, tmp_path, "--hole", str(tmp_path / "broken.png"))
-    assert "no such file" in fails(checkpoint, photo, tmp_path, "--hole", str(tmp_path / "absent.png"))
-    assert "--frame whole" in fails(checkpoint, tmp_path / "empty.png", tmp_path, "--parts", "mouth")
-    assert "unknown; known: open_mouth" in fails(checkpoint, photo, tmp_path, "--parts", "nose", "--move", "wink")
-    assert "'much' is no number" in fails(checkpoint, photo, tmp_path, "--parts", "nose", "--move", "smile=much")
-    assert "no such file" in fails(checkpoint, tmp_path / "absent.png", tmp_path, "--parts", "nose")
+    with pytest.raises(SystemExit, match="1 of 1 inputs were not edited"):
+        run(checkpoint, photo, tmp_path / "out", "--hole", str(tmp_path / "small.png"))
+    assert "has 20x20 pixels, the picture 300x300" in capsys.readouterr().err
+    assert "no pixel is light" in refused(checkpoint, photo, tmp_path, "--hole", str(tmp_path / "dark.png"))
+    assert "broken.png" in refused(checkpoint, photo, tmp_path, "--hole", str(tmp_path / "broken.png"))
+    assert "absent.png" in refused(checkpoint, photo, tmp_path, "--hole", str(tmp_path / "absent.png"))
+    assert "unknown; known: open_mouth" in refused(checkpoint, photo, tmp_path, "--parts", "nose", "--move", "wink")
+    assert "'much' is no number" in refused(checkpoint, photo, tmp_path, "--parts", "nose", "--move", "smile=much")
+    assert "--count is 1 to 1000" in refused(checkpoint, photo, tmp_path, "--parts", "nose", "--count", "0")
     keypoints = checkpoint.with_name("keypoints.safetensors")
-    assert "is no network that completes faces" in fails(keypoints, photo, tmp_path, "--parts", "nose")
-    assert "no file" in fails(tmp_path / "flow.safetensors", photo, tmp_path, "--parts", "nose")
+    assert "is no network that completes faces" in refused(keypoints, photo, tmp_path, "--parts", "nose")
     assert not (tmp_path / "out").exists()

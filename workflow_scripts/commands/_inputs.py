@@ -1,0 +1,135 @@
+"""What a user names on the command line: pictures, folders of them, videos, tables; and where each result goes."""
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from workflow_scripts.core.cli import BadItem, UserError
+from workflow_scripts.core.names import readable
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+
+TABLE_SUFFIX = ".parquet"
+
+
+class Given(NamedTuple):
+    """One file to work on.
+
+    Attributes:
+        path: the file.
+        name: of its results, without ending: its path below the folder that was named, or its own name.
+    """
+
+    path: Path
+    name: Path
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video by its name."""
+        return self.path.suffix.lower() in VIDEO_SUFFIXES
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table by its name."""
+        return self.path.suffix.lower() == TABLE_SUFFIX
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return what argparse reads a whole number by that is not less than `least`."""
+
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        return int(text)
+
+    return number
+
+
+def list_inputs(named: Sequence[Path], output: Path) -> list[Given]:
+    """Return the files that are named or lie in named folders, but for those in the folder `output`.
+
+    In folders, files of other kinds and hidden ones are left out. Two files whose results would have one name keep
+    their endings in it, as `a_jpg` and `a_png`.
+
+    Raises:
+        UserError: one is absent, there is none, or results would have one name all the same.
+    """
+    found: list[tuple[Path, Path]] = []
+    for path in named:
+        if path.is_dir():
+            found += [(file, file.relative_to(path)) for file in _walk(path, output)]
+        elif path.exists():
+            found.append((path, Path(path.name)))
+        else:
+            raise UserError(f"{path}: no such file or folder")
+    if not found:
+        raise UserError(f"{', '.join(map(str, named))}: no picture or video is there")
+    stems = Counter(_key(name.with_suffix("")) for _, name in found)
+    given = []
+    for path, name in found:
+        plain = name.with_suffix("")
+        alone = stems[_key(plain)] == 1
+        given.append(Given(path, plain if alone else plain.with_name(f"{plain.name}_{name.suffix[1:]}")))
+    counts = Counter(_key(one.name) for one in given)
+    if twice := next((one for one in given if counts[_key(one.name)] > 1), None):
+        raise UserError(f"{twice.path}: another input has the same name; write their results to different folders")
+    return given
+
+
+def work_through(inputs: Sequence[Given], work: Callable[[Given], list[str]]) -> int:
+    """Do the work on each input, with the time that is left; what goes wrong with one does not stop the others.
+
+    Args:
+        inputs: the files.
+        work: what is done to each; it returns what is to be said of it, and raises `BadItem` where it cannot be done.
+
+    Returns:
+        With how many inputs it could not be done; each has been named on stderr with the reason.
+    """
+    failed = 0
+    for given in tqdm(inputs, "inputs", unit="file", disable=len(inputs) < 2):
+        try:
+            lines = work(given)
+        except BadItem as bad:
+            failed += 1
+            lines = [f"{bad.reason}; {bad.detail}"]
+        for line in lines:
+            tqdm.write(readable(f"{given.path}: {line}"), file=sys.stderr)
+    return failed
+
+
+def check_output(path: Path, inputs: Sequence[Given]) -> None:
+    """Refuse to write over a file that is read.
+
+    Raises:
+        UserError: the path is one of the inputs.
+    """
+    if path.exists() and any(one.path.exists() and one.path.samefile(path) for one in inputs):
+        raise UserError(f"{readable(str(path))} is an input, which would be overwritten; write another --output")
+
+
+def _walk(folder: Path, output: Path) -> list[Path]:
+    files = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not _is_same(Path(place) / name, output)
+        )
+        files += [Path(place) / name for name in sorted(names) if not name.startswith(".") and _is_media(name)]
+    return files
+
+
+def _is_media(name: str) -> bool:
+    return Path(name).suffix.lower() in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return other.exists() and path.samefile(other)
+
+
+def _key(name: Path) -> str:
+    return str(name).casefold()

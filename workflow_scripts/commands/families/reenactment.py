@@ -1,0 +1,42 @@
+"""A learned face is driven: by a video, or by a table of a driver's landmarks (`commands/export_driver.py`)."""
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from pydantic import ValidationError
+
+from workflow_scripts.commands._trained import Trained
+from workflow_scripts.commands.reenact_video import reenact_video
+from workflow_scripts.core import cli
+from workflow_scripts.systems._reenactment.config import Drawing, Video
+
+NETWORK = "render"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how the driver's face becomes the target's, and how the video looks."""
+    lost_frames = get_args(Video.model_fields["lost_frames"].annotation)
+    normalize = get_args(Drawing.model_fields["normalize"].annotation)
+    parser.add_argument("--shape", type=Path, help="the target's face_shape table; default: by the checkpoint or above")
+    parser.add_argument("--normalize", choices=normalize, help="in place of `drawing.normalize` of the training")
+    parser.add_argument("--lost-frames", choices=lost_frames, default="hold", help="as `video.lost_frames`")
+    parser.add_argument("--width", type=int, default=256, help="pixels of each of the three pictures")
+    parser.add_argument("--visible-mark", action="store_true", help="a label in every frame; metadata always tell")
+
+
+def drive(trained: Trained, args: argparse.Namespace, driver: Path, output: Path) -> list[str]:
+    """Write the video of the learned face, driven by a driver; see `reenact_video`."""
+    drawing = trained.experiment(NETWORK).drawing
+    if args.normalize:
+        drawing = drawing.model_copy(update={"normalize": args.normalize})
+    try:
+        video = Video(lost_frames=args.lost_frames, width=args.width, visible_mark=args.visible_mark)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise cli.UserError(f"--width {fault['input']}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from None
+    try:
+        lost = reenact_video(trained.path(NETWORK), driver, output, args.shape, drawing, video, args.gpus)
+    except cli.UserError as error:
+        raise cli.BadItem("cannot drive the face", str(error).removeprefix(f"{driver}: ")) from error
+    return [f"{count} frames without an output: {reason}" for reason, count in lost.most_common()]

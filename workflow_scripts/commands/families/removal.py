@@ -1,0 +1,69 @@
+"""Occluders are found on faces and taken off: both networks of an experiment are used, `map` and `edit`."""
+
+import argparse
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+
+from workflow_scripts.commands._editing import Editor
+from workflow_scripts.commands._patches import CutFace, Edit
+from workflow_scripts.commands._trained import Trained
+from workflow_scripts.config.sources import Crop
+from workflow_scripts.systems import system_module
+from workflow_scripts.systems._removal.maps import clean_map
+from workflow_scripts.training.data import Key
+from workflow_scripts.training.inference import item_seed
+
+RIM = 1 / 32  # of the crop's side; how far what is painted fades into the picture around the map
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: the map says where to paint."""
+
+
+def build_editor(trained: Trained, args: argparse.Namespace, device: torch.device) -> Editor:
+    """Return what takes occluders off."""
+    return _Remover(trained, args, device)
+
+
+class _Remover(Editor):
+    guesses = True
+
+    def __init__(self, trained: Trained, args: argparse.Namespace, device: torch.device):
+        paths = [trained.path(name) for name in ("map", "edit")]
+        self.crop = Crop(size=trained.size("map", "input"), frame=trained.frame("map", args.frame))
+        self._inference = system_module(trained.system, "inference")
+        self._map, self._edit = (self._inference.load_network(path, device) for path in paths)
+        self._opening = trained.experiment("map").difference.opening
+        self._seed = args.seed
+
+    def edit(self, faces: Sequence[CutFace], only_first: bool = False) -> list[list[Edit]]:
+        """Return one edit of each face, or none where no occluder is found."""
+        images = np.stack([face.image for face in faces])
+        found = np.rint(self._inference.find_occluders(self._map, images) * 255).astype(np.uint8)
+        maps = np.stack(
+            [_own_part(clean_map(one, self._opening), face) for one, face in zip(found, faces, strict=True)]
+        )
+        seeds = [item_seed(self._seed, Key("apply", face.name, 0)) for face in faces]
+        painted = self._inference.paint_bare_faces(self._edit, images, maps, seeds)
+        return [
+            [Edit(image, _faded(occluder))] if occluder.any() else []
+            for image, occluder in zip(painted, maps, strict=True)
+        ]
+
+
+def _own_part(occluder: np.ndarray, face: CutFace) -> np.ndarray:
+    """Return the parts of a map, uint8 (S, S), 0 or 255, that lie on the face itself, and not on who stands beside."""
+    hull = cv2.convexHull(np.rint(face.landmarks).astype(np.int32))
+    own = cv2.fillConvexPoly(np.zeros_like(occluder), hull, 255)
+    _, parts = cv2.connectedComponents(occluder)
+    return np.where(np.isin(parts, np.unique(parts[own > 0])), occluder, 0).astype(np.uint8)
+
+
+def _faded(occluder: np.ndarray) -> np.ndarray:
+    """Return weights, float32 (S, S): 1 in a map, uint8 (S, S), and falling to 0 over the rim around it."""
+    distance = cv2.distanceTransform((occluder == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    near = np.clip(1 - distance / (RIM * len(occluder)), 0, 1)
+    return (near * near * (3 - 2 * near)).astype(np.float32)
