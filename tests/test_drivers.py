@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from film_files import assert_marked, frames_of
 from own_things import write_film
 
 from workflow_scripts.commands import apply, export_driver
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.core.tables import FACE_SHAPE, read_table, write_table
+from workflow_scripts.core.tables import read_table, write_table
 from workflow_scripts.faces.drawings import find_gaze
 from workflow_scripts.faces.drivers import DRIVER, POINTS, draw_eyes, find_pupils
 from workflow_scripts.systems.reenact.config import Experiment
@@ -19,17 +18,14 @@ from workflow_scripts.training.checkpoint import save_checkpoint
 
 
 @pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory, face) -> Path:
-    """A network that has learnt nothing, with the shape of the fixture's face."""
+def checkpoints(tmp_path_factory) -> Path:
+    """A network that has learnt nothing, whose sidecar says that a driver's proportions are kept."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    config = Experiment(
-        system="reenact", render={"halvings": 5, "channels": 4, "max_channels": 8, "perceptual": "none"}
-    )
+    render = {"halvings": 5, "channels": 4, "max_channels": 8, "perceptual": "none"}
+    config = Experiment(system="reenact", drawing={"normalize": "none"}, render=render)
     description = {"system": "reenact", "network": "render", "config": config.model_dump(mode="json"), "bases": {}}
     description |= {"shapes": {"input": [128, 128, 3]}, "crops": {"clip": {"size": 128, "frame": "head"}}}
     save_checkpoint(folder / "render.safetensors", folder / "render.json", build_network("render", config), description)
-    shape = pd.DataFrame({"point": range(68), "x": face[1][:, 0] / 2, "y": face[1][:, 1] / 2})
-    write_table(folder / "face_shape.parquet", shape, FACE_SHAPE)
     return folder
 
 

@@ -54,6 +54,10 @@ from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
 from workflow_scripts.training.device import choose_device
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
+NOTHING_FOUND = "nothing to be edited was found on its faces; another --frame may be that of the training"
+NO_FACE = (
+    "no face that is chosen was found; try a smaller --min-face, a larger --search-side or, for a tight crop, --whole"
+)
 FRAMES = ("celeba", "face", "head", "whole")
 
 
@@ -93,8 +97,7 @@ class Pictures:
             path = self._path(given, "", given.path.suffix)
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(given.path, path)
-            what = "nothing to be edited was found on its faces" if edited.faces else "no face that is chosen was found"
-            raise cli.BadItem("copied as it is", what)
+            raise cli.BadItem("copied as it is", NOTHING_FOUND if edited.faces else NO_FACE)
         several = len(edited.versions) > 1
         for number, version in enumerate(edited.versions, 1):
             path = self._path(given, f"_{number:02d}" if several else "", SUFFIXES[self._args.format])

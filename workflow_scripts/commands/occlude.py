@@ -127,7 +127,7 @@ class _Occluder:
         original = read_picture(given.path)
         faces = self._choice.find(original.shown, self._model)
         if not faces:
-            raise cli.BadItem("no face", "no face that is chosen was found")
+            raise cli.BadItem("no face", "no face that is chosen was found; try a smaller --min-face")
         result, coverage, said = occlude_picture(given.path.name, original.shown, faces, self._wish)
         if not coverage.any():
             raise cli.BadItem("nothing sits right", "; ".join(said))
