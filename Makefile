@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require
 SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG") $(if $(SET),--config set="$$SET")
 
 .DEFAULT_GOAL := help
-.PHONY: help run verify test chaos fuzz lint docs lock cluster s3 benchmark scale clean
+.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 benchmark scale clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -44,8 +44,9 @@ docs: $(READY) ## rewrite what is generated from the code: configuration schema 
 lock: $(READY) ## pin the newest allowed versions of all dependencies, each file by its SHA-256
 	@$(BIN)/python .ci/write_lock.py
 
-cluster: $(READY) ## add what runs on Slurm, HTCondor and Kubernetes need to the environment
-	@$(INSTALL) -r envs/cluster.lock
+slurm: ## add what runs on Slurm need to the environment (or: make htcondor, make kubernetes)
+slurm htcondor kubernetes: $(READY)
+	@$(INSTALL) -r envs/$@.lock
 
 benchmark: $(READY) ## speed against MaskTheFace: PEER=its checkout PEER_PYTHON=a Python for it PICTURES=aligned CelebA pictures
 	@rm -rf results/benchmark-runs
