@@ -146,7 +146,14 @@ class Cluster:
         command = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm"]
         command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", str(seconds)]
         with open(folder / "said.txt", "w") as said:
-            return subprocess.Popen([*command, *options], cwd=folder, stdout=said, stderr=said, env=self.environment)
+            return subprocess.Popen(
+                [*command, *options],
+                cwd=folder,
+                stdout=said,
+                stderr=said,
+                env=self.environment,
+                preexec_fn=_end_with_parent,
+            )
 
 
 def wait_for(condition, seconds: float = WAIT):
@@ -168,4 +175,4 @@ def _free_ports(count: int) -> list[int]:
 
 def _end_with_parent() -> None:
     """Let Linux end this process when the process that started it has ended, however that came."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
