@@ -65,14 +65,18 @@ def test_unet_starts_at_zero_and_sees_its_numbers():
 
 def test_default_size():
     network = build_network("flow", Experiment(system="diverse"))
-    assert sum(x.numel() for x in network.parameters()) == 10_565_712
+    assert sum(x.numel() for x in network.parameters()) == 10_568_050
 
 
 def pictures(count: int = 8) -> dict[str, torch.Tensor]:
-    """Grey pictures whose centre is a hole, which was black or white."""
+    """Grey pictures whose centre is a hole, which was nearly black or white."""
     batch = {"target": torch.zeros(count, 3, 32, 32), "hole": torch.zeros(count, 1, 32, 32)}
     batch["hole"][:, :, 8:24, 8:24] = 1
-    batch["target"][:, :, 8:24, 8:24] = torch.tensor([-0.5, 0.5]).repeat(count // 2)[:, None, None, None]
+    colours = torch.tensor([[0.1, 0.0, -0.1], [-0.1, 0.1, 0.0], [0.0, -0.1, 0.1], [-0.1, 0.0, 0.1]]).repeat(
+        count // 4, 1
+    )
+    centres = torch.tensor([-0.5, 0.5]).repeat(count // 2)[:, None] + colours.repeat(count // 4, 1)
+    batch["target"][:, :, 8:24, 8:24] = centres[:, :, None, None]
     batch["holed"] = batch["target"] * (1 - batch["hole"])
     batch["guide"], batch["uncertainty"] = torch.full((count, 3, 32, 32), -1.0), torch.zeros(count, 1, 1, 1)
     batch["seed"] = torch.arange(count)[:, None, None, None]

@@ -13,7 +13,10 @@ from workflow_scripts.systems._completion.networks import Completer
 from workflow_scripts.systems.diverse.config import FlowNetwork
 
 SIGMA = 0.33  # standard deviation, in faces, of what differs in a hole from the continued colours around it
-SPREADS = (0.03, 1.0)  # limits of the standard deviation that completions may have
+SPREADS = (0.02, 1.0)  # limits of the standard deviation that completions may have
+# Brightness, red against green, yellow against blue: rows of length 1 at right angles. Faces differ much less in
+# colours than in brightness; noise of equal parts in red, green and blue does not.
+AXES = [[3**-0.5] * 3, [2**-0.5, -(2**-0.5), 0.0], [6**-0.5, 6**-0.5, -2 * 6**-0.5]]
 
 
 class FlowCompleter(Completer):
@@ -29,9 +32,10 @@ class FlowCompleter(Completer):
         super().__init__()
         self.steps, self.guidance = config.steps, config.guidance
         shape = config.unet
-        self.mean = UNet(config.mean, inputs=7, outputs=4)
+        self.register_buffer("axes", torch.tensor(AXES), persistent=False)
+        self.mean = UNet(config.mean, inputs=7, outputs=6)
         self.unet = FlowUNet(
-            inputs=11,
+            inputs=13,
             outputs=3,
             channels=shape.channels,
             blocks=shape.blocks,
@@ -53,8 +57,8 @@ class FlowCompleter(Completer):
             guide: as there; 0 everywhere where the keypoints are not told.
 
         Returns:
-            Float32 (N, 3, S, S), the picture in -1..1 with the mean in its hole; float32 (N, 1, S, S), the standard
-            deviation of a channel.
+            Float32 (N, 3, S, S), the picture in -1..1 with the mean in its hole; float32 (N, 3, S, S), the standard
+            deviations along `AXES`.
         """
         filled = continue_colours(holed, 1 - hole)
         found = self.mean(torch.cat([filled, hole, guide], dim=1)).float()
@@ -104,4 +108,12 @@ class FlowCompleter(Completer):
             told = self(place, times, mean, spread, hole, guide, uncertainty)
             return blind + self.guidance * (told - blind)
 
-        return (mean + spread * follow_flow(predict, latent, self.steps)).clamp(-1, 1)
+        return self.to_picture(follow_flow(predict, latent, self.steps), mean, spread).clamp(-1, 1)
+
+    def to_values(self, pictures: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+        """Return what pictures have beside the mean, along `AXES` and in units of the spread, (N, 3, S, S)."""
+        return torch.einsum("ac,nchw->nahw", self.axes, pictures - mean) / spread
+
+    def to_picture(self, values: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+        """Return the pictures of such values."""
+        return mean + torch.einsum("ac,nahw->nchw", self.axes, values * spread)

@@ -41,9 +41,9 @@ class FlowTraining(GuidedTraining):
         dropped = torch.rand(len(target), 1, 1, 1, device=target.device) < self.config.drop_keypoints
         shown = dict(batch) | {"guide": batch["guide"].masked_fill(dropped, 0)}
         mean, spread = network.begin(shown["holed"], hole, shown["guide"])
-        error = (target - mean).square()
-        likelihood = error.detach() / (2 * spread.square()) + spread.log()
-        values = {"mean": weighted_mean(error / SIGMA**2, hole), "spread": weighted_mean(likelihood, hole)}
+        error = ((target - mean) / SIGMA).square()
+        likelihood = network.to_values(target, mean.detach(), spread).square() / 2 + spread.log()
+        values = {"mean": weighted_mean(error, hole), "spread": weighted_mean(likelihood, hole)}
         noise = torch.randn_like(target)
         flow = _squared_error(network, shown, mean.detach(), spread.detach(), noise, times)
         values["flow"] = weighted_mean(flow, hole)
@@ -80,7 +80,7 @@ def _squared_error(
         noise: (N, 3, S, S), where the paths begin.
         times: (N, 1, 1, 1) in 0..1.
     """
-    values = (batch["target"] - mean) / spread
+    values = network.to_values(batch["target"], mean, spread)
     place = times * values + (1 - times) * noise
     found = network(place, times, mean, spread, batch["hole"], batch["guide"], batch["uncertainty"])
     return loss_weight(times) * (found - values).square()
