@@ -69,7 +69,7 @@ $(VENV)/.ready-s3: $(READY) envs/s3.lock envs/s3-test.lock
 
 # The stamp is written last, so that an interrupted installation is repeated. PyPI's torch for Linux is a build for CUDA,
 # which needs more packages. Where pip is configured to find the build for the CPU alone, that one is taken.
-$(READY): envs/requirements.lock envs/cuda.lock envs/torch-cpu.lock
+$(READY): $(wildcard envs/requirements.lock envs/cuda.lock envs/torch-cpu.lock)
 	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; write for example: make run PYTHON=python3.12")'
 	@echo "setting up the environment in $(VENV) (about a minute and 2 GB, once)"
 	@"$$PYTHON" -m venv $(VENV)

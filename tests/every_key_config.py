@@ -31,7 +31,7 @@ def training(number: int, refused: tuple[str, ...] = ()) -> dict:
     """
     keys = {
         "epochs": 1,
-        "batch_size": 2 + number,
+        "batch_size": 4 + 2 * number,
         "learning_rate": 1e-3 + number * 1e-4,
         "betas": [0.4, 0.99],
         "schedule": "constant" if number else "cosine",
@@ -51,6 +51,8 @@ def training(number: int, refused: tuple[str, ...] = ()) -> dict:
         "preview_steps": 50 + number,
         "save_every": 100 + number,
         "threads": 1 if number else 2,
+        "accumulate": 2,
+        "deterministic": True,
         "device": "cpu",
     }
     return {key: value for key, value in keys.items() if key not in refused}
@@ -220,6 +222,7 @@ def diverse() -> dict:
         },
         "keypoints": {"unet": unet(3), "training": training(3, still)},
         "flow": {
+            "mean": unet(3),
             "unet": {"channels": [8, 16], "blocks": 2, "attention": False, "dropout": 0.1},
             "steps": 2,
             "guidance": 2.0,

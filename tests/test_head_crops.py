@@ -68,7 +68,7 @@ def run_chain(source, folder: Path) -> dict[str, Path]:
     index_source(source, 1, 0, 1, index, lost["index_source"])
     find_landmarks(source, index, landmark_weights(), landmarks, lost["find_landmarks"])
     crop_faces(source, index, landmarks, crops, lost["crop_faces"])
-    draw_landmarks(Drawing(), index, crops, None, drawings, lost["draw_landmarks"])
+    draw_landmarks(Drawing(), index, crops, None, None, drawings, lost["draw_landmarks"])
     return made | lost
 
 
