@@ -122,7 +122,7 @@ def test_a_training_that_is_preempted_and_one_that_is_cancelled_go_on(cluster, r
         cluster.ask("scancel", job)
         wait_for(lambda: state.read_bytes() != first)
         job_of(cluster, "rule_train_network", but=(job,))
-        assert run.wait(120) == 0, said(project)
+        assert run.wait(600) == 0, said(project)
         assert logged(project, "going on from step")
         whole.result()
     for name in ("checkpoints/map.safetensors", "checkpoints/map.json", "curves/map.parquet"):
@@ -134,7 +134,7 @@ def test_a_job_that_needs_more_memory_than_it_asks_for_is_named_with_the_remedy(
     shutil.rmtree(project.root / "results/unmask/checkpoints")
     little = ("--set-resources", "train_network:mem_mb=100")
     run = running(project, "--retries", "0", *little, "--", CHECKPOINT, seconds=12)
-    assert run.wait(120) != 0
+    assert run.wait(600) != 0
     assert "error: a job of train_network took more memory than it asks for" in said(project)
     assert "write a larger mem_mb for train_network" in said(project) and "Traceback" not in said(project)
 
