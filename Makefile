@@ -9,10 +9,10 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require
 SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG") $(if $(SET),--config set="$$SET")
 
 .DEFAULT_GOAL := help
-.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 benchmark scale clean
+.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 benchmark gpu-check scale clean
 
 help: ## list the targets
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml, SET="a.key=1 …"), then the report; or TARGET=results/…
 	@[ -z "$$CONFIG" ] || [ -r "$$CONFIG" ] || { printf 'error: CONFIG=%s is no file that can be read\n' "$$CONFIG" >&2; exit 1; }
@@ -53,6 +53,9 @@ benchmark: $(READY) ## speed against MaskTheFace: PEER=its checkout PEER_PYTHON=
 	@$(BIN)/python -m benchmarks.masks --peer "$$PEER" --peer-python "$$PEER_PYTHON" --pictures "$$PICTURES" --work results/benchmark-runs/masks
 	@$(BIN)/python -m benchmarks.pieces --pictures "$$PICTURES" --work results/benchmark-runs/pieces
 	@$(BIN)/python -m benchmarks.folder --pictures "$$PICTURES" --work results/benchmark-runs/folder
+
+gpu-check: ## on a machine with a GPU and torch alone: speed of a step beside PEER=, trainings of PACKS= (benchmarks/README.md)
+	@"$$PYTHON" -m benchmarks.gpu_check run $$PACKS --work results/benchmark-runs/gpu/work --output results/benchmark-runs/gpu $${PEER:+--peer "$$PEER"}
 
 scale: $(READY) ## jobs, storage and hours of all of CelebA, COCO and 205,000 videos, on paper, from measured rates (minutes)
 	@$(BIN)/python -m benchmarks.scale --work results/benchmark-runs/scale
