@@ -72,9 +72,7 @@ def pictures(count: int = 8) -> dict[str, torch.Tensor]:
     """Grey pictures whose centre is a hole, which was nearly black or white."""
     batch = {"target": torch.zeros(count, 3, 32, 32), "hole": torch.zeros(count, 1, 32, 32)}
     batch["hole"][:, :, 8:24, 8:24] = 1
-    colours = torch.tensor([[0.1, 0.0, -0.1], [-0.1, 0.1, 0.0], [0.0, -0.1, 0.1], [-0.1, 0.0, 0.1]]).repeat(
-        count // 4, 1
-    )
+    colours = torch.tensor([[0.1, 0.0, -0.1], [-0.1, 0.1, 0.0], [0.0, -0.1, 0.1], [-0.1, 0.0, 0.1]])
     centres = torch.tensor([-0.5, 0.5]).repeat(count // 2)[:, None] + colours.repeat(count // 4, 1)
     batch["target"][:, :, 8:24, 8:24] = centres[:, :, None, None]
     batch["holed"] = batch["target"] * (1 - batch["hole"])
