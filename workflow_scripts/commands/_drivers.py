@@ -13,8 +13,6 @@ from workflow_scripts.core.tables import INDEX, read_table, write_table
 from workflow_scripts.faces.drawings import find_gaze
 from workflow_scripts.faces.drivers import DRIVER, POINTS, PUPILS, draw_eyes, find_pupils
 
-TABLE = ".parquet"
-
 
 def pack_driver(index: Path, crops: Path, output: Path) -> int:
     """Write the table of a driver.

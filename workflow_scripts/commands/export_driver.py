@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 from workflow_scripts.commands._clips import searched_clip
-from workflow_scripts.commands._drivers import TABLE, pack_driver
+from workflow_scripts.commands._drivers import pack_driver
+from workflow_scripts.commands._inputs import TABLE_SUFFIX
 from workflow_scripts.config.sources import Crop, FaceSearch
 from workflow_scripts.core import cli
 from workflow_scripts.core.names import readable
@@ -37,8 +38,10 @@ def export_driver(video: Path, output: Path) -> int:
     """
     if not video.is_file():
         raise cli.UserError(f"{video}: no such file; write the path of one video")
-    if output.suffix != TABLE:
-        raise cli.UserError(f"--output {output}: is a Parquet table; write `--output {output.with_suffix(TABLE)}`")
+    if output.suffix != TABLE_SUFFIX:
+        raise cli.UserError(
+            f"--output {output}: is a Parquet table; write `--output {output.with_suffix(TABLE_SUFFIX)}`"
+        )
     with searched_clip(video, CROP, FaceSearch()) as clip:
         crops = clip.folder / "crops.arrow"
         crop_faces(clip.source, clip.index, clip.landmarks, crops, clip.folder / "rejected.parquet")

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from workflow_scripts.commands._drivers import TABLE, unpack_driver
+from workflow_scripts.commands._drivers import unpack_driver
+from workflow_scripts.commands._inputs import TABLE_SUFFIX
 from workflow_scripts.config.sources import NEEDS, Crop, FaceSearch, VideoSource
 from workflow_scripts.core import cli
 from workflow_scripts.core.names import readable
@@ -70,7 +71,7 @@ def reenact_video(
         model, index, landmarks, crops = (home / name for name in names)
         drawings, driven = home / "drawings.arrow", home / "driven.arrow"
         lost = {stage: home / f"{stage}.parquet" for stage in STAGES}
-        is_table = driver.suffix == TABLE
+        is_table = driver.suffix == TABLE_SUFFIX
         if is_table:
             unpack_driver(driver, size, index, crops)
         else:

@@ -78,7 +78,7 @@ class Learners:
         if not goes_on:
             for optimizer in self._optimizers_of(update):
                 optimizer.zero_grad()
-        (update.loss if share == 1 else update.loss * share).backward()
+        (update.loss * share).backward()
 
     def finish(self, update: Update) -> Tensor:
         """Take one step with the optimisers of an update's networks.

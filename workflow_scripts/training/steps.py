@@ -85,8 +85,6 @@ class Steps:
             done.append(Done(update.network, names, torch.stack([loss, norm.float(), *others])))
 
     def _cut(self, batch: Batch) -> list[Batch]:
-        if self._parts == 1:
-            return [batch]
         chunks = {name: x.chunk(self._parts) for name, x in batch.items()}
         return [dict(zip(chunks, part, strict=True)) for part in zip(*chunks.values(), strict=True)]
 

@@ -22,7 +22,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-RANK, SIZE, PORT = "FACE_WORKFLOW_RANK", "FACE_WORKFLOW_PROCESSES", "FACE_WORKFLOW_PORT"
+# Environment variables of the processes but the first.
+RANK, PORT = "FACE_WORKFLOW_RANK", "FACE_WORKFLOW_PORT"
 PATIENCE = timedelta(minutes=30)  # for a process that saves a large state, or waits for a GPU
 LOOK = 1.0  # seconds between two looks whether all processes live
 T = TypeVar("T")

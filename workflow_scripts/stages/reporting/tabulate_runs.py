@@ -58,12 +58,12 @@ def tabulate_runs(experiments: dict[str, BaseExperiment], metrics: Inputs, check
 
 def changed_keys(experiment: BaseExperiment) -> list[str]:
     """Return `path=value` of each key that is not the system's default, but for its sources."""
-    own = experiment.model_dump(mode="json")
-    default = experiment_type(experiment.system)(system=experiment.system).model_dump(mode="json")
+    default = experiment_type(experiment.system)(system=experiment.system)
+    own, usual = (dict(_flat(one.model_dump(mode="json"))) for one in (experiment, default))
     return [
         f"{path}={_inline(value)}"
-        for path, value in _flat(own)
-        if path not in OWN_COLUMNS and dict(_flat(default)).get(path, ...) != value
+        for path, value in own.items()
+        if path not in OWN_COLUMNS and usual.get(path, ...) != value
     ]
 
 
