@@ -51,9 +51,9 @@ def items_of(wildcards):
     if name in CONFIG.experiments:
         chosen = CONFIG.experiments[name]
         shards = experiment_shards([chosen.item_kind], chosen.used_sources, name)
-        return {"items": f"results/{name}/splits.parquet", "shards": shards}
+        return {"table": f"results/{name}/splits.parquet", "shards": shards}
     shards = shards_of("results/{source}/crops/{shard}.arrow", [name])
-    return {"items": f"results/{name}/index.parquet", "shards": shards}
+    return {"table": f"results/{name}/index.parquet", "shards": shards}
 
 
 def owned_terms(wildcards):
@@ -180,7 +180,7 @@ rule export_faces:
 
 rule export_coco:
     input:
-        items="results/{experiment}/splits.parquet",
+        table="results/{experiment}/splits.parquet",
         shards=lambda wildcards: experiment_shards(
             [experiment(wildcards).item_kind], experiment(wildcards).used_sources, wildcards.experiment
         ),
@@ -202,7 +202,7 @@ rule export_coco:
         code=digest("stages.exports.export_coco"),
     shell:
         "python -m workflow_scripts.stages.exports.export_coco "
-        "--items {input.items:q} "
+        "--items {input.table:q} "
         "--shards {input.shards:q} "
         "--crops {input.crops:q} "
         "--output {output.folder:q} "
@@ -232,7 +232,7 @@ rule export_parquet:
         "python -m workflow_scripts.stages.exports.export_parquet "
         "--name {wildcards.owner} "
         "--source {params.source:q} "
-        "--items {input.items:q} "
+        "--items {input.table:q} "
         "--shards {input.shards:q} "
         "--terms {params.terms:q} "
         "--output {output.folder:q} "
@@ -260,7 +260,7 @@ rule export_webdataset:
     shell:
         "python -m workflow_scripts.stages.exports.export_webdataset "
         "--source {params.source:q} "
-        "--items {input.items:q} "
+        "--items {input.table:q} "
         "--shards {input.shards:q} "
         "--output {output.folder:q} "
         f"{RECORD}"

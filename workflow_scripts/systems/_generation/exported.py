@@ -39,7 +39,7 @@ class ExportedGenerator(Exported):
     def forward(self, noise: Tensor, label: Tensor) -> tuple[Tensor, ...]:
         """Map float32 (N, latent), standard normal, and int64 (N,)."""
         made = pictures_to_bytes(self.network(noise, label))
-        return (made[..., :3], made[..., 3])[: len(self.outputs)]
+        return (made[..., :3], made[..., 3]) if "mask" in self.outputs else (made,)
 
 
 class ExportedSegment(Exported):
