@@ -24,22 +24,25 @@ PORTABLE = [
 
 def terms_of(names):
     """Return what is said of some sources, as JSON: name -> its keys `terms`."""
-    return json.dumps({name: CONFIG.sources[name].terms.model_dump(mode="json") for name in names})
+    return json.dumps({name: CONFIG.sources[name].all_terms.model_dump(mode="json") for name in names})
 
 
-def check_networks(targets):
-    """Say which networks there are, where a target is the file of one that there is not."""
-    for target in targets:
-        path = Path(target)
-        name, folder = path.parts[-3:-1] if len(path.parts) > 2 else ("", "")
-        known = CONFIG.experiments[name].networks if name in PORTABLE else ()
-        if folder == "exports" and path.suffix == ".onnx" and path.stem not in known:
-            where = f"known: {', '.join(known)}" if known else f"it is of none of: {', '.join(PORTABLE)}"
-            sys.exit(f"error: {target}: there is no such network to export; {where}")
+def exported_networks(wildcards):
+    """Return a network and those that it is applied with; say which there are, where there is none of that name."""
+    chosen, name = experiment(wildcards), wildcards.network
+    if name not in chosen.networks:
+        raise WorkflowError(
+            f"{wildcards.experiment} has no network {name!r}; write results/{wildcards.experiment}/exports/NETWORK.onnx "
+            f"with one of: {', '.join(chosen.networks)}"
+        )
+    return [name, *chosen.beside(name)]
 
 
-if workflow.is_main_process and workflow.dag_settings:  # which a linter has not
-    check_networks(workflow.dag_settings.targets)
+def checkpoints_of(ending):
+    """Return an input function: the files of a network that is exported, and of those that it is applied with."""
+    return lambda wildcards: [
+        f"results/{wildcards.experiment}/checkpoints/{name}{ending}" for name in exported_networks(wildcards)
+    ]
 
 
 WITH_FACES = sources_with("crops")
@@ -60,11 +63,6 @@ def owned_terms(wildcards):
     """Return what is said of a source, or of those of an experiment."""
     name = wildcards.owner
     return terms_of(CONFIG.experiments[name].used_sources if name in CONFIG.experiments else [name])
-
-
-def owned_source(wildcards):
-    """Return the name of a source, nothing for an experiment."""
-    return "" if wildcards.owner in CONFIG.experiments else wildcards.owner
 
 
 rule write_model_card:
@@ -112,14 +110,8 @@ rule write_model_card:
 
 rule export_network:
     input:
-        checkpoint="results/{experiment}/checkpoints/{network}.safetensors",
-        sidecar="results/{experiment}/checkpoints/{network}.json",
-        beside=lambda wildcards: expand(
-            "results/{experiment}/checkpoints/{network}.{ending}",
-            experiment=wildcards.experiment,
-            network=experiment(wildcards).beside(wildcards.network),
-            ending=["safetensors", "json"],
-        ),
+        checkpoints=checkpoints_of(".safetensors"),
+        sidecars=checkpoints_of(".json"),
     output:
         file="results/{experiment}/exports/{network}.onnx",
         check="results/{experiment}/exports/{network}.json",
@@ -143,12 +135,12 @@ rule export_network:
         terms=lambda wildcards: terms_of(experiment(wildcards).train),
     shell:
         "python -m workflow_scripts.stages.exports.export_network "
-        "--checkpoint {input.checkpoint:q} "
+        "--checkpoint {input.checkpoints[0]:q} "
         "--experiment {wildcards.experiment} "
         "--terms {params.terms:q} "
         "--output {output.file:q} "
         "--check {output.check:q} "
-        "--depends {input.sidecar:q} {input.beside:q} "
+        "--depends {input.checkpoints:q} {input.sidecars:q} "
         f"{RECORD}"
 
 
@@ -226,12 +218,10 @@ rule export_parquet:
         runtime=240,
     params:
         code=digest("stages.exports.export_parquet"),
-        source=owned_source,
         terms=owned_terms,
     shell:
         "python -m workflow_scripts.stages.exports.export_parquet "
         "--name {wildcards.owner} "
-        "--source {params.source:q} "
         "--items {input.table:q} "
         "--shards {input.shards:q} "
         "--terms {params.terms:q} "
@@ -256,10 +246,8 @@ rule export_webdataset:
         runtime=240,
     params:
         code=digest("stages.exports.export_webdataset"),
-        source=owned_source,
     shell:
         "python -m workflow_scripts.stages.exports.export_webdataset "
-        "--source {params.source:q} "
         "--items {input.table:q} "
         "--shards {input.shards:q} "
         "--output {output.folder:q} "

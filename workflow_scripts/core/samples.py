@@ -51,8 +51,8 @@ class Samples:
 
     Args:
         items: the `splits` table of an experiment, which knows no persons, or the index of a source.
-        shards: of one kind.
-        source: name of the source whose index it is; None: the folder of a shard is named after its source.
+        shards: of one kind, `…/{kind}/{source}/{shard}.arrow` of an experiment, `…/{source}/{kind}/{shard}.arrow` of a
+            source.
 
     Attributes:
         layout: the columns that all of these shards have.
@@ -61,13 +61,14 @@ class Samples:
         UserError: there is no such row.
     """
 
-    def __init__(self, items: Path, shards: Sequence[Path], source: str | None):
-        table = read_table(items, ["item", "split", "identity" if source else "source"])
+    def __init__(self, items: Path, shards: Sequence[Path]):
+        table = read_table(items)
         table = table[table["split"].isin(SPLITS)]
-        table = table.assign(source=source) if source else table.assign(identity=None)
+        of_experiment = "source" in table
+        opened = [(path.parents[0 if of_experiment else 1].name, Shard(path)) for path in shards]
+        table = table.assign(identity=None) if of_experiment else table.assign(source=opened[0][0])
         keys = zip(table["source"], table["item"], strict=True)
         self._places = dict(zip(keys, zip(table["split"], table["identity"], strict=True), strict=True))
-        opened = [(source or path.parent.name, Shard(path)) for path in shards]
         self._shards = [
             (name, shard) for name, shard in opened if any((name, item) in self._places for item in shard.items)
         ]

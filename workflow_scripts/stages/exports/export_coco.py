@@ -38,7 +38,7 @@ def export_coco(items: Input, shards: Inputs, output: OutputFolder, crops: Input
     Raises:
         UserError: there is no item.
     """
-    samples = Samples(items, shards, None)
+    samples = Samples(items, shards)
     points = {} if LANDMARKS in samples.layout.arrays else _landmarks_of(crops)
     with atomic_folder(output) as folder:
         for split in SPLITS:

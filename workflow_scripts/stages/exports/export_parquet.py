@@ -28,7 +28,7 @@ NO_TERMS: dict[str, Terms] = {}
 
 
 def export_parquet(
-    name: str, items: Input, shards: Inputs, output: OutputFolder, source: str = "", terms: dict[str, Terms] = NO_TERMS
+    name: str, items: Input, shards: Inputs, output: OutputFolder, terms: dict[str, Terms] = NO_TERMS
 ) -> None:
     """Write the folder; what was there is replaced.
 
@@ -37,13 +37,12 @@ def export_parquet(
         items: the index of the source, or the splits of the experiment; items of no split are left out.
         shards: of one kind.
         output: the folder.
-        source: the source's name; empty for an experiment, whose shards `…/{source}/{shard}.arrow` tell it.
         terms: source -> what is said of it.
 
     Raises:
         UserError: there is no item.
     """
-    samples = Samples(items, shards, source or None)
+    samples = Samples(items, shards)
     schema = schema_of(samples.layout)
     counts: dict[str, tuple[int, int]] = {}
     with atomic_folder(output) as folder:

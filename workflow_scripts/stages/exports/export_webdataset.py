@@ -19,19 +19,18 @@ from workflow_scripts.core.samples import PART, SPLITS, Sample, Samples, parts, 
 from workflow_scripts.provenance.stage import Input, Inputs, OutputFolder, stage_command
 
 
-def export_webdataset(items: Input, shards: Inputs, output: OutputFolder, source: str = "") -> None:
+def export_webdataset(items: Input, shards: Inputs, output: OutputFolder) -> None:
     """Write the folder; what was there is replaced.
 
     Args:
         items: the index of a source, or the splits of an experiment; items of no split are left out.
         shards: of one kind.
         output: the folder.
-        source: the source's name; empty for an experiment, whose shards `…/{source}/{shard}.arrow` tell it.
 
     Raises:
         UserError: there is no item.
     """
-    samples = Samples(items, shards, source or None)
+    samples = Samples(items, shards)
     with atomic_folder(output) as folder:
         for split in SPLITS:
             for number, part in enumerate(parts(samples.of(split))):

@@ -140,7 +140,7 @@ def _shown(value: object) -> object:
 
 
 def _use(name: str, family: str, checkpoints: Sequence[Path]) -> str:
-    lines = [f"snakemake --cores 1 results/{name}/exports/{checkpoints[0].stem}.onnx    # docs/exports.md"]
+    lines = [f"snakemake --cores 1 results/{name}/exports/{checkpoints[-1].stem}.onnx    # docs/exports.md"]
     if find_spec(f"workflow_scripts.commands.families.{family}"):
         command = "python -m workflow_scripts.commands.apply"
         lines.insert(0, f"{command} {checkpoints[0].parent} INPUT --output DIR    # --help tells more")
