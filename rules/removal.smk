@@ -52,7 +52,7 @@ rule make_pairs:
         runtime=120,
     params:
         code=lambda wildcards: digest(
-            "stages.removal.make_pairs", *(f"occluders.{kind}" for kind in experiment(wildcards).occluders.mix)
+            "stages.removal.make_pairs", *(f"occluders.{kind}" for kind in experiment(wildcards).occluders.kinds)
         ),
         occluders=lambda wildcards: experiment(wildcards).occluders.canonical(),
         difference=lambda wildcards: experiment(wildcards).difference.canonical(),

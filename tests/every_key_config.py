@@ -142,6 +142,7 @@ def moustache() -> dict:
         "score_train": 2,
         "occluders": {
             "mix": {"moustache_picture": 0.5, "mask_picture": 0.5},
+            "front": {"scarf": 0.3},
             "variants": 2,
             "unless": ["Eyeglasses"],
             "pictures": "own",
@@ -154,6 +155,8 @@ def moustache() -> dict:
             "channels": "grey",
             "unet": layers,
             "bare": 0.2,
+            "degrade": dict.fromkeys(("grey", "tint", "expose", "blur", "reduce", "noise", "jpeg"), 0.3),
+            "far": 0.1,
             "mirror": False,
             "dice": 0.5,
             "training": training(0),
@@ -161,6 +164,7 @@ def moustache() -> dict:
         "evaluation": {"features": "none", "min_images": 3},
         "edit": {
             "fill": "mean",
+            "border": {"margin": 1, "feather": 1.5},
             "residual": False,
             "sees_map": False,
             "generator": {"halvings": 3, "channels": 4, "max_channels": 8, "up": "transposed_conv", "dropout": 0.1},

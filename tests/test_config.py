@@ -212,7 +212,7 @@ def test_every_path_may_begin_with_the_users_home(monkeypatch, tmp_path):
         "davis": {"type": "davis", "path": "~/own"},
         "pairs": {"type": "pairs", "clean": "~/own", "occluded": "~/own/~"},
     }
-    occluders = {"mix": {"moustache_picture": 1}, "pictures": "~/own"}
+    occluders = {"mix", "front": {"moustache_picture": 1}, "pictures": "~/own"}
     experiment = {"system": "moustache", "train": ["folder"], "test": ["folder"], "occluders": occluders}
     weights = dict.fromkeys(Weights.model_fields, "~/own/weights")
     completing = {"system": "diverse", "train": ["folder"], "test": ["folder"], "holes": {"given": "~/own"}}
