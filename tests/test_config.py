@@ -212,7 +212,7 @@ def test_every_path_may_begin_with_the_users_home(monkeypatch, tmp_path):
         "davis": {"type": "davis", "path": "~/own"},
         "pairs": {"type": "pairs", "clean": "~/own", "occluded": "~/own/~"},
     }
-    occluders = {"mix", "front": {"moustache_picture": 1}, "pictures": "~/own"}
+    occluders = {"mix": {"moustache_picture": 1}, "pictures": "~/own"}
     experiment = {"system": "moustache", "train": ["folder"], "test": ["folder"], "occluders": occluders}
     weights = dict.fromkeys(Weights.model_fields, "~/own/weights")
     completing = {"system": "diverse", "train": ["folder"], "test": ["folder"], "holes": {"given": "~/own"}}
@@ -225,5 +225,17 @@ def test_every_path_may_begin_with_the_users_home(monkeypatch, tmp_path):
     models = [*get_args(get_args(Source)[0]), *map(experiment_type, system_names()), Weights]
     texts = set().union(*map(keys_of_texts, models))
     paths = {"path", "clean", "occluded", "annotations", "given_faces", "given", "pictures", *Weights.model_fields}
-    expected = {"set", "resolution", "identity", "unless", "mix", "bare", "categories", "train", "test", "apply"}
+    expected = {
+        "set",
+        "resolution",
+        "identity",
+        "unless",
+        "mix",
+        "front",
+        "bare",
+        "categories",
+        "train",
+        "test",
+        "apply",
+    }
     assert texts - paths == expected | {"classes"}  # of holes

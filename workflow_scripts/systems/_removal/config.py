@@ -54,6 +54,11 @@ class Evaluation(Model):
         "efficientnet_lite0",
         description="network whose features give the Fréchet distance, which bears its name: it is not FID",
     )
+    recognition: Literal["none", "faceres"] = Field(
+        "none",
+        description="a network beside dlib's by which the identity of outputs is also told; `faceres` needs "
+        "`weights: {faceres: …}`",
+    )
     min_images: int = Field(2048, ge=2, description="with fewer pictures the Fréchet distance carries a warning")
 
 
@@ -147,6 +152,11 @@ class RemovalExperiment(BaseExperiment):
         if network == "map" or self.edit.perceptual == "none" or not self.edit.losses.perceptual:
             return ()
         return (self.edit.perceptual,)
+
+    @property
+    def score_weights(self) -> tuple[str, ...]:
+        """Return the network, beside dlib's, that tells who somebody is."""
+        return () if self.evaluation.recognition == "none" else (self.evaluation.recognition,)
 
     @property
     def summary_weights(self) -> tuple[str, ...]:
