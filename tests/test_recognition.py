@@ -1,60 +1,29 @@
 """The second opinion on who somebody is: read from the package as it is published, and used in the scores."""
 
-import json
-import tarfile
-
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
+from weights import random_faceres, write_tfjs
 
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.metrics.identity import cosine
 from workflow_scripts.metrics.recognition import recognition_descriptors
-from workflow_scripts.models.faceres import STRIDES, load_faceres
+from workflow_scripts.models.faceres import load_faceres
 from workflow_scripts.models.tfjs import read_tfjs
 from workflow_scripts.stages.removal.score_outputs import score_pictures
 
 
-@pytest.fixture(scope="module")
-def tensors() -> dict[str, torch.Tensor]:
-    """Return random tensors of the published names, with few channels."""
-    generator = torch.Generator().manual_seed(1)
-
-    def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator) * (2 / np.prod(shape[:-1])) ** 0.5
-
-    made = {"conv1/convolution/merged_input": draw(3, 3, 3, 4), "conv1_bn/batchnorm_1/sub": torch.zeros(4)}
-    for number in range(1, len(STRIDES) + 1):
-        made |= {f"conv_dw_{number}/depthwise_kernel": draw(3, 3, 4, 1)}
-        made |= {f"conv_dw_{number}_bn/batchnorm_1/mul": torch.ones(4)}
-        made |= {f"conv_dw_{number}_bn/batchnorm_1/sub": torch.zeros(4)}
-        made |= {f"conv_pw_{number}/convolution/merged_input": draw(1, 1, 4, 4)}
-        made |= {f"conv_pw_{number}_bn/batchnorm_1/sub": torch.zeros(4)}
-    return made
-
-
 def test_a_model_of_tensorflow_js_is_read_with_its_half_floats(tmp_path):
     values = {"a": np.float32([[1, 2.5]]), "b": np.int32([7]), "c": np.float32([0.5, -3])}
-    manifest = [
-        {"name": "a", "shape": [1, 2], "dtype": "float32"},
-        {"name": "b", "shape": [1], "dtype": "int32"},
-        {"name": "c", "shape": [2], "dtype": "float32", "quantization": {"dtype": "float16"}},
-    ]
-    (tmp_path / "m.json").write_text(json.dumps({"weightsManifest": [{"weights": manifest}]}))
-    raw = values["a"].tobytes() + values["b"].tobytes() + values["c"].astype(np.float16).tobytes()
-    (tmp_path / "m.bin").write_bytes(raw)
-    with tarfile.open(tmp_path / "p.tgz", "w:gz") as archive:
-        for name in ("m.json", "m.bin"):
-            archive.add(tmp_path / name, f"package/{name}")
+    write_tfjs(tmp_path / "p.tgz", "package/m", values, half=("c",))
     read = read_tfjs(tmp_path / "p.tgz", "package/m")
     assert {name: value.dtype for name, value in read.items()} == {n: v.dtype for n, v in values.items()}
     assert all(np.array_equal(read[name], value) for name, value in values.items())
 
 
-def test_descriptors_follow_the_face_and_not_its_place(tensors, tmp_path, face):
-    save_file({name: value.contiguous() for name, value in tensors.items()}, tmp_path / "faceres.safetensors")
+def test_descriptors_follow_the_face_and_not_its_place(tmp_path, face):
+    save_file(random_faceres(), tmp_path / "faceres.safetensors")
     network = load_faceres(tmp_path / "faceres.safetensors")
     image, landmarks = face
     moved = np.roll(image, (3, 2), (0, 1))
@@ -72,7 +41,7 @@ def test_descriptors_follow_the_face_and_not_its_place(tensors, tmp_path, face):
 
 
 def test_another_network_s_file_and_a_missing_one_are_named(tmp_path):
-    save_file({"something": torch.zeros(1)}, tmp_path / "other.safetensors")
+    save_file({"something": np.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(UserError, match="does not hold the weights of faceres"):
         load_faceres(tmp_path / "other.safetensors")
     with pytest.raises(UserError, match=r"no weights at .*; `snakemake results/weights/faceres.safetensors`"):

@@ -16,6 +16,8 @@ from workflow_scripts.systems._removal.maps import border_weights, clean_map
 from workflow_scripts.training.data import Key
 from workflow_scripts.training.inference import item_seed
 
+RIM = 1 / 32  # of the crop's side; over which an edit fades at least, as its pixels may be larger than the picture's
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add nothing: the map says where to paint."""
@@ -35,6 +37,8 @@ class _Remover(Editor):
         self._inference = system_module(trained.system, "inference")
         self._map, self._edit = (self._inference.load_network(path, device) for path in paths)
         self._opening = trained.experiment("map").difference.opening
+        border = self._edit.border
+        self._border = border.model_copy(update={"feather": max(border.feather, RIM * self.crop.size)})
         self._seed = args.seed
 
     def edit(self, faces: Sequence[CutFace], only_first: bool = False) -> list[list[Edit]]:
@@ -47,7 +51,7 @@ class _Remover(Editor):
         seeds = [item_seed(self._seed, Key("apply", face.name, 0)) for face in faces]
         painted = self._inference.paint_bare_faces(self._edit, images, maps, seeds)
         return [
-            [Edit(image, border_weights(occluder, self._edit.border))] if occluder.any() else []
+            [Edit(image, border_weights(occluder, self._border))] if occluder.any() else []
             for image, occluder in zip(painted, maps, strict=True)
         ]
 

@@ -47,6 +47,12 @@ class Border(Model):
     )
 
 
+class Painter(Model):
+    """What editing networks of all systems share."""
+
+    border: Border = Border()
+
+
 class Evaluation(Model):
     """How outputs are scored."""
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from workflow_scripts.config.base import Model
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
-from workflow_scripts.systems._removal.config import Border, Fill, RemovalExperiment
+from workflow_scripts.systems._removal.config import Fill, Painter, RemovalExperiment
 
 
 class EditLosses(Model):
@@ -37,7 +37,7 @@ class EditLosses(Model):
     )
 
 
-class EditNetwork(Model):
+class EditNetwork(Painter):
     """The network that paints the face below the occluder."""
 
     unet: UNetConfig = UNetConfig(max_channels=512, squeeze_excitation=[1, 2], atrous=True)
@@ -46,7 +46,6 @@ class EditNetwork(Model):
         description="what the predicted map's region is filled with before the network sees it, as in `moustache`: "
         "`around` hides the occluder's colour, which a short training would copy into the face; published: `none`",
     )
-    border: Border = Border()
     residual: bool = Field(
         False, description="the network adds to its input instead of painting all anew; published: `false`"
     )
