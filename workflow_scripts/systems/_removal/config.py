@@ -81,13 +81,13 @@ class Degradation(Model):
     The map stays as it is. An item can meet several.
     """
 
-    grey: Fraction = Field(0.1, description="in shades of grey, or toned as old prints are")
-    tint: Fraction = Field(0.15, description="under a strongly coloured light")
-    expose: Fraction = Field(0.2, description="too dark or too light")
-    blur: Fraction = Field(0.08, description="out of focus")
-    reduce: Fraction = Field(0.08, description="enlarged from a picture two to six times as small")
-    noise: Fraction = Field(0.1, description="with grain")
-    jpeg: Fraction = Field(0.1, description="from a JPEG file of quality 5 to 60")
+    grey: Fraction = Field(0.06, description="in shades of grey, or toned as old prints are")
+    tint: Fraction = Field(0.08, description="under a strongly coloured light")
+    expose: Fraction = Field(0.1, description="too dark or too light")
+    blur: Fraction = Field(0.04, description="out of focus")
+    reduce: Fraction = Field(0.04, description="enlarged from a picture two to six times as small")
+    noise: Fraction = Field(0.05, description="with grain")
+    jpeg: Fraction = Field(0.05, description="from a JPEG file of quality 5 to 60")
 
 
 class MapNetwork(Model):
