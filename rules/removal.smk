@@ -52,7 +52,7 @@ rule make_pairs:
         runtime=120,
     params:
         code=lambda wildcards: digest(
-            "stages.removal.make_pairs", *(f"occluders.{kind}" for kind in experiment(wildcards).occluders.mix)
+            "stages.removal.make_pairs", *(f"occluders.{kind}" for kind in experiment(wildcards).occluders.kinds)
         ),
         occluders=lambda wildcards: experiment(wildcards).occluders.canonical(),
         difference=lambda wildcards: experiment(wildcards).difference.canonical(),
@@ -184,6 +184,7 @@ rule score_outputs:
         maps="results/{experiment}/maps/{source}/{shard}.arrow",
         outputs="results/{experiment}/outputs/{source}/{shard}.arrow",
         crops="results/{source}/crops/{shard}.arrow",
+        weights=lambda wildcards: weight_files(experiment(wildcards).score_weights),
     output:
         metrics="results/{experiment}/metrics/{source}/{shard}.parquet",
         record=record_of("score_outputs/{experiment}/{source}/{shard}"),
@@ -206,5 +207,6 @@ rule score_outputs:
         "--maps {input.maps:q} "
         "--outputs {input.outputs:q} "
         "--crops {input.crops:q} "
+        "--weights {input.weights:q} "
         "--output {output.metrics:q} "
         f"{RECORD}"

@@ -13,6 +13,7 @@ from PIL import Image
 from projects import Project, edit_code
 from source_files import NAMES, official_texts, write
 from test_coco import Coco, annotation
+from weights import random_faceres, write_tfjs
 
 from workflow_scripts.models.lpips import AlexNet
 from workflow_scripts.reporting.films import write_mp4
@@ -20,6 +21,7 @@ from workflow_scripts.stages.sources.fetch_weights import WEIGHTS
 
 SIDE = 64  # pixels of all crops
 ALEXNET = "alexnet.pth"
+FACERES = "faceres.tgz"
 
 
 def training(number: int, refused: tuple[str, ...] = ()) -> dict:
@@ -142,6 +144,7 @@ def moustache() -> dict:
         "score_train": 2,
         "occluders": {
             "mix": {"moustache_picture": 0.5, "mask_picture": 0.5},
+            "front": {"scarf": 0.3},
             "variants": 2,
             "unless": ["Eyeglasses"],
             "pictures": "own",
@@ -154,13 +157,16 @@ def moustache() -> dict:
             "channels": "grey",
             "unet": layers,
             "bare": 0.2,
+            "degrade": dict.fromkeys(("grey", "tint", "expose", "blur", "reduce", "noise", "jpeg"), 0.3),
+            "far": 0.1,
             "mirror": False,
             "dice": 0.5,
             "training": training(0),
         },
-        "evaluation": {"features": "none", "min_images": 3},
+        "evaluation": {"features": "none", "recognition": "faceres", "min_images": 3},
         "edit": {
             "fill": "mean",
+            "border": {"margin": 1, "feather": 1.5},
             "residual": False,
             "sees_map": False,
             "generator": {"halvings": 3, "channels": 4, "max_channels": 8, "up": "transposed_conv", "dropout": 0.1},
@@ -304,7 +310,7 @@ def every_key() -> dict:
         "shard_size": 160,  # of the scenes, which are 160, there is one shard
         "sources": every_source(),
         "experiments": every_experiment(),
-        "weights": {"alexnet": ALEXNET},
+        "weights": {"alexnet": ALEXNET, "faceres": FACERES},
     }
 
 
@@ -363,9 +369,11 @@ def write_inputs(root: Path, astronaut: np.ndarray) -> None:
     boxes.to_csv(root / "faces.csv", index=False)
 
 
-def write_alexnet(project: Project) -> None:
-    """Write random weights of AlexNet and pin them in this project; no test has the published ones."""
+def write_weights(project: Project) -> None:
+    """Write random weights of two networks and pin them in this project; no test has the published ones."""
     torch.manual_seed(0)
     torch.save(AlexNet().state_dict(), project.root / ALEXNET)
-    made = hashlib.sha256((project.root / ALEXNET).read_bytes()).hexdigest()
-    edit_code("stages/sources/fetch_weights.py", WEIGHTS["alexnet"].sha256, made)(project)
+    write_tfjs(project.root / FACERES, "package/models/faceres", random_faceres())
+    for name, file in (("alexnet", ALEXNET), ("faceres", FACERES)):
+        made = hashlib.sha256((project.root / file).read_bytes()).hexdigest()
+        edit_code("stages/sources/fetch_weights.py", WEIGHTS[name].sha256, made)(project)

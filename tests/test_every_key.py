@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from every_key_config import every_key, write_alexnet, write_inputs
+from every_key_config import every_key, write_inputs, write_weights
 from projects import ROOT, Project, tiny_config
 from pydantic import BaseModel
 
@@ -30,7 +30,7 @@ def everything(tmp_path_factory, astronaut) -> Project:
     """A project with all keys, run as far as any job uses them."""
     project = Project.create(tmp_path_factory.mktemp("everything"), astronaut)
     write_inputs(project.root, astronaut)
-    write_alexnet(project)
+    write_weights(project)
     project.configure(every_key())
     indexes = [f"{name}/index/00000.parquet" for name in ("sample", "photos", "named")]
     results = ["moustache/metrics.json", "celeba/exports/parquet", "reenact/videos/driver.json"]
@@ -139,7 +139,7 @@ def test_weights_that_are_given_reach_their_jobs(everything):
     digests = dict.fromkeys(WeightDigests.model_fields, hashlib.sha256(b"no weights").hexdigest())
     config = {"weights": weights, "weights_sha256": digests, "sources": sources}
     (everything.root / "weights.yaml").write_text(yaml.safe_dump(config))
-    networks = ("alexnet", "vgg16", "vgg19", "inception")
+    networks = ("alexnet", "faceres", "vgg16", "vgg19", "inception")
     converted = [f"results/weights/{name}.safetensors" for name in networks]
     targets = [*converted, *(f"results/{name}/landmarks/00000.parquet" for name in sources)]
     done = everything.run("--configfile", "weights.yaml", "--keep-going", "--", *targets)

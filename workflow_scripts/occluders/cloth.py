@@ -6,7 +6,7 @@ from workflow_scripts.occluders._canvas import Canvas, DrawnOccluder, Wear, mirr
 from workflow_scripts.occluders._fabric import any_color, draw_print, pick_color, weave
 from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
-from workflow_scripts.occluders._mask import add_straps, creases, line_at, strap_lines, wear
+from workflow_scripts.occluders._mask import add_straps, creases, disarrange, line_at, strap_lines, wear
 from workflow_scripts.occluders._wearer import Wearer
 
 # The fabric's colours by style: (weight, RGB in 0..1); the weights need not add up to 1.
@@ -29,6 +29,8 @@ def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -
     outline, side = _shape(rng, varied, moulded)
     straps = strap_lines(wearer.turn, style, [((side - 0.01, 0.275), (0, 0)), ((side - 0.03, 0.47), (0, 0.05))])
     strap_width = 0.04 if moulded else 0.02
+    if varied:
+        outline, straps = disarrange(rng, outline, straps)
     canvas = canvas.around(np.concatenate([outline, *straps]), strap_width)
     alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)

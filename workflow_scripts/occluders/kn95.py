@@ -6,7 +6,7 @@ from workflow_scripts.occluders._canvas import Canvas, DrawnOccluder, Wear, mirr
 from workflow_scripts.occluders._fabric import pick_color
 from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
-from workflow_scripts.occluders._mask import add_straps, creases, line_at, strap_lines, wear
+from workflow_scripts.occluders._mask import add_straps, creases, disarrange, line_at, strap_lines, wear
 from workflow_scripts.occluders._wearer import Wearer
 
 _WHITE = (0.95, 0.95, 0.94)
@@ -45,6 +45,8 @@ def _cup(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -
     )  # fmt: skip
     corners = ((side - 0.03, 0.45), (side - 0.045, 0.67))
     straps = strap_lines(wearer.turn, style, [(corners[0], (0, -0.02)), (corners[1], (0, 0.42))])
+    if varied:
+        outline, straps = disarrange(rng, outline, straps)
     canvas = canvas.around(np.concatenate([outline, *straps]), _BAND_WIDTH)
     alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)
@@ -75,6 +77,7 @@ def _folded(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator
         corners=(0, 3),
     )  # fmt: skip
     straps = strap_lines(wearer.turn, style, [((side - 0.01, 0.34), (0, 0)), ((side - 0.05, 0.55), (0, 0.07))])
+    outline, straps = disarrange(rng, outline, straps)
     canvas = canvas.around(np.concatenate([outline, *straps]), _LOOP_WIDTH)
     alpha = canvas.fill(outline)
     inset = canvas.inset(alpha)

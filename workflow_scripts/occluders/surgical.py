@@ -5,10 +5,10 @@ from functools import lru_cache
 import numpy as np
 
 from workflow_scripts.occluders._canvas import Canvas, DrawnOccluder, Wear, canvas_for, mirrored_outline
-from workflow_scripts.occluders._fabric import pick_color
+from workflow_scripts.occluders._fabric import any_color, draw_print, pick_color
 from workflow_scripts.occluders._mask import COVERS as COVERS
 from workflow_scripts.occluders._mask import PLACEMENT as PLACEMENT
-from workflow_scripts.occluders._mask import add_straps, creases, line_at, strap_lines, wear
+from workflow_scripts.occluders._mask import add_straps, creases, disarrange, line_at, strap_lines, wear
 from workflow_scripts.occluders._wearer import Wearer
 
 # The fabric's colours by style: (weight, RGB in 0..1); the weights need not add up to 1.
@@ -27,6 +27,7 @@ VARIED_FABRICS = (
 )
 _PLEATS = (0.36, 0.53, 0.70)  # units; heights on the mean face
 _STRAP_WIDTH = 0.018  # units
+_PRINTED = 0.12  # of the masks bear a print
 _WIDEST = 1.7  # largest (x / 0.5)^2, which lies beyond the mask's sides
 
 
@@ -43,16 +44,21 @@ def draw(canvas: Canvas, style: str, wearer: Wearer, rng: np.random.Generator) -
         corners=(3,),
     )  # fmt: skip
     straps = strap_lines(wearer.turn, style, [((side - 0.01, 0.275), (0, 0)), ((side - 0.04, 0.55), (0, 0.05))])
+    if varied:
+        outline, straps = disarrange(rng, outline, straps)
     canvas = canvas.around(np.concatenate([outline, *straps]), _STRAP_WIDTH)
     alpha = canvas.fill(outline)
     color = wearer.dyed(pick_color(rng, VARIED_FABRICS if varied else PLAIN_FABRICS, 0.03 if varied else 0.01))
+    painted = color[:, None, None]
+    if varied and rng.random() < _PRINTED:
+        painted = painted + (any_color(rng)[:, None, None] - painted) * draw_print(canvas, rng)
     relief, shade = _pleats(canvas, rng, 0.015 if varied else 0.003)
     relief += _vault(canvas.scale)[canvas.place]
     inset = canvas.inset(alpha)
     shade *= (1 - 0.08 * line_at(canvas, inset - 0.035)) * (0.92 + 0.08 * np.minimum(inset / 0.012, 1))
     if varied:
         relief += creases(canvas, rng, 5, 0.012)
-    body = DrawnOccluder(canvas, color[:, None, None], alpha, relief, shade, wear(rng) if varied else Wear())
+    body = DrawnOccluder(canvas, painted, alpha, relief, shade, wear(rng) if varied else Wear())
     loops = color if rng.random() < 0.5 and color.mean() < 0.4 else np.float32([0.93, 0.93, 0.93])
     return add_straps(body, straps, _STRAP_WIDTH, loops)
 

@@ -12,11 +12,11 @@ from workflow_scripts.commands._patches import CutFace, Edit
 from workflow_scripts.commands._trained import Trained
 from workflow_scripts.config.sources import Crop
 from workflow_scripts.systems import system_module
-from workflow_scripts.systems._removal.maps import clean_map
+from workflow_scripts.systems._removal.maps import border_weights, clean_map
 from workflow_scripts.training.data import Key
 from workflow_scripts.training.inference import item_seed
 
-RIM = 1 / 32  # of the crop's side; how far what is painted fades into the picture around the map
+RIM = 1 / 32  # of the crop's side; over which an edit fades at least, as its pixels may be larger than the picture's
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +37,8 @@ class _Remover(Editor):
         self._inference = system_module(trained.system, "inference")
         self._map, self._edit = (self._inference.load_network(path, device) for path in paths)
         self._opening = trained.experiment("map").difference.opening
+        border = self._edit.border
+        self._border = border.model_copy(update={"feather": max(border.feather, RIM * self.crop.size)})
         self._seed = args.seed
 
     def edit(self, faces: Sequence[CutFace], only_first: bool = False) -> list[list[Edit]]:
@@ -49,7 +51,7 @@ class _Remover(Editor):
         seeds = [item_seed(self._seed, Key("apply", face.name, 0)) for face in faces]
         painted = self._inference.paint_bare_faces(self._edit, images, maps, seeds)
         return [
-            [Edit(image, _faded(occluder))] if occluder.any() else []
+            [Edit(image, border_weights(occluder, self._border))] if occluder.any() else []
             for image, occluder in zip(painted, maps, strict=True)
         ]
 
@@ -60,10 +62,3 @@ def _own_part(occluder: np.ndarray, face: CutFace) -> np.ndarray:
     own = cv2.fillConvexPoly(np.zeros_like(occluder), hull, 255)
     _, parts = cv2.connectedComponents(occluder)
     return np.where(np.isin(parts, np.unique(parts[own > 0])), occluder, 0).astype(np.uint8)
-
-
-def _faded(occluder: np.ndarray) -> np.ndarray:
-    """Return weights, float32 (S, S): 1 in a map, uint8 (S, S), and falling to 0 over the rim around it."""
-    distance = cv2.distanceTransform((occluder == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    near = np.clip(1 - distance / (RIM * len(occluder)), 0, 1)
-    return (near * near * (3 - 2 * near)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Stage: take the occluder off: the edited picture, and a composite that keeps all outside the predicted map."""
+"""Stage: take the occluder off: the edited picture, and a composite that keeps all beyond the map's border."""
 
 from collections.abc import Iterator
 
@@ -11,6 +11,7 @@ from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.systems import system_module
+from workflow_scripts.systems._removal.maps import border_weights, mix
 from workflow_scripts.training.data import Key
 from workflow_scripts.training.device import choose_device
 from workflow_scripts.training.inference import BATCH, item_seed
@@ -58,9 +59,9 @@ def edit_faces(
             images, holes = shard.tensors("input", batch), predicted.tensors("map", batch)
             seeds = [item_seed(seed, Key(source, shard.items[row], 0)) for row in batch]
             edited = inference.paint_bare_faces(network, images, holes, seeds)
-            composites = np.where(holes[..., None] > 0, edited, images)
-            for row, image, composite in zip(batch, edited, composites, strict=True):
-                yield {"item": shard.items[row], "variant": 0, "output": image, "composite": composite}
+            for row, image, found, painted in zip(batch, images, holes, edited, strict=True):
+                composite = mix(image, painted, border_weights(found, network.border))
+                yield {"item": shard.items[row], "variant": 0, "output": painted, "composite": composite}
 
     write_shard(output, rows(), {"item": pa.string(), "variant": pa.int32(), "output": picture, "composite": picture})
 

@@ -17,6 +17,7 @@ from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import Quarantine, read_table
 from workflow_scripts.occluders._apply import apply_occluder, fit_reason, load_kind
 from workflow_scripts.occluders._config import Occluders
+from workflow_scripts.occluders._front import put_in_front
 from workflow_scripts.occluders._pictures import read_pictures
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.systems._removal.config import Difference
@@ -131,16 +132,17 @@ def _drawn(
             reason, detail = misfit
             rejected.add(item, reason, f"{item}: {detail}")
             return
+        bare, occluded = put_in_front(image, occluded, landmarks, occluders, item_rng(seed, item, f"front {variant}"))
         drawn.append(
             {
                 "item": item,
                 "variant": variant,
                 "kind": kind,
                 "input": occluded.image,
-                "target": image,
+                "target": bare,
                 "map": coverage_map(occluded.coverage)
                 if difference.drawn == "coverage"
-                else difference_map(occluded.image, image, difference.threshold, difference.opening),
+                else difference_map(occluded.image, bare, difference.threshold, difference.opening),
                 "coverage": occluded.coverage,
             }
         )

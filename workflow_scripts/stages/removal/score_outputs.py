@@ -12,6 +12,7 @@ Columns of the `metrics` table, one row per item and variant:
 | `psnr_{picture}_{region}` | float64 | dB of 8-bit values, at most 100 (equal pictures) |
 | `ssim_{picture}_{region}` | float64 | scikit-image's definition, Gaussian window |
 | `identity_{picture}` | float64 | cosine of dlib's face descriptors of picture and truth; null without landmarks |
+| `faceres_{picture}` | float64 | likewise, by the network `faceres`; null where it is not asked for |
 | `map_iou`, `map_dice` | float64 | predicted map against the difference map |
 | `coverage_iou` | float64 | difference map against the drawn occluder's coverage (half or more); null for given pairs |
 | `predicted_area`, `true_area` | float64 | fraction of the picture in the predicted map and in the difference map |
@@ -22,6 +23,7 @@ are null where the source has none.
 """
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from workflow_scripts.core import cli
@@ -31,14 +33,23 @@ from workflow_scripts.faces.descriptors import face_descriptors
 from workflow_scripts.metrics.identity import cosine
 from workflow_scripts.metrics.overlap import area, dice, iou
 from workflow_scripts.metrics.pictures import compare_pictures
-from workflow_scripts.provenance.stage import Input, Output, stage_command
+from workflow_scripts.metrics.recognition import recognition_descriptors
+from workflow_scripts.models.faceres import FaceRes, load_faceres
+from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 from workflow_scripts.systems._removal.columns import METRICS, REGIONS
 
 HALF_COVERED = 128
 
 
 def score_outputs(
-    source: str, splits: Input, pairs: Input, maps: Input, outputs: Input, crops: Input, output: Output
+    source: str,
+    splits: Input,
+    pairs: Input,
+    maps: Input,
+    outputs: Input,
+    crops: Input,
+    output: Output,
+    weights: Inputs = (),
 ) -> None:
     """Write the `metrics` rows of the items in one `outputs` shard.
 
@@ -50,7 +61,10 @@ def score_outputs(
         outputs: shard with output and composite; its rows are the ones scored.
         crops: shard with the landmarks of the bare faces.
         output: the table.
+        weights: of `faceres`, where it is asked for.
     """
+    torch.set_num_threads(1)
+    recogniser = load_faceres(weights[0]) if weights else None
     places = read_table(splits, ["source", "item", "split", "seen"])
     places = places[places["source"] == source].set_index("item")
     edited, paired, mapped, faces = Shard(outputs), Shard(pairs), Shard(maps), Shard(crops)
@@ -73,22 +87,27 @@ def score_outputs(
                 "composite": edited.tensor("composite", number),
             }
             coverage = paired.tensor("coverage", place) if "coverage" in paired.columns else None
-            row |= score_pictures(pictures, target, hole, faces.tensor("landmarks", face_rows[item]))
+            row |= score_pictures(pictures, target, hole, faces.tensor("landmarks", face_rows[item]), recogniser)
             row |= score_map(predicted, hole, coverage)
         rows.append(row)
     write_table(output, sorted(rows, key=lambda row: (row["item"], row["variant"])), METRICS)
 
 
 def score_pictures(
-    pictures: dict[str, np.ndarray], target: np.ndarray, hole: np.ndarray, landmarks: np.ndarray
+    pictures: dict[str, np.ndarray],
+    target: np.ndarray,
+    hole: np.ndarray,
+    landmarks: np.ndarray,
+    recogniser: FaceRes | None = None,
 ) -> dict[str, float | None]:
-    """Return the columns `psnr_*`, `ssim_*` and `identity_*` of one item.
+    """Return the columns `psnr_*`, `ssim_*`, `identity_*` and `faceres_*` of one item.
 
     Args:
         pictures: uint8 (S, S, 3) by name.
         target: uint8 (S, S, 3), the truth.
         hole: bool (S, S).
         landmarks: float (68, 2), of the truth; not finite where unknown.
+        recogniser: the network of `faceres_*`; None for none.
     """
     scores = {}
     for name, picture in pictures.items():
@@ -96,10 +115,12 @@ def score_pictures(
         scores |= {f"psnr_{name}_{region}": getattr(likeness, f"psnr_{region}") for region in REGIONS}
         scores |= {f"ssim_{name}_{region}": getattr(likeness, f"ssim_{region}") for region in REGIONS}
     if np.isfinite(landmarks).all():
-        truth, *others = face_descriptors([target, *pictures.values()], landmarks)
-        scores |= {
-            f"identity_{name}": cosine(descriptor, truth) for name, descriptor in zip(pictures, others, strict=True)
-        }
+        shown = [target, *pictures.values()]
+        described = {"identity": face_descriptors(shown, landmarks)}
+        if recogniser is not None:
+            described["faceres"] = recognition_descriptors(recogniser, shown, landmarks)
+        for network, (truth, *others) in described.items():
+            scores |= {f"{network}_{name}": cosine(one, truth) for name, one in zip(pictures, others, strict=True)}
     return scores
 
 

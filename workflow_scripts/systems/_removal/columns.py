@@ -6,7 +6,7 @@ PICTURES = ("copy", "raw", "composite")
 REGIONS = ("whole", "hole")
 SCORES = (
     *(f"{metric}_{picture}_{region}" for metric in ("psnr", "ssim") for picture in PICTURES for region in REGIONS),
-    *(f"identity_{picture}" for picture in PICTURES),
+    *(f"{network}_{picture}" for network in ("identity", "faceres") for picture in PICTURES),
     *("map_iou", "map_dice", "coverage_iou", "predicted_area", "true_area"),
 )
 METRICS = pa.schema(

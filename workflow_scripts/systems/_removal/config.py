@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from workflow_scripts.config.base import Model
+from workflow_scripts.config.base import Fraction, Model
 from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.config.training import Training
@@ -29,12 +29,41 @@ class Difference(Model):
     opening: int = Field(3, ge=0, description="side of the square structuring element in pixels; 0: no opening")
 
 
+class Border(Model):
+    """Where what is painted ends, in pixels of the crop. It belongs to the network, which is trained with it."""
+
+    margin: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="the predicted map is widened by this before what is below it is painted, because rims and seams "
+        "of an occluder lie just outside of it; published: 0",
+    )
+    feather: float = Field(
+        0.0,
+        ge=0,
+        le=32,
+        description="beyond that, what is painted fades into the picture over this distance; published: 0",
+    )
+
+
+class Painter(Model):
+    """What editing networks of all systems share."""
+
+    border: Border = Border()
+
+
 class Evaluation(Model):
     """How outputs are scored."""
 
     features: Literal["none", "efficientnet_lite0"] = Field(
         "efficientnet_lite0",
         description="network whose features give the Fréchet distance, which bears its name: it is not FID",
+    )
+    recognition: Literal["none", "faceres"] = Field(
+        "none",
+        description="a network beside dlib's by which the identity of outputs is also told; `faceres` needs "
+        "`weights: {faceres: …}`",
     )
     min_images: int = Field(2048, ge=2, description="with fewer pictures the Fréchet distance carries a warning")
 
@@ -44,6 +73,21 @@ class Presence(Model):
 
     occluded: str = Field(description="an applied source of occluded faces")
     bare: str = Field(description="an applied source of bare faces")
+
+
+class Degradation(Model):
+    """Shares of the training items that the map network sees as bad light, cameras and files show them.
+
+    The map stays as it is. An item can meet several.
+    """
+
+    grey: Fraction = Field(0.06, description="in shades of grey, or toned as old prints are")
+    tint: Fraction = Field(0.08, description="under a strongly coloured light")
+    expose: Fraction = Field(0.1, description="too dark or too light")
+    blur: Fraction = Field(0.04, description="out of focus")
+    reduce: Fraction = Field(0.04, description="enlarged from a picture two to six times as small")
+    noise: Fraction = Field(0.05, description="with grain")
+    jpeg: Fraction = Field(0.05, description="from a JPEG file of quality 5 to 60")
 
 
 class MapNetwork(Model):
@@ -60,6 +104,16 @@ class MapNetwork(Model):
     )
     mirror: bool = Field(
         False, description="a trained network's answer is the mean of those for the picture and its mirror image"
+    )
+    degrade: Degradation | None = Field(
+        None,
+        description="training items are shown worse than they are; `{}`: with the shares below; null and published: "
+        "not",
+    )
+    far: Fraction = Field(
+        0.0,
+        description="fraction of the training items seen from 1.5 to 4 times as far away, with copies around "
+        "them, and their maps alike; published: 0",
     )
     dice: float = Field(0.0, ge=0, description="weight of a Dice loss beside the binary cross entropy; published: 0")
     training: Training = Training(
@@ -108,6 +162,11 @@ class RemovalExperiment(BaseExperiment):
     def beside(self, network: str) -> tuple[str, ...]:
         """Return the map network, which tells the editing network where to paint."""
         return ("map",) if network == "edit" else ()
+
+    @property
+    def score_weights(self) -> tuple[str, ...]:
+        """Return the network, beside dlib's, that tells who somebody is."""
+        return () if self.evaluation.recognition == "none" else (self.evaluation.recognition,)
 
     @property
     def summary_weights(self) -> tuple[str, ...]:

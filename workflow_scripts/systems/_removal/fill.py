@@ -11,6 +11,11 @@ from workflow_scripts.models.pull_push import continue_colours
 from workflow_scripts.training.data import pictures_to_float
 
 
+def widen(maps: Tensor, margin: int) -> Tensor:
+    """Return maps (N, 1, S, S) that reach so many pixels farther on all sides, corners too."""
+    return F.max_pool2d(maps, 2 * margin + 1, stride=1, padding=margin) if margin else maps
+
+
 def fill_holes(pictures: Tensor, maps: Tensor, fill: str, seeds: Sequence[int]) -> Tensor:
     """Return pictures whose map region is filled.
 

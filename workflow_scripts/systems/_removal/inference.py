@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from workflow_scripts.systems._removal.fill import fill_holes
+from workflow_scripts.systems._removal.fill import fill_holes, widen
 from workflow_scripts.systems._removal.networks import MapModule
 from workflow_scripts.training.data import maps_to_float, on_device, pictures_to_float, pictures_to_uint8
 
@@ -38,5 +38,6 @@ def paint_bare_faces(network: nn.Module, images: np.ndarray, maps: np.ndarray, s
     Returns:
         RGB uint8 (N, S, S, 3); what lies outside the map is painted too.
     """
-    pictures, holes = pictures_to_float(on_device(network, images)), maps_to_float(on_device(network, maps))
+    pictures = pictures_to_float(on_device(network, images))
+    holes = widen(maps_to_float(on_device(network, maps)), network.border.margin)
     return pictures_to_uint8(network(fill_holes(pictures, holes, network.fill, seeds), holes))

@@ -8,9 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workflow_scripts.config.base import Model
+from workflow_scripts.config.training import Training
 from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.systems._removal.config import MapNetwork, RemovalExperiment
-from workflow_scripts.systems._removal.fill import fill_holes
+from workflow_scripts.systems._removal.degradation import degrade, step_back
+from workflow_scripts.systems._removal.fill import fill_holes, widen
+from workflow_scripts.training.data import Key
 from workflow_scripts.training.losses import dice_loss, psnr, ssim_map
 from workflow_scripts.training.system import Batch, Score, System, Update, detached
 
@@ -25,6 +28,20 @@ class MapTraining(System):
     def __init__(self, config: MapNetwork, module: nn.Module):
         self.config = config
         self.networks = nn.ModuleDict({"map": module})
+
+    def augment(
+        self, batch: Batch, keys: Sequence[Key], seed: int, epoch: int, settings: Training
+    ) -> dict[str, Tensor]:
+        """Return the pictures' augmentation, some items seen from far, then pictures made worse, see `degradation.py`.
+
+        The bare face is made worse too: an item that is shown without its occluder shows it.
+        """
+        columns = super().augment(batch, keys, seed, epoch, settings)
+        columns = step_back(columns, keys, seed, epoch, self.config.far)
+        if self.config.degrade is None:
+            return columns
+        pictures = {name: columns[name] for name in ("input", "target")}
+        return columns | degrade(pictures, keys, seed, epoch, self.config.degrade)
 
     def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
         """Yield the one update."""
@@ -63,7 +80,7 @@ class EditTraining(System):
     """What trainings of editing networks share: pictures whose predicted map is filled, judged by the composite.
 
     Attributes:
-        config: of the network; its key `fill` is used here.
+        config: of the network; its keys `fill` and `border` are used here.
     """
 
     saved = "edit"
@@ -72,8 +89,9 @@ class EditTraining(System):
     columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "maps"}
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
-        """Fill the maps' region: the column `filled`."""
-        return {"filled": fill_holes(batch["input"], batch["map"], self.config.fill, seeds)}
+        """Widen the maps by the border's margin, and fill their region: the column `filled`."""
+        holes = widen(batch["map"], self.config.border.margin)
+        return {"map": holes, "filled": fill_holes(batch["input"], holes, self.config.fill, seeds)}
 
 
 def build_removal(

@@ -11,7 +11,7 @@ from workflow_scripts.config.base import Model
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import Pix2PixConfig
 from workflow_scripts.occluders._config import Occluders
-from workflow_scripts.systems._removal.config import Difference, Fill, MapNetwork, RemovalExperiment
+from workflow_scripts.systems._removal.config import Difference, Fill, MapNetwork, Painter, RemovalExperiment
 
 STYLES = ("chevron", "handlebar", "pencil", "toothbrush", "walrus")
 
@@ -29,7 +29,7 @@ class PaintLosses(Model):
     )
 
 
-class PaintNetwork(Model):
+class PaintNetwork(Painter):
     """The network that paints the skin below the moustache."""
 
     fill: Fill = Field(

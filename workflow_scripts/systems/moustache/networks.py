@@ -13,7 +13,8 @@ class PaintModule(nn.Module):
 
     def __init__(self, config: PaintNetwork):
         super().__init__()
-        self.fill, self.sees_map, self.residual = config.fill, config.sees_map, config.residual
+        self.fill, self.border = config.fill, config.border
+        self.sees_map, self.residual = config.sees_map, config.residual
         inputs = 4 if self.sees_map else 3
         self.generator = Pix2PixGenerator(inputs=inputs, outputs=3, **config.generator.model_dump())
 

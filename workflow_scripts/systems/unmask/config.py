@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from workflow_scripts.config.base import Model
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.config import UNetConfig
-from workflow_scripts.systems._removal.config import Fill, RemovalExperiment
+from workflow_scripts.systems._removal.config import Fill, Painter, RemovalExperiment
 
 
 class EditLosses(Model):
@@ -37,7 +37,7 @@ class EditLosses(Model):
     )
 
 
-class EditNetwork(Model):
+class EditNetwork(Painter):
     """The network that paints the face below the occluder."""
 
     unet: UNetConfig = UNetConfig(max_channels=512, squeeze_excitation=[1, 2], atrous=True)

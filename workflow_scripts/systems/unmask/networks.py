@@ -13,7 +13,7 @@ class EditModule(nn.Module):
 
     def __init__(self, config: EditNetwork):
         super().__init__()
-        self.fill, self.residual = config.fill, config.residual
+        self.fill, self.border, self.residual = config.fill, config.border, config.residual
         self.unet = UNet(config.unet, inputs=4, outputs=3)
 
     def forward(self, filled: Tensor, maps: Tensor) -> Tensor:
