@@ -5,6 +5,7 @@ import queue
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -152,8 +153,15 @@ class Jobs:
                 if "ready" not in answer:
                     return answer
                 self._send(text)  # a worker died of the job's file; its successor knows which one, and refuses it
-        self._worker.wait()
-        return {"error": f"the process that does the work has ended: {' '.join(self._last) or 'killed'}"}
+        return {"error": self._last_words(self._worker.wait())}
+
+    def _last_words(self, code: int) -> str:
+        """Return why the worker has ended, of its exit code."""
+        if code == -signal.SIGKILL:
+            return "memory ran out, or somebody ended the work; try a smaller picture"
+        if code < 0:
+            return f"a library crashed ({signal.Signals(-code).name}); try the picture in another size"
+        return f"the work has ended: {' '.join(self._last)}"
 
     def _send(self, text: str) -> None:
         self._worker.stdin.write(text)
