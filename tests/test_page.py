@@ -1,7 +1,9 @@
 """The local page as a program: who may ask, what it takes, one job after another, and nothing left of any."""
 
+import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +22,9 @@ from PIL import Image
 from projects import ROOT
 
 from workflow_scripts.commands import apply, occlude
+from workflow_scripts.commands._controls import describe, labelled, words_of
+from workflow_scripts.commands.families import completion
+from workflow_scripts.core.cli import UserError
 
 pytest.importorskip("flask", reason="the page's packages are not installed")
 pytest.importorskip("waitress", reason="the page's packages are not installed")
@@ -122,6 +127,33 @@ def test_without_an_experiment_it_says_what_to_run(tmp_path):
 
     page = make_server(tmp_path, jobs=None, most_bytes=1).test_client().get("/").text  # the page asks for no job
     assert "<code>make run</code>" in page and '<option value="occlude">' in page
+
+
+def test_fields_become_the_words_of_the_command():
+    parser = argparse.ArgumentParser()
+    completion.add_options(parser)
+    shown = describe(completion.PAGE.controls, parser)
+    sent = {
+        "parts": ["mouth", "nose"],
+        "count": ["3"],
+        "diversity": [""],
+        "move-smile": ["0.5"],
+        "move-turn_left": ["0"],
+    }
+    assert words_of(shown, sent, {}) == ["--parts", "mouth", "nose", "--count=3", "--move", "smile=0.5"]
+    words = words_of(shown, sent, {"hole": Path("hole.png")})
+    assert words == ["--hole=hole.png", "--count=3", "--move", "smile=0.5"]
+    assert vars(parser.parse_args(words))["hole"] == Path("hole.png")
+    for field, text in (
+        ("diversity", "nan"),
+        ("count", "2.5"),
+        ("count", "1000"),
+        ("move-smile", "1e9"),
+        ("parts", "ear"),
+    ):
+        with pytest.raises(UserError, match=re.escape(text)):
+            words_of(shown, sent | {field: [text]}, {})
+    assert labelled("write --count, not --counts", shown) == "write “Completions”, not --counts"
 
 
 def test_only_this_computer_and_the_page_itself_may_ask(app):

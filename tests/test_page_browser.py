@@ -99,6 +99,7 @@ def test_a_hole_is_painted_and_completed_there(page, photo):  # noqa: F811
 def test_a_bad_file_is_named_and_the_keyboard_is_enough(page, photo, tmp_path):  # noqa: F811
     (tmp_path / "broken.png").write_bytes(b"nothing of the kind")
     page.set_input_files("#input", tmp_path / "broken.png")
+    page.locator("#said:has-text('cannot show')").wait_for()
     assert "not a picture" in finish(page)
     assert page.locator("#made").is_hidden()
     page.locator("#task").press("End")  # the last of all: masks are put on

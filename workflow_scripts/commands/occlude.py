@@ -14,7 +14,6 @@ if __name__ == "__main__":  # before the other imports, so that the parent of th
     guard.supervise()
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from workflow_scripts.commands._controls import COLOR
 from workflow_scripts.commands._editing import Choice, load_landmark_model, read_picture
 from workflow_scripts.commands._inputs import Done, Given, at_least, check_output, list_inputs, work_through
 from workflow_scripts.config.sources import Crop
@@ -42,7 +42,6 @@ JUDGED = Crop(size=256, frame="celeba")  # the crop in which it is judged whethe
 AROUND = 1.5  # of a face's width; what of the picture around its middle an occluder can reach, to each side
 OWN_PICTURES = ("moustache_picture", "mask_picture")
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
-COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 class Wish(NamedTuple):

@@ -3,10 +3,14 @@
 const VEIL = "rgb(31 95 153)";
 
 export class Brush {
-  /** @param canvas lies over `image`, and is as large as what is seen of it */
-  constructor(canvas, image) {
+  /**
+   * @param canvas lies over `image`, and is as large as what is seen of it
+   * @param changed is called when something is painted or wiped
+   */
+  constructor(canvas, image, changed) {
     this.canvas = canvas;
     this.image = image;
+    this.changed = changed;
     this.painted = false;
     this.at = null; // where the brush is, in the picture's pixels
     canvas.style.opacity = 0.65;
@@ -22,6 +26,7 @@ export class Brush {
     this.painted = false;
     this.at = null;
     this.cover();
+    this.changed();
   }
 
   /** Lay the canvas over what is seen of the image, which is fitted into its box. */
@@ -56,6 +61,7 @@ export class Brush {
     pen.stroke();
     this.at = to;
     this.painted = true;
+    this.changed();
   }
 
   key(event) {

@@ -4,8 +4,8 @@ const POLL = 400, KEEP = 60000; // milliseconds between two questions: while som
 const get = (selector, inside = document) => inside.querySelector(selector);
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 const form = get("#form"), task = get("#task"), input = get("#input"), said = get("#said"), progress = get("#progress");
-const given = get("#given"), made = get("#made"), brush = new Brush(get("canvas", given), get("img", given));
-const INVITATION = get("#drop").innerHTML;
+const given = get("#given"), made = get("#made"), brush = new Brush(get("canvas", given), get("img", given), dim);
+const NOT_SHOWN = "The browser cannot show this kind of file; it may be used all the same.";
 let file = null, job = null, timer = 0;
 
 const chosen = () => all("fieldset[data-task]").find((one) => one.dataset.task === task.value);
@@ -47,7 +47,7 @@ function chooseFile(next) {
   given.hidden = !shown;
   get("#empty").hidden = true;
   if (shown) show(given, given.dataset.url, file.type.startsWith("video/"), `input: ${file.name}`);
-  else tell("The browser cannot show this kind of file; it can be used all the same.");
+  else tell(NOT_SHOWN);
   paint(false);
 }
 
@@ -57,9 +57,16 @@ function paint(on) {
   if (on && !can) return tell("Choose a picture first, of a kind that the browser shows.");
   canvas.hidden = !on;
   all("[data-paint]").forEach((one) => one.setAttribute("aria-pressed", on));
-  for (const one of all("[data-unless]")) one.classList.toggle("unused", on && one.dataset.unless === button?.dataset.paint);
+  dim();
   if (on) { brush.reset(); canvas.focus({ preventScroll: true }); given.scrollIntoView({ block: "nearest" }); }
 }
+
+/** Dim what does not count beside a painted hole. */
+function dim() {
+  for (const one of all("[data-unless]")) one.classList.toggle("unused", isPainted());
+}
+
+const isPainted = () => !get("canvas", given).hidden && brush.painted;
 
 async function ask(url, options) {
   const response = await fetch(url, options).catch(() => null);
@@ -96,7 +103,7 @@ async function run(event) {
   const data = new FormData(form);
   data.set("input", file);
   const button = get("[data-paint]", chosen());
-  if (button && !get("canvas", given).hidden && brush.painted) data.set(button.dataset.paint, await brush.picture(), "hole.png");
+  if (button && isPainted()) data.set(button.dataset.paint, await brush.picture(), "hole.png");
   const answer = await ask("/jobs", { method: "POST", body: data });
   if (answer.error) { busy(false); return tell(answer.error, true); }
   job = answer.job;
@@ -123,7 +130,7 @@ function showResult({ said: lines, files }) {
   busy(false);
   tell(["Done.", ...lines].join("\n"));
   const outputs = files.filter((one) => one.what.startsWith("output"));
-  if (outputs.length > 1) get("#samples").append(...outputs.map((one) => sample(one, outputs)));
+  if (outputs.length > 1) get("#samples").append(...outputs.map(sample));
   get("#samples").hidden = outputs.length < 2;
   choose(outputs[0]);
   for (const one of files.filter((one) => !outputs.includes(one))) {
@@ -165,6 +172,7 @@ form.addEventListener("input", (event) => {
   if (event.target.dataset.enables) document.getElementById(event.target.dataset.enables).disabled = !event.target.checked;
 });
 get("#stop").addEventListener("click", () => { forget(); tell("Stopped."); });
+for (const one of all("img, video", given)) one.addEventListener("error", () => { given.hidden = true; tell(NOT_SHOWN); });
 for (const button of all("[data-paint]")) button.addEventListener("click", () => paint(button.getAttribute("aria-pressed") === "false"));
 for (const button of all("[data-wipe]")) button.addEventListener("click", () => brush.reset());
 addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("over"); });
