@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         "--host", default="127.0.0.1", help="this computer's name or address, for others to open the page, unprotected"
     )
     parser.add_argument("--most-megabytes", type=at_least(1), default=MEGABYTES, help="of a file that is taken")
+    parser.add_argument("--gpus", type=at_least(0), default=0, help="GPUs that may be used")
     parser.add_argument("--no-browser", action="store_true", help="only tell the address")
     args = parser.parse_args(argv)
     if find_spec("waitress") is None or find_spec("flask") is None:
@@ -50,7 +51,7 @@ def _serve(args: argparse.Namespace) -> None:
     name = f"[{args.host}]" if ":" in args.host else args.host
     jobs = Jobs(Path(tempfile.mkdtemp(prefix="own-pictures.")))
     try:
-        application = make_server(args.results.resolve(), jobs, most, [name])
+        application = make_server(args.results.resolve(), jobs, most, [name], args.gpus)
         try:
             server = waitress.create_server(
                 application, host=args.host, port=args.port, threads=THREADS, max_request_body_size=most, ident=None

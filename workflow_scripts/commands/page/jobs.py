@@ -184,7 +184,7 @@ class Jobs:
                     job.progress = found.groupdict(default="")
             elif line.strip():
                 self._last.append(line.strip())
-                if job is None or str(job.folder) not in line:  # who waits for it is told on the page
+                if str(self._root) not in line:  # of the files of a job the page tells
                     sys.stderr.write(line)
 
 

@@ -44,7 +44,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def make_server(results: Path, jobs: Jobs, most_bytes: int, hosts: Iterable[str] = ()) -> Flask:
+def make_server(results: Path, jobs: Jobs, most_bytes: int, hosts: Iterable[str] = (), gpus: int = 0) -> Flask:
     """Return the application.
 
     Args:
@@ -52,6 +52,7 @@ def make_server(results: Path, jobs: Jobs, most_bytes: int, hosts: Iterable[str]
         jobs: what does the work.
         most_bytes: a larger file is not sent; the server that runs the application refuses it, too.
         hosts: names of this computer under which others may ask, beside those of loopback.
+        gpus: GPUs that networks may use.
     """
     app = Flask(__name__)
     app.config["TRUSTED_HOSTS"] = [*LOOPBACK, *hosts]
@@ -75,7 +76,7 @@ def make_server(results: Path, jobs: Jobs, most_bytes: int, hosts: Iterable[str]
     def submit() -> Response:
         if jobs.is_full:
             abort(503, "too many pictures wait or are kept; close other pages, or wait")
-        tasks = {task.name: task for task in find_tasks(results)[0]}
+        tasks = {task.name: task for task in find_tasks(results, gpus)[0]}
         task = tasks.get(request.form.get("task", ""))
         if task is None:
             abort(400, "this is no longer there; load the page again")

@@ -73,26 +73,26 @@ class Task(NamedTuple):
         return labelled(text, [*self.own, *self.more])
 
 
-def find_tasks(results: Path) -> tuple[list[Task], list[str]]:
+def find_tasks(results: Path, gpus: int = 0) -> tuple[list[Task], list[str]]:
     """Return what can be done with the checkpoints of `results`, and why some of them cannot be used, a line each."""
     tasks, unusable = [], []
     for folder in sorted(results.glob("*/checkpoints")):
         if any(folder.glob("*.safetensors")):
             try:
-                tasks += _trained_tasks(folder)
+                tasks += _trained_tasks(folder, gpus)
             except UserError as error:
                 unusable.append(str(error).replace(f"{results}/", ""))
     return [*tasks, _drawing_task()], unusable
 
 
-def _trained_tasks(folder: Path) -> list[Task]:
+def _trained_tasks(folder: Path, gpus: int) -> list[Task]:
     trained = find_trained(folder)
     family = apply.family_module(trained)
     page, parser, name = family.PAGE, apply.build_parser(trained), folder.parent.name
     drives = hasattr(family, "drive")
     suffixes = [*VIDEO_SUFFIXES, TABLE_SUFFIX] if drives else [*PICTURE_SUFFIXES, *VIDEO_SUFFIXES]
     own, more = describe(page.controls, parser), [] if drives else describe(CHOICES, parser)
-    last = [] if drives else ["--maps"]
+    last = [f"--gpus={gpus}", *([] if drives else ["--maps"])]
     title = name if name == trained.system else f"{name} ({trained.system})"
     networks = page.networks(trained)
     if not networks:
