@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require
 SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG") $(if $(SET),--config set="$$SET")
 
 .DEFAULT_GOAL := help
-.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 app benchmark gpu-check scale clean
+.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 exports app benchmark gpu-check scale clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -28,7 +28,7 @@ app: $(VENV)/.ready-app ## a page for your own pictures and videos, on this comp
 verify: $(READY) ## read all results and name every file that is not what the workflow made
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results check
 
-test: $(READY) $(VENV)/.ready-s3 $(VENV)/.ready-app-test ## the tests, in one process per core (or CORES=1)
+test: $(READY) $(VENV)/.ready-s3 $(VENV)/.ready-exports $(VENV)/.ready-app-test ## the tests, in one process per core (or CORES=1)
 	@$(BIN)/python -m pytest --numprocesses $(CORES:all=auto) --dist worksteal
 
 chaos: $(READY) ## kill the workflow at 20 moments and compare what comes out (minutes)
@@ -66,12 +66,19 @@ scale: $(READY) ## jobs, storage and hours of all of CelebA, COCO and 205,000 vi
 s3: $(READY) ## install what results in object storage need (docs/object-storage.md)
 	@$(INSTALL) -r envs/s3.lock
 
+exports: $(READY) ## install what writes networks as ONNX (docs/exports.md)
+	@$(INSTALL) -r envs/exports.lock
+
 clean: ## remove results (not the environment)
 	find results -mindepth 1 ! -name README.md -delete; rm -rf .snakemake
 
 # The tests of object storage are skipped where this fails.
 $(VENV)/.ready-s3: $(READY) envs/s3.lock envs/s3-test.lock
 	@$(INSTALL) -r envs/s3.lock -r envs/s3-test.lock && touch $@ || echo "object storage is not tested"
+
+# The tests that read exports with the libraries of others are skipped where this fails.
+$(VENV)/.ready-exports: $(READY) envs/exports.lock envs/exports-test.lock
+	@$(INSTALL) -r envs/exports.lock -r envs/exports-test.lock && touch $@ || echo "exports are not tested"
 
 $(VENV)/.ready-app: $(READY) envs/app.lock
 	@$(INSTALL) -r envs/app.lock

@@ -41,7 +41,17 @@ dependencies:
 """
 OF_NETWORKS = ("torch", "tensorboardx")
 # Groups with a lock of their own -> the groups that each adds to, beside what everybody has.
-ADDED = {"htcondor": [], "kubernetes": [], "slurm": [], "s3": [], "s3-test": ["s3"], "app": [], "app-test": ["app"]}
+ADDED = {
+    "htcondor": [],
+    "kubernetes": [],
+    "slurm": [],
+    "s3": [],
+    "s3-test": ["s3"],
+    "exports": [],
+    "exports-test": ["exports"],
+    "app": [],
+    "app-test": ["app"],
+}
 
 
 def main() -> None:

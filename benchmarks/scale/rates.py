@@ -34,7 +34,10 @@ UNITS = {
     "steps": ("complete_faces",),
     "samples": ("sample_objects",),
     "passes": ("train_network",),
-    "once": ("fetch_sample", "draw_sample_objects", "fetch_weights", "draw_figures", "tabulate_runs", "write_overview"),
+    "once": (
+        *("fetch_sample", "draw_sample_objects", "fetch_weights", "draw_figures", "tabulate_runs", "write_overview"),
+        "write_model_card",
+    ),
 }
 UNIT_OF = {rule: unit for unit, rules in UNITS.items() for rule in rules}
 NOISE = 0.05  # seconds by which a job differs from itself, on a quiet machine
