@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require
 SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG") $(if $(SET),--config set="$$SET")
 
 .DEFAULT_GOAL := help
-.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 exports benchmark gpu-check scale clean
+.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 exports app benchmark gpu-check scale clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -22,10 +22,13 @@ run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/â€
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results update
 	@[ -n "$$TARGET" ] || printf 'report: %s\n' "$$PWD/results/report.html"
 
+app: $(VENV)/.ready-app ## a page for your own pictures and videos, on this computer alone
+	@$(BIN)/python -m workflow_scripts.commands.app
+
 verify: $(READY) ## read all results and name every file that is not what the workflow made
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results check
 
-test: $(READY) $(VENV)/.ready-s3 $(VENV)/.ready-exports ## the tests, in one process per core (or CORES=1)
+test: $(READY) $(VENV)/.ready-s3 $(VENV)/.ready-exports $(VENV)/.ready-app-test ## the tests, in one process per core (or CORES=1)
 	@$(BIN)/python -m pytest --numprocesses $(CORES:all=auto) --dist worksteal
 
 chaos: $(READY) ## kill the workflow at 20 moments and compare what comes out (minutes)
@@ -76,6 +79,14 @@ $(VENV)/.ready-s3: $(READY) envs/s3.lock envs/s3-test.lock
 # The tests that read exports with the libraries of others are skipped where this fails.
 $(VENV)/.ready-exports: $(READY) envs/exports.lock envs/exports-test.lock
 	@$(INSTALL) -r envs/exports.lock -r envs/exports-test.lock && touch $@ || echo "exports are not tested"
+
+$(VENV)/.ready-app: $(READY) envs/app.lock
+	@$(INSTALL) -r envs/app.lock
+	@touch $@
+
+# The tests of the page are skipped where this fails.
+$(VENV)/.ready-app-test: $(READY) envs/app.lock envs/app-test.lock
+	@$(INSTALL) -r envs/app.lock -r envs/app-test.lock && touch $@ || echo "the page is not tested"
 
 # The stamp is written last, so that an interrupted installation is repeated. PyPI's torch for Linux is a build for CUDA,
 # which needs more packages. Where pip is configured to find the build for the CPU alone, that one is taken.

@@ -49,6 +49,8 @@ ADDED = {
     "s3-test": ["s3"],
     "exports": [],
     "exports-test": ["exports"],
+    "app": [],
+    "app-test": ["app"],
 }
 
 

@@ -14,7 +14,7 @@ from workflow_scripts.commands._editing import MAX_PIXELS, MIN_FACE, Choice, Edi
 from workflow_scripts.commands._patches import lay_over
 from workflow_scripts.config.sources import Crop, FaceSearch, VideoSource
 from workflow_scripts.core.cli import BadItem, UserError
-from workflow_scripts.core.tables import landmark_points, read_table, read_tables
+from workflow_scripts.core.tables import landmark_points, read_table
 from workflow_scripts.faces.everyone import FoundFace
 from workflow_scripts.faces.face import square_face
 from workflow_scripts.faces.head_squares import calm_squares
@@ -47,10 +47,6 @@ class Clip(NamedTuple):
     index: Path
     landmarks: Path
     lost: dict[str, Path]
-
-    def rejected(self) -> pd.DataFrame:
-        """Return what could not be used of the video."""
-        return read_tables([path for path in self.lost.values() if path.is_file()])
 
 
 @contextmanager

@@ -4,8 +4,9 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tqdm import tqdm
@@ -37,6 +38,22 @@ class Given(NamedTuple):
     def is_table(self) -> bool:
         """Whether it is a table by its name."""
         return self.path.suffix.lower() == TABLE_SUFFIX
+
+
+class Done(NamedTuple):
+    """What came of one input.
+
+    Attributes:
+        written: the pictures or videos made of it.
+        beside: what -> a picture that shows how, as `map` or `sheet`.
+        remarks: what is to be said of it, a line each.
+        failed: whether nothing was made of it; the last remark says why.
+    """
+
+    written: Sequence[Path] = ()
+    beside: Mapping[str, Path] = MappingProxyType({})
+    remarks: Sequence[str] = ()
+    failed: bool = False
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -81,26 +98,30 @@ def list_inputs(named: Sequence[Path], output: Path) -> list[Given]:
     return given
 
 
-def work_through(inputs: Sequence[Given], work: Callable[[Given], list[str]]) -> int:
+def work_through(inputs: Sequence[Given], work: Callable[[Given], Done]) -> list[Done]:
     """Do the work on each input, with the time that is left; what goes wrong with one does not stop the others.
+
+    What was written is printed, and what is to be said of an input goes to stderr.
 
     Args:
         inputs: the files.
-        work: what is done to each; it returns what is to be said of it, and raises `BadItem` where it cannot be done.
+        work: what is done to each; it raises `BadItem` where it cannot be done.
 
     Returns:
-        With how many inputs it could not be done; each has been named on stderr with the reason.
+        What came of each.
     """
-    failed = 0
+    outcomes = []
     for given in tqdm(inputs, "inputs", unit="file", disable=len(inputs) < 2):
         try:
-            lines = work(given)
+            done = work(given)
         except BadItem as bad:
-            failed += 1
-            lines = [f"{bad.reason}; {bad.detail}"]
-        for line in lines:
+            done = Done(remarks=[f"{bad.reason}; {bad.detail}"], failed=True)
+        for path in done.written:
+            print(readable(str(path)))
+        for line in done.remarks:
             tqdm.write(readable(f"{given.path}: {line}"), file=sys.stderr)
-    return failed
+        outcomes.append(done)
+    return outcomes
 
 
 def check_output(path: Path, inputs: Sequence[Given]) -> None:

@@ -42,12 +42,11 @@ from workflow_scripts.commands._editing import (
     load_landmark_model,
     read_picture,
 )
-from workflow_scripts.commands._inputs import Given, at_least, check_output, list_inputs, work_through
+from workflow_scripts.commands._inputs import Done, Given, at_least, check_output, list_inputs, work_through
 from workflow_scripts.commands._trained import Trained, find_trained
 from workflow_scripts.config.experiments import experiment_type
 from workflow_scripts.core import cli, marking
 from workflow_scripts.core.files import atomic_path
-from workflow_scripts.core.names import readable
 from workflow_scripts.faces.everyone import SEARCHED_SIDE
 from workflow_scripts.faces.landmarks import LandmarkModel
 from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
@@ -77,8 +76,8 @@ class Pictures:
     ):
         self._editor, self._choice, self._model, self._args, self._inputs = editor, choice, model, args, inputs
 
-    def edit(self, given: Given) -> list[str]:
-        """Edit one input, and return what is to be said of it.
+    def edit(self, given: Given) -> Done:
+        """Edit one input.
 
         Raises:
             BadItem: it cannot be used, or nothing in it could be edited.
@@ -86,11 +85,9 @@ class Pictures:
         if not given.is_video:
             return self._edit_picture(given)
         path = self._path(given, "", ".mp4")
-        said = edit_clip(given.path, self._editor, self._choice, path)
-        print(readable(str(path)))
-        return said
+        return Done([path], remarks=edit_clip(given.path, self._editor, self._choice, path))
 
-    def _edit_picture(self, given: Given) -> list[str]:
+    def _edit_picture(self, given: Given) -> Done:
         original = read_picture(given.path)
         edited = edit_picture(given.path.name, original.shown, self._editor, self._choice, self._model)
         if not edited.versions:
@@ -99,24 +96,28 @@ class Pictures:
             shutil.copyfile(given.path, path)
             raise cli.BadItem("copied as it is", NOTHING_FOUND if edited.faces else NO_FACE)
         several = len(edited.versions) > 1
+        written, beside = [], {}
         for number, version in enumerate(edited.versions, 1):
             path = self._path(given, f"_{number:02d}" if several else "", SUFFIXES[self._args.format])
             with atomic_path(path) as temporary:
                 image = Image.fromarray(original.edited(version))
                 marking.save_edited(image, temporary, self._args.format, original.profile, original.exif)
-            print(readable(str(path)))
+            written.append(path)
         if several:
-            self._write_sheet(given, edited)
+            beside["sheet"] = self._path(given, "_sheet", ".png")
+            self._write_sheet(beside["sheet"], edited)
         if self._args.maps:
-            with atomic_path(self._path(given, "_map", ".png")) as temporary:
+            beside["map"] = self._path(given, "_map", ".png")
+            with atomic_path(beside["map"]) as temporary:
                 Image.fromarray(edited.changed.astype(np.uint8) * 255).save(temporary, "PNG")
-        return original.remarks
+        return Done(written, beside, original.remarks)
 
-    def _write_sheet(self, given: Given, edited: EditedPicture) -> None:
+    @staticmethod
+    def _write_sheet(path: Path, edited: EditedPicture) -> None:
         tiles = []
         for crop, versions in edited.crops:
             tiles += [Tile(crop, ["given"]), *(Tile(image, [str(number)]) for number, image in enumerate(versions, 1))]
-        draw_contact_sheet(tiles, self._path(given, "_sheet", ".png"))
+        draw_contact_sheet(tiles, path)
 
     def _path(self, given: Given, end: str, suffix: str) -> Path:
         path = self._args.output / given.name.with_name(f"{given.name.name}{end}{suffix}")
@@ -124,14 +125,19 @@ class Pictures:
         return path
 
 
-def _family_module(trained: Trained) -> ModuleType:
+def family_module(trained: Trained) -> ModuleType:
+    """Return what says how the networks of a family are applied, see `families/`.
+
+    Raises:
+        UserError: they are not applied.
+    """
     name = f"workflow_scripts.commands.families.{experiment_type(trained.system).family}"
     if find_spec(name) is None:
         raise cli.UserError(f"{trained.folder}: is of system {trained.system}, which edits no pictures or videos")
     return import_module(name)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _start_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m workflow_scripts.commands.apply",
         description=__doc__.splitlines()[0],
@@ -166,48 +172,55 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=at_least(1), default=1, help="CPU threads")
 
 
-def _arguments(argv: list[str]) -> tuple[argparse.Namespace, Trained, ModuleType]:
-    """Return the arguments; which ones there are depends on the system of the checkpoints, which come first."""
-    parser = _parser()
-    if not argv or argv[0].startswith("-"):
-        _add_choices(parser)
-        parser.add_argument("--help", "-h", action="help", help="show this text")
-        parser.parse_args(argv)
-        raise cli.UserError("write the checkpoints first: results/unmask/checkpoints photo.jpg --output out")
-    trained = find_trained(Path(argv[0]))
-    family = _family_module(trained)
+def build_parser(trained: Trained) -> argparse.ArgumentParser:
+    """Return what reads the command line; which options there are depends on the system of the checkpoints."""
+    family, parser = family_module(trained), _start_parser()
     if not hasattr(family, "drive"):
         _add_choices(parser)
     family.add_options(parser.add_argument_group(f"options of {trained.system}"))
     parser.add_argument("--help", "-h", action="help", help="show this text")
-    return parser.parse_intermixed_args(argv), trained, family
+    return parser
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run."""
-    args, trained, family = _arguments(sys.argv[1:] if argv is None else argv)
+def apply(argv: list[str]) -> list[Done]:
+    """Do what a command line says, in which the checkpoints come first, and return what came of each input.
+
+    Raises:
+        UserError: it cannot be done.
+    """
+    trained = find_trained(Path(argv[0]))
+    family, args = family_module(trained), build_parser(trained).parse_intermixed_args(argv)
     cv2.setNumThreads(1)
     inputs = list_inputs(args.inputs, args.output)
     if hasattr(family, "drive"):
-        failed = work_through(inputs, lambda given: _drive(given, family, trained, args, inputs))
-    else:
-        editor = family.build_editor(trained, args, choose_device("auto", args.gpus, args.threads))
-        model = load_landmark_model()
-        like = describe_person(args.like, model) if args.like else None
-        choice = Choice(args.face, like, args.min_face, args.whole, args.search_side)
-        failed = work_through(inputs, Pictures(editor, choice, model, args, inputs).edit)
-    if failed:
-        sys.exit(f"{failed} of {len(inputs)} inputs were not edited")
+        return work_through(inputs, lambda given: _drive(given, family, trained, args, inputs))
+    editor = family.build_editor(trained, args, choose_device("auto", args.gpus, args.threads))
+    model = load_landmark_model()
+    like = describe_person(args.like, model) if args.like else None
+    choice = Choice(args.face, like, args.min_face, args.whole, args.search_side)
+    return work_through(inputs, Pictures(editor, choice, model, args, inputs).edit)
 
 
 def _drive(
     given: Given, family: ModuleType, trained: Trained, args: argparse.Namespace, inputs: Sequence[Given]
-) -> list[str]:
+) -> Done:
     path = args.output / given.name.with_name(f"{given.name.name}.mp4")
     check_output(path, inputs)
-    said = family.drive(trained, args, given.path, path)
-    print(readable(str(path)))
-    return said
+    return Done([path], remarks=family.drive(trained, args, given.path, path))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0].startswith("-"):
+        parser = _start_parser()
+        _add_choices(parser)
+        parser.add_argument("--help", "-h", action="help", help="show this text")
+        parser.parse_args(argv)
+        raise cli.UserError("write the checkpoints first: results/unmask/checkpoints photo.jpg --output out")
+    outcomes = apply(argv)
+    if failed := sum(done.failed for done in outcomes):
+        sys.exit(f"{failed} of {len(outcomes)} inputs were not edited")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ if __name__ == "__main__":  # before the other imports, so that the parent of th
     guard.supervise()
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,12 +23,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from workflow_scripts.commands._controls import COLOR
 from workflow_scripts.commands._editing import Choice, load_landmark_model, read_picture
-from workflow_scripts.commands._inputs import Given, at_least, check_output, list_inputs, work_through
+from workflow_scripts.commands._inputs import Done, Given, at_least, check_output, list_inputs, work_through
 from workflow_scripts.config.sources import Crop
 from workflow_scripts.core import cli, marking
 from workflow_scripts.core.files import atomic_path
-from workflow_scripts.core.names import readable
 from workflow_scripts.core.randomness import item_rng
 from workflow_scripts.faces.alignment import transform_points
 from workflow_scripts.faces.everyone import FoundFace
@@ -43,7 +42,6 @@ JUDGED = Crop(size=256, frame="celeba")  # the crop in which it is judged whethe
 AROUND = 1.5  # of a face's width; what of the picture around its middle an occluder can reach, to each side
 OWN_PICTURES = ("moustache_picture", "mask_picture")
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
-COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 class Wish(NamedTuple):
@@ -120,8 +118,8 @@ class _Occluder:
         self._wish, self._choice, self._args, self._inputs = wish, choice, args, inputs
         self._model: LandmarkModel = load_landmark_model()
 
-    def occlude(self, given: Given) -> list[str]:
-        """Write a picture with its occluders and its map, and return what is to be said of it."""
+    def occlude(self, given: Given) -> Done:
+        """Write a picture with its occluders and its map."""
         if given.is_video:
             raise cli.BadItem("is a video", "write out its frames, or name pictures")
         original = read_picture(given.path)
@@ -143,8 +141,7 @@ class _Occluder:
         with atomic_path(beside) as temporary:
             changed = (result != original.shown).any(axis=2)
             Image.fromarray(changed.astype(np.uint8) * 255).save(temporary, "PNG")
-        print(readable(str(path)))
-        return original.remarks + said
+        return Done([path], {"map": beside}, original.remarks + said)
 
 
 def _color(text: str) -> np.ndarray:
@@ -153,7 +150,8 @@ def _color(text: str) -> np.ndarray:
     return np.float32([int(text[place : place + 2], 16) / 255 for place in (1, 3, 5)])
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m workflow_scripts.commands.occlude", description=__doc__.splitlines()[0]
     )
@@ -172,9 +170,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and run."""
-    args = _parser().parse_intermixed_args(argv)
+def occlude(argv: list[str] | None = None) -> list[Done]:
+    """Do what a command line says, and return what came of each input.
+
+    Raises:
+        UserError: it cannot be done.
+    """
+    args = build_parser().parse_intermixed_args(argv)
     cv2.setNumThreads(1)
     needs_pictures = bool({*args.kind} & {*OWN_PICTURES})
     if needs_pictures != (args.pictures is not None):
@@ -183,9 +185,14 @@ def main(argv: list[str] | None = None) -> None:
     wish = Wish(args.kind, args.color, args.style, pictures, args.seed)
     inputs = list_inputs(args.inputs, args.output)
     choice = Choice(args.face, None, args.min_face)
-    failed = work_through(inputs, _Occluder(wish, choice, args, inputs).occlude)
-    if failed:
-        sys.exit(f"on {failed} of {len(inputs)} inputs nothing was put on")
+    return work_through(inputs, _Occluder(wish, choice, args, inputs).occlude)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and run."""
+    outcomes = occlude(argv)
+    if failed := sum(done.failed for done in outcomes):
+        sys.exit(f"on {failed} of {len(outcomes)} inputs nothing was put on")
 
 
 if __name__ == "__main__":

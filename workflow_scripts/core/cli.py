@@ -7,7 +7,8 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from workflow_scripts.core.names import readable
 
@@ -47,15 +48,26 @@ class BadItem(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command line; an error that the user can mend (`UserError`, no file, a full disk) ends in one line, code 1.
+    """Run a command line; an error that the user can mend ends in one line, code 1.
 
     Args:
         main: the function that parses the arguments and does the work.
     """
     _end_with_the_workflow()
     gc.freeze()  # imported modules are never collected, and looking through them would take 0.1 s and more
-    try:
+    with one_line():
         main()
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """End with one line where an error can be mended by the user: `UserError`, no file, a full disk, no memory.
+
+    Raises:
+        SystemExit: with that line.
+    """
+    try:
+        yield
     except UserError as error:
         sys.exit(f"error: {error}")
     except FileNotFoundError as error:

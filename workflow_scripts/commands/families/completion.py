@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from workflow_scripts.commands._controls import Control, Page
 from workflow_scripts.commands._editing import Editor
 from workflow_scripts.commands._patches import CutFace, Edit, spread
 from workflow_scripts.commands._trained import Trained
@@ -25,6 +26,23 @@ from workflow_scripts.training.checkpoint import load_network
 
 FINDER, BEST = "keypoints", "flow"  # the network that guides, and that which completes where none is named
 MOST = 1000  # completions
+
+
+def _completers(trained: Trained) -> list[str]:
+    return sorted({*trained.sidecars} - {FINDER}, key=lambda name: (name != BEST, name))
+
+
+PAGE = Page(
+    "Completes a hole in a face, in many ways.",
+    (
+        Control("--parts", "Parts of the face", "several", default=["mouth"], unless="--hole"),
+        Control("--hole", "Hole", "hole"),
+        Control("--count", "Completions", "slider", (1, 24, 1), default=6),
+        Control("--diversity", "Diversity", "slider", (0, 2, 0.05)),
+        Control("--move", "Expression", "amounts", (-1, 1, 0.05), names=[*MOVES]),
+    ),
+    _completers,
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

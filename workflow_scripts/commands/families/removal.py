@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 
+from workflow_scripts.commands._controls import Page
 from workflow_scripts.commands._editing import Editor
 from workflow_scripts.commands._patches import CutFace, Edit
 from workflow_scripts.commands._trained import Trained
@@ -16,6 +17,7 @@ from workflow_scripts.systems._removal.maps import border_weights, clean_map
 from workflow_scripts.training.data import Key
 from workflow_scripts.training.inference import item_seed
 
+PAGE = Page("Finds what covers a face, and paints the face below it.")
 RIM = 1 / 32  # of the crop's side; over which an edit fades at least, as its pixels may be larger than the picture's
 
 
