@@ -129,7 +129,8 @@ class BaseSource(Model):
         None,
         description="what is made of the source beside its index, whether an experiment needs it or not: `crops` "
         "(landmarks and crops of faces), `pictures` (each one is decoded, and known by its looks), of types `coco` and "
-        "`folder` also `captions`, of `coco` also `objects`, of videos and of type `davis` also `motion` (masks of moving objects); `[]`: "
+        "`folder` also `captions`, of `coco` also `objects`, "
+        "of videos and of type `davis` also `motion` (masks of moving objects); `[]`: "
         "nothing, as for landscapes. null: what experiments need; of a source that none uses `[objects, captions]` for "
         "`coco`, `[motion]` for `davis`, and `[crops]` for the others",
     )

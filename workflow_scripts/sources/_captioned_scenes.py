@@ -1,7 +1,7 @@
 """Pictures with captions: parts of scikit-image's photographs, and its grey textures in red, green and blue.
 
 The captions are ours. The words of a texture name its colour and what it is of, so that whether a generated picture
-follows its words can be measured by its colour. Parts of one photograph, and of one half of a texture, belong together,
+follows its words can be measured by its colour. Parts of one photograph, and of one strip of a texture, belong together,
 so that what is held out was never seen.
 """
 
@@ -11,6 +11,7 @@ SIDE = 64  # pixels of a picture
 SEED = 0  # the pictures are the same whatever the configuration's seed is
 COLOURS = {"red": (200, 40, 40), "green": (40, 170, 50), "blue": (45, 60, 200)}
 TEXTURES = {"brick": "brick.png", "grass": "grass.png", "gravel": "gravel.png"}
+STRIPS = 8  # parts of a texture of which each is a group
 OF_EACH = 24  # pictures of each texture in each colour
 PHOTOGRAPHS = (  # file, where its part begins (x, y) and its side, all of the photograph's pixels, and what it shows
     ("astronaut.png", 150, 0, 200, "the face of a smiling woman"),
@@ -57,7 +58,7 @@ def _scenes() -> list[Scene]:
         Scene(
             f"{colour}_{kind}_{number:02d}.png",
             f"a {colour} {kind} texture",
-            f"{kind}_{number % 8}",
+            f"{kind}_{number % STRIPS}",
             file,
             None,
             colour,

@@ -96,7 +96,7 @@ def _read_rows(root: Path, table: str) -> Iterator[Entry]:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{root / table} is no table of captions ({reason}); mend it or take it away") from error
     for number, row in enumerate(rows):
-        place = f"{table}#/{number}"
+        place, picture = f"{table}#/{number}", ""
         try:
             name = row.get("file_name") if isinstance(row, dict) else None
             if not isinstance(name, str) or not name:
@@ -104,7 +104,7 @@ def _read_rows(root: Path, table: str) -> Iterator[Entry]:
             picture = posixpath.normpath(posixpath.join(posixpath.dirname(table), name))
             yield Entry(place, picture, _checked(next((row[key] for key in TEXTS if row.get(key)), None)))
         except BadItem as bad:
-            yield Entry(place, "", (), bad)
+            yield Entry(place, picture, (), bad)
 
 
 def _read_csv(path: Path) -> Iterator[dict]:

@@ -1,4 +1,4 @@
-"""Stage: make the pictures of `sample_captions` of scikit-image's photographs and textures, and write their captions."""
+"""Stage: make the pictures of `sample_captions` of scikit-image's pictures, and write their captions."""
 
 import importlib.util
 import json
@@ -12,7 +12,7 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_path, write_text
 from workflow_scripts.core.randomness import item_rng
 from workflow_scripts.provenance.stage import Output, OutputFolder, stage_command
-from workflow_scripts.sources._captioned_scenes import COLOURS, SCENES, SEED, SIDE, Scene
+from workflow_scripts.sources._captioned_scenes import COLOURS, SCENES, SEED, SIDE, STRIPS, Scene
 
 
 def draw_sample_captions(pictures: OutputFolder, captions: Output) -> None:
@@ -40,7 +40,7 @@ def draw_scene(scene: Scene, original: np.ndarray) -> np.ndarray:
         return cv2.resize(original[top : top + side, left : left + side], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     rng = item_rng(SEED, scene.file, "texture")
     # A group has a strip of its own, so that no pixel of what is held out is trained on.
-    height = original.shape[0] // 8
+    height = original.shape[0] // STRIPS
     top, left = int(scene.group.rpartition("_")[2]) * height, int(rng.integers(0, original.shape[1] - height))
     part = original[top : top + height, left : left + height].astype(np.float32) / 255
     part = cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

@@ -49,15 +49,14 @@ def read_captions(
     rejected, captions, reasons = Quarantine(STAGE), {item: [] for item in items.values()}, {}
     for entry in read_captions_of(root, sorted(items)):
         item = items.get(entry.picture)
-        if entry.bad and item is None:
-            if _is_ours(entry.place, shard, shards):
+        if not entry.picture:
+            if shard_of(entry.place, shards) == int(shard):
                 rejected.add(entry.place, entry.bad.reason, f"{entry.place}: {entry.bad.detail}")
         elif item is not None:
             captions[item] += [text for text in entry.captions if text not in captions[item]]
             reasons[item] = entry
-        elif _is_ours(entry.picture, shard, shards) and in_subset(source, entry.picture):
-            if entry.picture not in unusable:
-                _add_missing(rejected, entry)
+        elif _is_lost(source, entry.picture, shard, shards) and entry.picture not in unusable:
+            _add_missing(rejected, entry)
     for item in sorted(captions):
         if not captions[item]:
             reason, detail = _why(reasons.get(item))
@@ -72,9 +71,9 @@ def read_captions(
     print(f"{len(rows)} captions of {len(items)} pictures, {len(rejected.rows)} quarantined", file=sys.stderr)
 
 
-def _is_ours(key: str, shard: str, shards: int) -> bool:
-    """Tell whether what belongs to no picture is reported by this shard, so that it is by one alone."""
-    return shard_of(key, shards) == int(shard)
+def _is_lost(source: BaseSource, picture: str, shard: str, shards: int) -> bool:
+    """Tell whether a picture that is not there would be one of this shard, which alone reports it."""
+    return shard_of(picture, shards) == int(shard) and in_subset(source, picture)
 
 
 def _add_missing(rejected: Quarantine, entry: Entry) -> None:
