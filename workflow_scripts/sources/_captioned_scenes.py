@@ -1,7 +1,7 @@
 """Pictures with captions: parts of scikit-image's photographs, and its grey textures in red, green and blue.
 
 The captions are ours. The words of a texture name its colour and what it is of, so that whether a generated picture
-follows its words can be measured by its colour. Parts of one photograph, and of one strip of a texture, belong together,
+follows its words can be measured by its colour. Parts of one photograph, or of one strip of a texture, belong together,
 so that what is held out was never seen.
 """
 
