@@ -41,7 +41,7 @@ dependencies:
 """
 OF_NETWORKS = ("torch", "tensorboardx")
 # Groups with a lock of their own -> the groups that each adds to, beside what everybody has.
-ADDED = {"htcondor": [], "kubernetes": [], "slurm": [], "s3": [], "s3-test": ["s3"]}
+ADDED = {"htcondor": [], "kubernetes": [], "slurm": [], "s3": [], "s3-test": ["s3"], "paintings": []}
 
 
 def main() -> None:

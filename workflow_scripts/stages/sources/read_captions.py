@@ -53,7 +53,7 @@ def read_captions(
             if shard_of(entry.place, shards) == int(shard):
                 rejected.add(entry.place, entry.bad.reason, f"{entry.place}: {entry.bad.detail}")
         elif item is not None:
-            captions[item] += [text for text in entry.captions if text not in captions[item]]
+            captions[item] = list(dict.fromkeys([*captions[item], *entry.captions]))
             reasons[item] = entry
         elif _is_lost(source, entry.picture, shard, shards) and entry.picture not in unusable:
             _add_missing(rejected, entry)
