@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.config.training import Training
+from workflow_scripts.training.adam import Adam
 from workflow_scripts.training.augmentation import augment
 from workflow_scripts.training.data import Batch, Items, Key, to_float
 from workflow_scripts.training.health import Limit
@@ -132,7 +133,7 @@ class System(ABC):
             settings: `learning_rate` and `betas` are meant for it. The loop lets the learning rate of each of its
                 groups fall as `schedule` says, from what it is here.
         """
-        return torch.optim.Adam(parameters, settings.learning_rate, settings.betas, fused=True)
+        return Adam(parameters, settings.learning_rate, settings.betas)
 
     def to_tensors(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Turn the columns of shards, (N, ...) of the shards' types, into what networks see.
