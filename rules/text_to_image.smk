@@ -6,7 +6,7 @@ INPUTS
     results/{experiment}/splits.parquet, training.parquet, checkpoints/adapters.safetensors
 OUTPUTS
     results/weights/tiny_base/                                               a base model as small as can be, made here
-    results/weights/base_{base}.safetensors                                  which base model it is, and how it is built
+    results/weights/{base}.safetensors                                       which base model it is, and how it is built
     results/{experiment}/memory.predicted.json                               the memory that each stage will need
     results/{experiment}/latents/{source}/{shard}.arrow                      squares and their latents
     results/{experiment}/quarantine/encode_images/{source}/{shard}.parquet   pictures without a caption
