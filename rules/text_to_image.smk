@@ -99,12 +99,12 @@ rule predict_memory:
         experiment=lambda wildcards: experiment(wildcards).slice(
             "base", "pictures", "generation", "memory", *experiment(wildcards).networks
         ),
-        gpu=lambda wildcards, resources: int(gpus() is not None),
+        gpus=lambda wildcards: int(gpus() is not None),
     shell:
         "python -m workflow_scripts.stages.text_to_image.predict_memory "
         "--experiment {params.experiment:q} "
         "--base {input.base:q} "
-        "--gpus {params.gpu} "
+        "--gpus {params.gpus} "
         "--output {output.predicted:q} "
         f"{RECORD}"
 

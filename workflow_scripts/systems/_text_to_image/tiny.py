@@ -40,6 +40,7 @@ UNET = {
     "cross_attention_dim": EMBEDDING,
     "norm_num_groups": 8,
 }
+CERTAIN = -6.0  # logarithm of the latents' variance, at first
 NOISE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False}
 
 
@@ -98,12 +99,14 @@ def draw_clouds(rng: np.random.Generator, count: int) -> Tensor:
 
 def train_vae(vae: nn.Module, rng: np.random.Generator, steps: int, batch: int) -> float:
     """Teach the encoder and decoder clouds, and return the factor that scales latents to a deviation of 1."""
+    with torch.no_grad():  # latents are nearly certain from the start on, as those of a longer training are
+        vae.quant_conv.bias[VAE["latent_channels"] :] = CERTAIN
     optimizer = torch.optim.Adam(vae.parameters(), 2e-3)
     for step in range(steps):
         set_rate(optimizer, 2e-3, step, steps)
         pictures = draw_clouds(rng, batch)
         found = vae.encode(pictures).latent_dist
-        loss = F.mse_loss(vae.decode(found.sample()).sample, pictures) + 1e-5 * found.kl().mean() / SIDE**2
+        loss = F.mse_loss(vae.decode(found.sample()).sample, pictures) + 1e-6 * found.kl().mean() / SIDE**2
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -15,7 +15,14 @@ from workflow_scripts.systems._text_to_image.live_memory import peak_of, size_of
 from workflow_scripts.systems.paintings.config import Experiment
 from workflow_scripts.systems.paintings.networks import AdaptedUNet
 
-PROCESS = 700_000_000  # bytes of RAM of a process with torch, diffusers and peft, before it has a network
+# Bytes of RAM of a stage's process, with its libraries, beside the tensors: measured with the tiny model.
+PROCESS = {
+    "encode_images": 600_000_000,
+    "encode_captions": 475_000_000,
+    "train_network": 680_000_000,
+    "score_captions": 580_000_000,
+    "generate_pictures": 640_000_000,
+}
 CONTEXT = 500_000_000  # bytes of a GPU's memory that CUDA takes for itself
 SCORED = 4  # items that are scored at once
 Predicted = dict[str, dict[str, int]]
@@ -39,7 +46,7 @@ def predict(experiment: Experiment, base: BaseModel, on_gpu: bool, bf16: bool) -
             _words(base), _denoising(experiment, base, 2), _encoding(experiment, base, backwards=True)
         ),
     }
-    return {name: _placed(count(), on_gpu) for name, count in stages.items()}
+    return {name: _placed(PROCESS[name], count(), on_gpu) for name, count in stages.items()}
 
 
 def alternatives(experiment: Experiment) -> Iterator[Experiment]:
@@ -57,11 +64,9 @@ def alternatives(experiment: Experiment) -> Iterator[Experiment]:
         yield experiment.model_copy(update={"adapters": adapters, "pictures": pictures})
 
 
-def _placed(tensors: int, on_gpu: bool) -> dict[str, int]:
+def _placed(process: int, tensors: int, on_gpu: bool) -> dict[str, int]:
     """Return where the tensors of a stage lie; on their way to a GPU, networks are in RAM first."""
-    if on_gpu:
-        return {"ram": PROCESS + tensors, "device": CONTEXT + tensors}
-    return {"ram": PROCESS + tensors, "device": 0}
+    return {"ram": process + tensors, "device": CONTEXT + tensors if on_gpu else 0}
 
 
 def _encoding(experiment: Experiment, base: BaseModel, backwards: bool = False) -> int:
