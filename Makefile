@@ -63,7 +63,7 @@ scale: $(READY) ## jobs, storage and hours of all of CelebA, COCO and 205,000 vi
 s3: $(READY) ## install what results in object storage need (docs/object-storage.md)
 	@$(INSTALL) -r envs/s3.lock
 
-paintings: $(READY) ## install what adapters on a text-to-picture model need, 260 MB (docs/paintings.md)
+paintings: $(READY) ## install what adapters on a text-to-picture model need, 227 MB (docs/paintings.md)
 	@$(INSTALL) -r envs/paintings.lock
 
 clean: ## remove results (not the environment)

@@ -21,12 +21,12 @@ TOKENS, WORDS, LENGTH = 48_894, 49_408, 77  # lines of CLIP's vocabulary that ar
 START, END = "<|startoftext|>", "<|endoftext|>"
 EMBEDDING = 32  # numbers of a token
 VAE = {
-    "block_out_channels": (8, 16, 16),
+    "block_out_channels": (16, 16, 16),
     "down_block_types": ("DownEncoderBlock2D",) * 3,
     "up_block_types": ("UpDecoderBlock2D",) * 3,
     "layers_per_block": 1,
     "latent_channels": 4,
-    "norm_num_groups": 4,
+    "norm_num_groups": 1,
     "mid_block_add_attention": False,
     "sample_size": SIDE,
 }
@@ -40,6 +40,7 @@ UNET = {
     "cross_attention_dim": EMBEDDING,
     "norm_num_groups": 8,
 }
+RATE = 2e-3  # of learning, at first
 CERTAIN = -6.0  # logarithm of the latents' variance, at first
 NOISE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False}
 
@@ -101,9 +102,9 @@ def train_vae(vae: nn.Module, rng: np.random.Generator, steps: int, batch: int) 
     """Teach the encoder and decoder clouds, and return the factor that scales latents to a deviation of 1."""
     with torch.no_grad():  # latents are nearly certain from the start on, as those of a longer training are
         vae.quant_conv.bias[VAE["latent_channels"] :] = CERTAIN
-    optimizer = torch.optim.Adam(vae.parameters(), 2e-3)
+    optimizer = torch.optim.Adam(vae.parameters(), RATE)
     for step in range(steps):
-        set_rate(optimizer, 2e-3, step, steps)
+        set_rate(optimizer, RATE, step, steps)
         pictures = draw_clouds(rng, batch)
         found = vae.encode(pictures).latent_dist
         loss = F.mse_loss(vae.decode(found.sample()).sample, pictures) + 1e-6 * found.kl().mean() / SIDE**2
@@ -129,12 +130,12 @@ def train_unet(
     """
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
-    scheduler, optimizer = DDPMScheduler(**NOISE), torch.optim.Adam(unet.parameters(), 2e-3)
+    scheduler, optimizer = DDPMScheduler(**NOISE), torch.optim.Adam(unet.parameters(), RATE)
     with torch.inference_mode():
         latents = torch.cat([vae.encode(draw_clouds(rng, 64)).latent_dist.mean for _ in range(16)])
     latents = latents.clone() * vae.config.scaling_factor
     for step in range(steps):
-        set_rate(optimizer, 2e-3, step, steps)
+        set_rate(optimizer, RATE, step, steps)
         chosen = latents[torch.from_numpy(rng.integers(0, len(latents), batch))]
         noise = torch.from_numpy(rng.standard_normal(chosen.shape, np.float32))
         times = torch.from_numpy(rng.integers(0, scheduler.config.num_train_timesteps, batch))
