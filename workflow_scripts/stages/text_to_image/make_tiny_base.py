@@ -16,7 +16,7 @@ from workflow_scripts.systems._text_to_image.base_model import TextEncoder
 # MIT licence; only its vocabulary is taken, so none of the packages that it needs is installed.
 OPEN_CLIP = Wheel("open-clip-torch", "3.3.0", "c549ad5ed6bfc119cc11105033c0a2b9d7a2a4afeb40a58a09aab3da1a0043ce")
 VOCABULARY = "open_clip/bpe_simple_vocab_16e6.txt.gz"
-VAE_STEPS, UNET_STEPS, BATCH = 400, 200, 16
+VAE_STEPS, UNET_STEPS, BATCH = 120, 200, 16
 WORDS = ("", "clouds", "a picture", "a painting of something", "many colours")  # any words: they mean nothing to it
 
 

@@ -21,12 +21,12 @@ TOKENS, WORDS, LENGTH = 48_894, 49_408, 77  # lines of CLIP's vocabulary that ar
 START, END = "<|startoftext|>", "<|endoftext|>"
 EMBEDDING = 32  # numbers of a token
 VAE = {
-    "block_out_channels": (16, 16, 16),
+    "block_out_channels": (8, 16, 16),
     "down_block_types": ("DownEncoderBlock2D",) * 3,
     "up_block_types": ("UpDecoderBlock2D",) * 3,
     "layers_per_block": 1,
     "latent_channels": 4,
-    "norm_num_groups": 1,
+    "norm_num_groups": 4,
     "mid_block_add_attention": False,
     "sample_size": SIDE,
 }
