@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require
 SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG") $(if $(SET),--config set="$$SET")
 
 .DEFAULT_GOAL := help
-.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 paintings benchmark gpu-check scale clean
+.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 exports paintings benchmark gpu-check scale clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -25,7 +25,7 @@ run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/â€
 verify: $(READY) ## read all results and name every file that is not what the workflow made
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results check
 
-test: $(READY) $(VENV)/.ready-s3 $(VENV)/.ready-paintings ## the tests, in one process per core (or CORES=1)
+test: $(READY) $(VENV)/.ready-s3 $(VENV)/.ready-exports $(VENV)/.ready-paintings ## the tests, in one process per core (or CORES=1)
 	@$(BIN)/python -m pytest --numprocesses $(CORES:all=auto) --dist worksteal
 
 chaos: $(READY) ## kill the workflow at 20 moments and compare what comes out (minutes)
@@ -63,6 +63,9 @@ scale: $(READY) ## jobs, storage and hours of all of CelebA, COCO and 205,000 vi
 s3: $(READY) ## install what results in object storage need (docs/object-storage.md)
 	@$(INSTALL) -r envs/s3.lock
 
+exports: $(READY) ## install what writes networks as ONNX (docs/exports.md)
+	@$(INSTALL) -r envs/exports.lock
+
 paintings: $(READY) ## install what adapters on a text-to-picture model need, 227 MB (docs/paintings.md)
 	@$(INSTALL) -r envs/paintings.lock
 
@@ -72,6 +75,10 @@ clean: ## remove results (not the environment)
 # The tests of object storage are skipped where this fails.
 $(VENV)/.ready-s3: $(READY) envs/s3.lock envs/s3-test.lock
 	@$(INSTALL) -r envs/s3.lock -r envs/s3-test.lock && touch $@ || echo "object storage is not tested"
+
+# The tests that read exports with the libraries of others are skipped where this fails.
+$(VENV)/.ready-exports: $(READY) envs/exports.lock envs/exports-test.lock
+	@$(INSTALL) -r envs/exports.lock -r envs/exports-test.lock && touch $@ || echo "exports are not tested"
 
 $(VENV)/.ready-paintings: $(READY) envs/paintings.lock
 	@$(INSTALL) -r envs/paintings.lock && touch $@ || echo "adapters on a text-to-picture model are not tested"

@@ -40,6 +40,7 @@ for family in sorted({chosen.family for chosen in CONFIG.experiments.values()}):
     include: f"{HOME}/rules/{family}.smk"
 
 
+include: f"{HOME}/rules/exports.smk"
 include: f"{HOME}/rules/reporting.smk"
 
 
@@ -69,6 +70,7 @@ rule all:
     default_target: True
     input:
         "results/overview.html",
+        of_experiments("results/{experiment}/checkpoints/README.md"),
         expand("results/{source}/{file}", source=CONFIG.sources, file=["quarantine.parquet", "summary"]),
         expand("results/{source}/rejected_annotations.parquet", source=annotated()),
         expand(

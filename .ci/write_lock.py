@@ -41,7 +41,16 @@ dependencies:
 """
 OF_NETWORKS = ("torch", "tensorboardx")
 # Groups with a lock of their own -> the groups that each adds to, beside what everybody has.
-ADDED = {"htcondor": [], "kubernetes": [], "slurm": [], "s3": [], "s3-test": ["s3"], "paintings": []}
+ADDED = {
+    "htcondor": [],
+    "kubernetes": [],
+    "slurm": [],
+    "s3": [],
+    "s3-test": ["s3"],
+    "paintings": [],
+    "exports": [],
+    "exports-test": ["exports"],
+}
 
 
 def main() -> None:

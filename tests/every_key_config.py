@@ -100,7 +100,7 @@ def every_source() -> dict:
     return {
         "sample": shared(1, type="sample", subset=0.05),
         "driver": shared(2, type="sample_video", clip="single_face.mp4", per_second=1.0, split_by="time", **head),
-        "celeba": shared(3, type="celeba", path="celeba", subset=0.999),
+        "celeba": shared(3, type="celeba", path="celeba", subset=0.999, terms={"licence": "ours", "consent": "all"}),
         "coco": shared(
             4, type="coco", path="coco", set="val2017", annotations=["own/objects.json"], needs=["objects", "captions"]
         ),

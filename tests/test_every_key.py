@@ -36,7 +36,7 @@ def everything(tmp_path_factory, astronaut) -> Project:
     write_alexnet(project)
     project.configure(installed(every_key()))
     indexes = [f"{name}/index/00000.parquet" for name in ("sample", "photos", "named")]
-    results = ["moustache/metrics.json", "reenact/videos/driver.json"]
+    results = ["moustache/metrics.json", "celeba/exports/parquet", "reenact/videos/driver.json"]
     results += [f"{name}/metrics.json" for name in ("diverse", "objects")]
     results += ["segmented/checkpoints/segment.json", "named/motion/00000.parquet", "sequences/motion_scores.json"]
     results += [f"{name}/metrics.json" for name in OF_GROUPS if name in project.config()["experiments"]]

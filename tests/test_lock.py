@@ -23,7 +23,7 @@ SHOW_CONDA_FILES = """
 for one in workflow.rules:
     print("RULE", one.name, one.snakefile, one.conda_env)
 """
-OPTIONAL = {"pillow_heif", "boto3", "botocore"}  # imported where they are installed
+OPTIONAL = {"pillow_heif", "boto3", "botocore", "onnx", "onnxruntime"}  # imported where they are installed
 LOCKS = sorted((ROOT / "envs").glob("*.lock"))
 
 

@@ -38,7 +38,7 @@ UNITS = {
     "once": (
         *("fetch_sample", "draw_sample_objects", "draw_sample_captions", "fetch_weights", "draw_figures"),
         *("tabulate_runs", "write_overview", "make_tiny_base", "describe_base", "predict_memory", "export_adapters"),
-        *("generate_pictures", "tabulate_memory"),
+        *("generate_pictures", "tabulate_memory", "write_model_card"),
     ),
 }
 UNIT_OF = {rule: unit for unit, rules in UNITS.items() for rule in rules}

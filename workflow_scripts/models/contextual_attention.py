@@ -18,7 +18,7 @@ def attend(features: Tensor, hole: Tensor) -> Tensor:
     Returns:
         float32 (N, C, H, W); zeros where a hole leaves nothing to take patches from.
     """
-    height, width = features.shape[-2:]
+    height, width = map(int, features.shape[-2:])  # numbers, not what a traced graph would compute
     small = (height // RATE, width // RATE)
     with torch.autocast(features.device.type, enabled=False):
         features = features.float()

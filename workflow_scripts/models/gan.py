@@ -86,7 +86,7 @@ class ResidualGenerator(nn.Module):
 
     def forward(self, latents: Tensor, classes: Tensor) -> Tensor:
         """Map random vectors (N, latent) and classes int64 (N,) to pictures (N, outputs, size, size) in -1..1."""
-        x = self.linear(latents).reshape(-1, self.channels, START, START)
+        x = self.linear(latents).reshape(latents.shape[0], self.channels, START, START)
         for block in self.blocks:
             x = block(x, classes)
         return torch.tanh(self.out(F.relu(self.norm(x, classes))).float())

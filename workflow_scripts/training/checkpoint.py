@@ -84,6 +84,16 @@ def _finite_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def pretrained(description: Mapping) -> list[str]:
+    """Return the names of the pretrained models that a network learned with, as its sidecar tells.
+
+    `landmarks` cut out the faces that it learned from; of others it learned features, or stands on them.
+    """
+    inputs = (Path(name) for name in description["inputs"])
+    of_weights = [path.stem for path in inputs if path.parent.name == "weights"]
+    return [*(["landmarks"] if description.get("crops") else []), *sorted({*of_weights, *description["bases"]})]
+
+
 def describe_bases(bases: Mapping[str, Path]) -> dict[str, dict[str, str]]:
     """Return name -> `file` (its name) and `sha256` of the base models that adapters stand on."""
     return {name: {"file": path.name, "sha256": sha256_of(path)} for name, path in bases.items()}

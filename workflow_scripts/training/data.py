@@ -123,9 +123,14 @@ def maps_to_float(maps: Tensor) -> Tensor:
     return maps[:, None].float() / 255
 
 
-def pictures_to_uint8(pictures: torch.Tensor) -> np.ndarray:
-    """Turn (N, 3, S, S) in -1..1 to RGB uint8 (N, S, S, 3)."""
-    return ((pictures + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+def pictures_to_bytes(pictures: Tensor) -> Tensor:
+    """Turn (N, C, S, S) in -1..1 to uint8 (N, S, S, C)."""
+    return ((pictures + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+
+
+def pictures_to_uint8(pictures: Tensor) -> np.ndarray:
+    """Turn (N, 3, S, S) in -1..1 to RGB uint8 (N, S, S, 3), as an array."""
+    return pictures_to_bytes(pictures).cpu().numpy()
 
 
 def on_device(network: nn.Module, array: np.ndarray) -> torch.Tensor:

@@ -1,11 +1,7 @@
 """Stage: write the objects of a source as one file in COCO's format, which `read_objects` and other tools read."""
 
-import json
-from collections.abc import Iterable
-from typing import TextIO
-
 from workflow_scripts.core import cli
-from workflow_scripts.core.files import atomic_path
+from workflow_scripts.core.coco_files import write_coco
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
 
@@ -34,14 +30,8 @@ def export_objects(index: Input, objects: Inputs, output: Output) -> None:
         for path in objects
         for row in read_table(path).itertuples()
     )
-    with atomic_path(output) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write('{"images": ')
-        _write_list(file, images)
-        file.write(',\n"categories": ')
-        _write_list(file, ({"id": ids[name], "name": name} | categories[name] for name in sorted(categories)))
-        file.write(',\n"annotations": ')
-        _write_list(file, annotations)
-        file.write("}\n")
+    names = ({"id": ids[name], "name": name} | categories[name] for name in sorted(categories))
+    write_coco(output, images, names, annotations)
 
 
 def _categories(objects: Inputs) -> dict[str, dict]:
@@ -75,14 +65,6 @@ def _annotation(row, image: int, category: int) -> dict:
         entry["keypoints"] = [float(number) for point in row.keypoints for number in point]
         entry["num_keypoints"] = sum(bool(point[2]) for point in row.keypoints)
     return entry
-
-
-def _write_list(file: TextIO, entries: Iterable[dict]) -> None:
-    """Write a list, a line for each entry, none of which is held."""
-    file.write("[")
-    for number, entry in enumerate(entries):
-        file.write(("," if number else "") + "\n" + json.dumps(entry, ensure_ascii=False, allow_nan=False))
-    file.write("]")
 
 
 main = stage_command(export_objects)

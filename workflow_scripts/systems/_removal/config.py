@@ -105,6 +105,10 @@ class RemovalExperiment(BaseExperiment):
             return ()
         return (self.edit.perceptual,)
 
+    def beside(self, network: str) -> tuple[str, ...]:
+        """Return the map network, which tells the editing network where to paint."""
+        return ("map",) if network == "edit" else ()
+
     @property
     def summary_weights(self) -> tuple[str, ...]:
         """Return the network whose features give the Fréchet distance."""

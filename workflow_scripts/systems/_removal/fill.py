@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workflow_scripts.models.pull_push import continue_colours
+from workflow_scripts.training.data import pictures_to_float
 
 
 def fill_holes(pictures: Tensor, maps: Tensor, fill: str, seeds: Sequence[int]) -> Tensor:
@@ -20,12 +21,27 @@ def fill_holes(pictures: Tensor, maps: Tensor, fill: str, seeds: Sequence[int]) 
             `around` (see `continue_colours`) or `none`.
         seeds: one for each picture; noise is drawn from it alone.
     """
-    if fill == "none":
-        return pictures
+    noise = None
     if fill == "noise":
         size = (*pictures.shape[-2:], pictures.shape[1])
         drawn = np.stack([np.random.default_rng(seed).integers(0, 256, size, np.uint8) for seed in seeds])
-        content = torch.from_numpy(drawn).to(pictures.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        noise = pictures_to_float(torch.from_numpy(drawn).to(pictures.device))
+    return filled_with(pictures, maps, fill, noise)
+
+
+def filled_with(pictures: Tensor, maps: Tensor, fill: str, noise: Tensor | None) -> Tensor:
+    """Return pictures whose map region is filled; see `fill_holes`.
+
+    Args:
+        pictures: as there.
+        maps: as there.
+        fill: as there.
+        noise: (N, 3, S, S) in -1..1, for `noise`.
+    """
+    if fill == "none":
+        return pictures
+    if fill == "noise":
+        content = noise
     elif fill == "grey":
         content = torch.zeros_like(pictures)
     elif fill == "around":

@@ -155,8 +155,8 @@ class DeCompleter(Completer):
             noise: normal numbers (N, 2 * latent), scaled by the diversity knob.
             style: (N, style), seen by the encoders as planes.
         """
-        planes = self._laid_out(style).repeat_interleave(2**HALVINGS, dim=2).repeat_interleave(2**HALVINGS, dim=3)
-        shown = torch.cat([*self._given(holed, hole, guide), planes], dim=1)
+        planes = [F.interpolate(self._laid_out(style), scale_factor=2**HALVINGS)] if self.style else []
+        shown = torch.cat([*self._given(holed, hole, guide), *planes], dim=1)
         of_face, of_landmarks = noise.chunk(2, dim=1)
         return Embedding(self.face_encoder(shown, of_face), self.landmark_encoder(shown, of_landmarks))
 
@@ -168,13 +168,14 @@ class DeCompleter(Completer):
     def paint(self, holed: Tensor, hole: Tensor, guide: Tensor, both: Tensor, style: Tensor) -> Tensor:
         """Return pictures (N, 3, S, S) from a joint latent (N, 2 * latent) and a style (N, style)."""
         given = torch.cat(self._given(holed, hole, guide), dim=1)
-        return self.unet(given, torch.cat([self._laid_out(both), self._laid_out(style)], dim=1))
+        latents = [both, style] if self.style else [both]
+        return self.unet(given, torch.cat([self._laid_out(latent) for latent in latents], dim=1))
 
     def _given(self, holed: Tensor, hole: Tensor, guide: Tensor) -> list[Tensor]:
         return [holed, hole, guide] if self.guided else [holed, hole]
 
     def _laid_out(self, latent: Tensor) -> Tensor:
-        return latent.reshape(len(latent), latent.shape[1] // self.bottom**2, self.bottom, self.bottom)
+        return latent.reshape(latent.shape[0], latent.shape[1] // self.bottom**2, self.bottom, self.bottom)
 
 
 def doubling(inputs: int, outputs: int, up: str) -> nn.Module:

@@ -99,7 +99,7 @@ class FlowCompleter(Completer):
         mean, spread = self.begin(holed, hole, guide if self.guidance else unguided)
 
         def predict(place: Tensor, time: float) -> Tensor:
-            times = torch.full((len(place), 1, 1, 1), time, device=place.device)
+            times = torch.full((place.shape[0], 1, 1, 1), time, device=place.device)
             if self.guidance == 1:
                 return self(place, times, mean, spread, hole, guide, uncertainty)
             blind = self(place, times, mean, spread, hole, unguided, uncertainty)

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+NUDGE = 1e-4  # of half a side: more than float32 rounds by, and less than a hundredth of a map's cell
+
 
 def hole_windows(hole: Tensor) -> Tensor:
     """Return for each hole the smallest square around it that lies in the picture; the whole picture without a hole.
@@ -38,15 +40,16 @@ def cut_windows(x: Tensor, windows: Tensor, side: int) -> Tensor:
 def lay_windows(maps: Tensor, windows: Tensor, side: int) -> Tensor:
     """Return maps (N, C, L, L) laid over their windows of pictures of `side` pixels, 0 elsewhere.
 
-    Each pixel takes the nearest number, so that the variance of random numbers stays what it is.
+    Each pixel takes the nearest number, so that the variance of random numbers stays what it is; half-way between two,
+    as the middle of a window often is, the one below or on the right, however the machine rounds.
     """
     across, down, half = windows.unbind(dim=1)
-    return _sample(maps, 1 / half, -across / half, -down / half, side, "nearest", "zeros")
+    return _sample(maps, 1 / half, NUDGE - across / half, NUDGE - down / half, side, "nearest", "zeros")
 
 
 def _sample(x: Tensor, scale: Tensor, across: Tensor, down: Tensor, side: int, mode: str, padding: str) -> Tensor:
     """Return (N, C, side, side): at place p of -1..1 what `x` has at scale * p + (across, down)."""
     nothing = torch.zeros_like(scale)
     theta = torch.stack([scale, nothing, across, nothing, scale, down], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(theta, [len(x), 1, side, side], align_corners=False)
+    grid = F.affine_grid(theta, [x.shape[0], 1, side, side], align_corners=False)
     return F.grid_sample(x.float(), grid, mode=mode, padding_mode=padding, align_corners=False)

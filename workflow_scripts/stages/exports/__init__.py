@@ -1,0 +1,1 @@
+"""What other programs read: networks, data sets, annotations, and cards that describe them."""
