@@ -15,8 +15,8 @@ OUTPUTS
     results/{experiment}/samples/{network}/00000.arrow                       generated pictures, and the nearest training pictures
     results/{experiment}/generated/{network}/                                the generated pictures as marked PNGs
     results/{experiment}/lora/{network}/                                     the adapters as diffusers loads them, with their card
-    results/{experiment}/memory/                                             the memory that each stage was predicted to need, and took
-    results/{experiment}/memory.json                                         the digest of that table
+    results/{experiment}/tables/memory/                                      the memory that each stage was predicted to need, and took
+    results/{experiment}/tables/memory.json                                  the digest of that table
 """
 
 TEXT_TO_IMAGE = experiments_of("text_to_image")
@@ -317,8 +317,8 @@ rule tabulate_memory:
         predicted="results/{experiment}/memory.predicted.json",
         jobs=measured,
     output:
-        folder=directory("results/{experiment}/memory"),
-        digests="results/{experiment}/memory.json",
+        folder=directory("results/{experiment}/tables/memory"),
+        digests="results/{experiment}/tables/memory.json",
         record=record_of("tabulate_memory/{experiment}"),
     log:
         log_of("tabulate_memory/{experiment}"),

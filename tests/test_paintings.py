@@ -20,7 +20,7 @@ from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.marking import SOURCE_TYPE
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
-from workflow_scripts.systems._text_to_image.base_model import read_base
+from workflow_scripts.systems._text_to_image.base_model import latents_of, load_vae, picture_of, read_base
 from workflow_scripts.systems._text_to_image.config import BaseModelFolder
 from workflow_scripts.systems._text_to_image.sampling import Wish, start_noise
 from workflow_scripts.systems.paintings.config import Experiment
@@ -80,9 +80,28 @@ def test_it_learns_from_pictures_what_held_out_ones_with_their_captions_are(resu
     assert len(test) and test["loss"].mean() < test["loss_base"].mean()
 
 
+def test_latents_of_the_tiny_base_keep_colours(results):
+    vae = load_vae(results / "weights/tiny_base", torch.device("cpu"))
+    for colour in ((200, 40, 40), (40, 170, 50), (45, 60, 200)):
+        square = torch.tensor(colour, dtype=torch.float32)[:, None, None].expand(3, 32, 32) / 127.5 - 1
+        painted = picture_of(vae, latents_of(vae, square)[0], scaling=1.0)
+        assert painted.float().mean(dim=(0, 1)).numpy() == pytest.approx(colour, abs=40)
+
+
+def test_colours_follow_the_words(results):
+    samples = Shard(results / "paintings/samples/adapters/00000.arrow")
+    names = ["red", "green", "blue"]
+    shown = [names[samples.tensor("image", row).mean(axis=(0, 1)).argmax()] for row in range(12)]
+    said = [prompt.split()[1] for prompt in samples.scalars("prompt")]
+    assert said == [name for name in names for _ in range(4)]
+    assert sum(one == other for one, other in zip(shown, said, strict=True)) >= 9
+
+
 def test_generated_pictures_are_marked_and_those_of_the_shard(results):
     samples = Shard(results / "paintings/samples/adapters/00000.arrow")
-    for row, path in enumerate(sorted((results / "paintings/generated/adapters").iterdir())):
+    paths = sorted((results / "paintings/generated/adapters").glob("*.png"))
+    assert len(paths) == len(samples) == 12
+    for row, path in enumerate(paths):
         assert SOURCE_TYPE in Image.open(path).info["XML:com.adobe.xmp"]
         assert (np.asarray(Image.open(path)) == samples.tensor("image", row)).all()
 
@@ -126,7 +145,7 @@ def test_a_prompt_of_ones_own_gives_the_picture_that_the_workflow_gives(results,
 
 
 def test_each_stage_takes_the_memory_that_was_predicted(results):
-    table = {row["stage"]: row for row in json.loads((results / "paintings/memory/memory.json").read_text())}
+    table = {row["stage"]: row for row in json.loads((results / "paintings/tables/memory/memory.json").read_text())}
     assert {"encode_images", "encode_captions", "train_network", "generate_pictures", "score_captions"} <= set(table)
     for name in ("train_network", "score_captions"):
         assert table[name]["ram"] == pytest.approx(table[name]["predicted_ram"], rel=0.1), name

@@ -142,7 +142,7 @@ class TextToImageExperiment(BaseExperiment):
     @property
     def shown_folders(self) -> tuple[str, ...]:
         """Return the folder of what was predicted and measured of memory."""
-        return ("memory",)
+        return ("tables/memory",)
 
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
         """Refuse sources that are only applied, and repeated values."""

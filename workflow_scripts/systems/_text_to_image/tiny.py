@@ -7,6 +7,7 @@ paints, but knows nothing of words.
 
 import gzip
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from workflow_scripts.core.files import write_json
 
 SIDE = 32  # pixels of the pictures that it learns from
-TOKENS, WORDS, LENGTH = 48_894, 49_408, 77  # lines of CLIP's vocabulary that are used, words, tokens of a text
+TOKENS, WORDS = 48_894, 49_408  # lines of CLIP's vocabulary that are used, words
+LENGTH = 16  # tokens of a text: among the 77 of CLIP, a random encoder would drown a word in padding
 START, END = "<|startoftext|>", "<|endoftext|>"
 EMBEDDING = 32  # numbers of a token
 VAE = {
@@ -26,7 +28,7 @@ VAE = {
     "up_block_types": ("UpDecoderBlock2D",) * 3,
     "layers_per_block": 1,
     "latent_channels": 4,
-    "norm_num_groups": 4,
+    "norm_num_groups": 1,
     "mid_block_add_attention": False,
     "sample_size": SIDE,
 }
@@ -42,7 +44,17 @@ UNET = {
 }
 RATE = 2e-3  # of learning, at first
 CERTAIN = -6.0  # logarithm of the latents' variance, at first
-NOISE = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False}
+STEADY = 4.0  # a constant beside colours in -1..1, so large that normalisation divides all of them alike
+NOISE = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "clip_sample": False,
+    "prediction_type": "v_prediction",
+    # Nothing of a picture is left in the noise that it comes out of (Lin et al. 2024), so words decide its colour.
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+}
 
 
 def write_tokenizer(vocabulary: Path, folder: Path) -> None:
@@ -98,10 +110,66 @@ def draw_clouds(rng: np.random.Generator, count: int) -> Tensor:
     return (colours * (1 + 0.2 * shades + 0.1 * grain)).clamp(0, 1) * 2 - 1
 
 
-def train_vae(vae: nn.Module, rng: np.random.Generator, steps: int, batch: int) -> float:
-    """Teach the encoder and decoder clouds, and return the factor that scales latents to a deviation of 1."""
+def pass_colours(vae: nn.Module) -> None:
+    """Let an untrained encoder and decoder pass the mean colour of each place through three channels of the latents.
+
+    Normalisation would divide a flat picture by its own colour. So each colour is carried by a pair of channels of
+    opposite signs, since silu(x) - silu(-x) = x, beside a pair of constants. Residual branches begin as 0.
+    """
+    for part in vae.modules():
+        if hasattr(part, "conv_shortcut"):
+            nn.init.zeros_(part.conv2.weight)
+            nn.init.zeros_(part.conv2.bias)
+            if part.conv_shortcut is not None:
+                _copy_channels(part.conv_shortcut)
+    for block in vae.encoder.down_blocks:
+        for sampler in block.downsamplers or ():
+            _copy_channels(sampler.conv)
+            sampler.conv.weight.data[:, :, :2, :2] = sampler.conv.weight.data[:, :, 1:2, 1:2] / 4
+    for block in vae.decoder.up_blocks:
+        for sampler in block.upsamplers or ():
+            _copy_channels(sampler.conv)
+    _copy_channels(vae.quant_conv)
+    _copy_channels(vae.post_quant_conv)
+    for half in (vae.encoder, vae.decoder):
+        _split_colours(half.conv_in)
+        _join_colours(half.conv_out)
     with torch.no_grad():  # latents are nearly certain from the start on, as those of a longer training are
         vae.quant_conv.bias[VAE["latent_channels"] :] = CERTAIN
+
+
+def _copy_channels(layer: nn.Conv2d) -> None:
+    """Let a convolution copy its channels."""
+    middle = layer.kernel_size[0] // 2
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        for channel in range(min(layer.in_channels, layer.out_channels)):
+            layer.weight[channel, channel, middle, middle] = 1
+
+
+def _split_colours(layer: nn.Conv2d) -> None:
+    """Let a convolution make six channels of three, and two constants; what it does besides is left as it is."""
+    with torch.no_grad():
+        layer.weight[:8], layer.bias[:8] = 0, 0
+        for colour in range(3):
+            layer.weight[colour, colour, 1, 1], layer.weight[colour + 3, colour, 1, 1] = 1, -1
+        layer.bias[6], layer.bias[7] = STEADY, -STEADY
+
+
+def _join_colours(layer: nn.Conv2d) -> None:
+    """Let a convolution make three channels of what `_split_colours` made and normalisation divided."""
+    divisor = STEADY * math.sqrt(2 / layer.in_channels)
+    with torch.no_grad():
+        for rows in (layer.weight[:3], layer.bias[:3], layer.weight[VAE["latent_channels"] :]):
+            rows.zero_()  # the last ones, which an encoder has, are those of the logarithm of the variance
+        for colour in range(3):
+            layer.weight[colour, colour, 1, 1], layer.weight[colour, colour + 3, 1, 1] = divisor, -divisor
+
+
+def train_vae(vae: nn.Module, rng: np.random.Generator, steps: int, batch: int) -> float:
+    """Teach the encoder and decoder clouds, and return the factor that scales latents to a deviation of 1."""
+    pass_colours(vae)
     optimizer = torch.optim.Adam(vae.parameters(), RATE)
     for step in range(steps):
         set_rate(optimizer, RATE, step, steps)
@@ -140,7 +208,8 @@ def train_unet(
         noise = torch.from_numpy(rng.standard_normal(chosen.shape, np.float32))
         times = torch.from_numpy(rng.integers(0, scheduler.config.num_train_timesteps, batch))
         shown = words[torch.from_numpy(rng.integers(0, len(words), batch))]
-        loss = F.mse_loss(unet(scheduler.add_noise(chosen, noise, times), times, shown).sample, noise)
+        wanted = scheduler.get_velocity(chosen, noise, times)
+        loss = F.mse_loss(unet(scheduler.add_noise(chosen, noise, times), times, shown).sample, wanted)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
