@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require
 SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG") $(if $(SET),--config set="$$SET")
 
 .DEFAULT_GOAL := help
-.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 exports app benchmark gpu-check scale clean
+.PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 exports app paintings benchmark gpu-check scale clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -28,7 +28,7 @@ app: $(VENV)/.ready-app ## a page for your own pictures and videos, on this comp
 verify: $(READY) ## read all results and name every file that is not what the workflow made
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results check
 
-test: $(READY) $(VENV)/.ready-s3 $(VENV)/.ready-exports $(VENV)/.ready-app-test ## the tests, in one process per core (or CORES=1)
+test: $(READY) $(VENV)/.ready-s3 $(VENV)/.ready-exports $(VENV)/.ready-app-test $(VENV)/.ready-paintings ## the tests, in one process per core (or CORES=1)
 	@$(BIN)/python -m pytest --numprocesses $(CORES:all=auto) --dist worksteal
 
 chaos: $(READY) ## kill the workflow at 20 moments and compare what comes out (minutes)
@@ -69,6 +69,9 @@ s3: $(READY) ## install what results in object storage need (docs/object-storage
 exports: $(READY) ## install what writes networks as ONNX (docs/exports.md)
 	@$(INSTALL) -r envs/exports.lock
 
+paintings: $(READY) ## install what adapters on a text-to-picture model need, 227 MB (docs/paintings.md)
+	@$(INSTALL) -r envs/paintings.lock
+
 clean: ## remove results (not the environment)
 	find results -mindepth 1 ! -name README.md -delete; rm -rf .snakemake
 
@@ -87,6 +90,9 @@ $(VENV)/.ready-app: $(READY) envs/app.lock
 # The tests of the page are skipped where this fails.
 $(VENV)/.ready-app-test: $(READY) envs/app.lock envs/app-test.lock
 	@$(INSTALL) -r envs/app.lock -r envs/app-test.lock && touch $@ || echo "the page is not tested"
+
+$(VENV)/.ready-paintings: $(READY) envs/paintings.lock
+	@$(INSTALL) -r envs/paintings.lock && touch $@ || echo "adapters on a text-to-picture model are not tested"
 
 # The stamp is written last, so that an interrupted installation is repeated. PyPI's torch for Linux is a build for CUDA,
 # which needs more packages. Where pip is configured to find the build for the CPU alone, that one is taken.

@@ -72,7 +72,7 @@ rule all:
         "results/overview.html",
         of_experiments("results/{experiment}/checkpoints/README.md"),
         expand("results/{source}/{file}", source=CONFIG.sources, file=["quarantine.parquet", "summary"]),
-        expand("results/{source}/rejected_annotations.parquet", source=sources_with("objects", "captions")),
+        expand("results/{source}/rejected_annotations.parquet", source=annotated()),
         expand(
             "results/{source}/landmark_check.parquet",
             source=[name for name in sources_with("crops") if CONFIG.sources[name].type == "celeba"],

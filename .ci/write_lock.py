@@ -47,6 +47,7 @@ ADDED = {
     "slurm": [],
     "s3": [],
     "s3-test": ["s3"],
+    "paintings": [],
     "exports": [],
     "exports-test": ["exports"],
     "app": [],

@@ -59,6 +59,7 @@ RECORD = "--code {params.code} --record {output.record:q} > {log:q} 2>&1"
 SAMPLES = {
     **dict.fromkeys(("sample", "sample_video"), "results/sample/raw/manifest.json"),
     "sample_objects": "results/sample/raw_objects/objects.json",
+    "sample_captions": "results/sample/raw_captions/metadata.jsonl",
 }
 
 
@@ -134,6 +135,11 @@ def experiments_of(family):
 def sources_with(*needs):
     """Return the names of the sources of which any of `needs` is made."""
     return [name for name in CONFIG.sources if {*needs} & {*CONFIG.needs_of(name)}]
+
+
+def annotated():
+    """Return the names of the sources of which annotations in COCO's format are read."""
+    return [name for name in sources_with("objects", "captions") if CONFIG.sources[name].has_objects]
 
 
 def raw_sample(wildcards):

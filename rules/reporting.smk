@@ -29,9 +29,7 @@ rule summarize_source:
         crops=where_needed("crops", "results/{source}/crops/{shard}.arrow"),
         motion=where_needed("motion", "results/{source}/motion/{shard}.parquet"),
         annotations=lambda wildcards: (
-            "results/{source}/annotation_counts.json"
-            if wildcards.source in sources_with("objects", "captions")
-            else []
+            "results/{source}/annotation_counts.json" if wildcards.source in annotated() else []
         ),
     output:
         digests="results/{source}/summary.json",

@@ -6,14 +6,26 @@ OUTPUTS
     results/sample/raw/manifest.json                                    digests of the sample's files, beside it
     results/sample/raw_objects/pictures/                                drawn scenes of the source `sample_objects`
     results/sample/raw_objects/objects.json                             their objects, in COCO's format
+    results/sample/raw_captions/pictures/                               pictures of the source `sample_captions`
+    results/sample/raw_captions/metadata.jsonl                          their captions
     results/weights/{name}.safetensors                                  a pretrained network, checked and converted
     results/{source}/index/{shard}.parquet                              items: file, size, split, person
     results/{source}/index.parquet                                      the items of all shards
+    results/{source}/captions/{shard}.parquet                           captions that lie beside the pictures
+    results/{source}/quarantine/read_captions/{shard}.parquet           pictures without one, and captions of no picture
     results/{source}/fingerprints/{shard}.arrow                         how each picture looks, where no face is needed
     results/{source}/quarantine/index_source/{shard}.parquet            files that cannot be items
     results/{source}/quarantine/fingerprint_pictures/{shard}.parquet    pictures that cannot be decoded
     results/{source}/quarantine.parquet                                 every input that cannot be used, with its reason
 """
+
+from workflow_scripts.sources import adapter
+from workflow_scripts.sources._captions import captions_digest
+
+CAPTIONED = (
+    "|".join(name for name, chosen in CONFIG.sources.items() if chosen.has_captions and not chosen.has_objects)
+    or "(?!)"
+)
 
 
 rule fetch_sample:
@@ -56,6 +68,27 @@ rule draw_sample_objects:
         "python -m workflow_scripts.stages.sources.draw_sample_objects "
         "--pictures {output.pictures:q} "
         "--annotations {output.annotations:q} "
+        f"{RECORD}"
+
+
+rule draw_sample_captions:
+    output:
+        pictures=local(directory("results/sample/raw_captions/pictures")),
+        captions=local("results/sample/raw_captions/metadata.jsonl"),
+        record=record_of("draw_sample_captions"),
+    log:
+        log_of("draw_sample_captions"),
+    benchmark:
+        benchmark_of("draw_sample_captions")
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        code=digest("stages.sources.draw_sample_captions"),
+    shell:
+        "python -m workflow_scripts.stages.sources.draw_sample_captions "
+        "--pictures {output.pictures:q} "
+        "--captions {output.captions:q} "
         f"{RECORD}"
 
 
@@ -181,6 +214,53 @@ rule fingerprint_pictures:
         "--source {params.source:q} "
         "--index {input.index:q} "
         "--output {output.fingerprints:q} "
+        "--quarantine {output.quarantine:q} "
+        "--depends {input.raw:q} "
+        f"{RECORD}"
+
+
+def files_of_captions(wildcards):
+    """Return a digest of the files of captions that lie beside the pictures."""
+    if source(wildcards).type in SAMPLES:  # they follow from `raw`
+        return "drawn"
+    try:
+        return captions_digest(adapter(source(wildcards)).captions_folder(source(wildcards)))
+    except UserError as error:
+        sys.exit(f"error: sources.{wildcards.source}.{error}")
+
+
+rule read_captions:
+    input:
+        raw=raw_sample,
+        index="results/{source}/index/{shard}.parquet",
+        rejected="results/{source}/quarantine/index_source/{shard}.parquet",
+    output:
+        captions="results/{source}/captions/{shard}.parquet",
+        quarantine="results/{source}/quarantine/read_captions/{shard}.parquet",
+        record=record_of("read_captions/{source}/{shard}"),
+    log:
+        log_of("read_captions/{source}/{shard}"),
+    benchmark:
+        benchmark_of("read_captions/{source}/{shard}")
+    wildcard_constraints:
+        source=CAPTIONED,
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        code=lambda wildcards: digest("stages.sources.read_captions", f"sources.{source(wildcards).type}"),
+        source=lambda wildcards: source(wildcards).slice("subset"),
+        listing=files_of_captions,
+        shards=lambda wildcards: len(SHARDS[wildcards.source]),
+    shell:
+        "python -m workflow_scripts.stages.sources.read_captions "
+        "--source {params.source:q} "
+        "--shard {wildcards.shard} "
+        "--shards {params.shards} "
+        "--listing {params.listing} "
+        "--index {input.index:q} "
+        "--rejected-pictures {input.rejected:q} "
+        "--output {output.captions:q} "
         "--quarantine {output.quarantine:q} "
         "--depends {input.raw:q} "
         f"{RECORD}"

@@ -113,6 +113,7 @@ def every_source() -> dict:
         ),
         "pairs": shared(8, type="pairs", clean="bare", occluded="worn", split={"train": 0, "val": 0.2, "test": 0.8}),
         "scenes": shared(9, type="sample_objects", subset=0.2),
+        "captioned": shared(11, type="sample_captions", subset=0.3, **thirds),
         "sequences": shared(
             10, type="davis", path="davis", resolution="360p", set="480p/val", motion=motion(2), **moving
         ),
@@ -128,6 +129,7 @@ def every_experiment() -> dict:
         "diverse": diverse(),
         "objects": objects,
         "segmented": segmented,
+        "painted": painted(),
     }
 
 
@@ -302,6 +304,32 @@ def generation() -> tuple[dict, dict]:
     }
     segmented = used | {"squares": {"size": 32}, "segment": {"unet": unet(3), "training": training(9)}}
     return objects, segmented
+
+
+def painted() -> dict:
+    """Return an experiment of adapters on a text-to-picture model."""
+    pictures = ("flip", "move", "enlarge", "jitter")  # latents cannot be changed so
+    return {
+        "system": "paintings",
+        "train": ["captioned"],
+        "test": ["captioned"],
+        "score_train": 3,
+        "pictures": {"size": 32, "fit": "letterbox", "flips": True, "captions": 2},
+        "memory": {"ram_gb": 20.0, "device_gb": 20.0},
+        "adapters": {
+            "rank": 2,
+            "alpha": 3.0,
+            "targets": ["to_q"],
+            "frozen": "bf16",
+            "checkpointing": False,
+            "predicts": "v_prediction",
+            "min_snr": 5.0,
+            "caption_dropout": 0.2,
+            "training": training(10, pictures),
+        },
+        "generation": {"prompts": ["a red house"], "seeds": [5], "steps": 2, "guidance": 2.0},
+        "evaluation": {"features": [], "min_images": 3},
+    }
 
 
 def every_key() -> dict:

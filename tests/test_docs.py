@@ -9,7 +9,7 @@ from projects import ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks/README.md", ROOT / "results/README.md"])
 TYPES = {"folder", "celeba", "video", "pairs", "coco", "sample"}
 NOT_DRAWN = {"check_landmarks", "collect_rejected_annotations", "draw_sample_objects", "export_objects", "export_pairs"}
-NOT_DRAWN |= {"fetch_sample", "export_motion"}  # as boxes
+NOT_DRAWN |= {"fetch_sample", "export_motion", "draw_sample_captions", "read_captions"}  # as boxes
 
 
 def anchors(page: Path) -> set[str]:

@@ -6,10 +6,10 @@ import torch
 
 from workflow_scripts.metrics.contours import contour_of, edge_agreement
 from workflow_scripts.metrics.distributions import class_score, kernel_distance, precision_recall
+from workflow_scripts.metrics.neighbours import TrainingPictures
 from workflow_scripts.metrics.paired import mean_interval, paired_difference
 from workflow_scripts.systems._generation.comparison import compare, title_of
 from workflow_scripts.systems._generation.masks import score_masks
-from workflow_scripts.systems._generation.neighbours import TrainingPictures
 
 SURE = 40.0  # a logit beside zeros that leaves no doubt
 

@@ -24,19 +24,21 @@ UNITS = {
     "items": (
         *("index_source", "merge_index", "fingerprint_pictures", "collect_quarantine", "find_landmarks", "crop_faces"),
         *("check_landmarks", "split_annotations", "read_objects", "collect_rejected_annotations", "segment_motion"),
-        *("summarize_source", "assign_splits", "make_objects"),
+        *("summarize_source", "assign_splits", "make_objects", "read_captions", "encode_images", "encode_captions"),
     ),
     "rows": ("make_pairs", "predict_maps", "make_holes", "score_objects"),
     "scored": (
         *("edit_faces", "score_outputs", "predict_keypoints", "score_keypoints", "merge_scores", "summarize_scores"),
+        *("score_captions",),
     ),
     "completions": ("paste_nearest", "score_completions"),
     "steps": ("complete_faces",),
     "samples": ("sample_objects",),
     "passes": ("train_network",),
     "once": (
-        *("fetch_sample", "draw_sample_objects", "fetch_weights", "draw_figures", "tabulate_runs", "write_overview"),
-        "write_model_card",
+        *("fetch_sample", "draw_sample_objects", "draw_sample_captions", "fetch_weights", "draw_figures"),
+        *("tabulate_runs", "write_overview", "make_tiny_base", "describe_base", "predict_memory", "export_adapters"),
+        *("generate_pictures", "tabulate_memory", "write_model_card"),
     ),
 }
 UNIT_OF = {rule: unit for unit, rules in UNITS.items() for rule in rules}

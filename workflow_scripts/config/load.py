@@ -62,12 +62,16 @@ class Config(Model):
                     )
 
     def _check_needs(self, name: str, source) -> None:
-        annotated = {"objects", "captions"} & {*self.needs_of(name)}
-        if annotated and not source.has_objects:
-            raise ValueError(
-                f"sources.{name}: only a source of type coco has {min(annotated)}; leave it out of `needs:`, or use "
-                "another source in the experiment that needs it"
-            )
+        needs = self.needs_of(name)
+        for need, has, types in (
+            ("objects", source.has_objects, "type coco has"),
+            ("captions", source.has_captions, "types coco and folder has"),
+        ):
+            if need in needs and not has:
+                raise ValueError(
+                    f"sources.{name}: only a source of {types} {need}; leave it out of `needs:`, or use another source "
+                    "in the experiment that needs it"
+                )
         if "motion" in self.needs_of(name):
             self._check_motion(f"sources.{name}", source)
 
@@ -178,7 +182,10 @@ class Config(Model):
 
     def losing_stages(self, source: str) -> list[str]:
         """Return the stages that a source's items go through and that may quarantine them, in their order."""
-        return ["index_source", *(stage for need in self.needs_of(source) for stage in NEEDS[need])]
+        return [
+            "index_source",
+            *(stage for need in self.needs_of(source) for stage in self.sources[source].stages_of(need)),
+        ]
 
     def sources_slice(self, experiment: str) -> str:
         """Return where the sources of an experiment lie, as canonical JSON: name -> source."""

@@ -114,11 +114,13 @@ class BaseSource(Model):
     Attributes:
         made_alone: what is made of a source of this type if no experiment uses it and its `needs` is null.
         has_objects: whether it has annotations in COCO's format.
+        has_captions: whether its pictures can have captions, in such annotations or in files beside the pictures.
         known_licence: that of the pictures of every source of this type.
     """
 
     made_alone: ClassVar[tuple[str, ...]] = ("crops",)
     has_objects: ClassVar[bool] = False
+    has_captions: ClassVar[bool] = False
     known_licence: ClassVar[str | None] = None
 
     subset: float = Field(
@@ -130,8 +132,9 @@ class BaseSource(Model):
     needs: tuple[Literal["crops", "pictures", "objects", "captions", "motion"], ...] | None = Field(
         None,
         description="what is made of the source beside its index, whether an experiment needs it or not: `crops` "
-        "(landmarks and crops of faces), `pictures` (each one is decoded, and known by its looks), of type `coco` also "
-        "`objects` and `captions`, of videos and of type `davis` also `motion` (masks of moving objects); `[]`: "
+        "(landmarks and crops of faces), `pictures` (each one is decoded, and known by its looks), of types `coco` and "
+        "`folder` also `captions`, of `coco` also `objects`, "
+        "of videos and of type `davis` also `motion` (masks of moving objects); `[]`: "
         "nothing, as for landscapes. null: what experiments need; of a source that none uses `[objects, captions]` for "
         "`coco`, `[motion]` for `davis`, and `[crops]` for the others",
     )
@@ -161,6 +164,10 @@ class BaseSource(Model):
     def parse(cls, text: str) -> "BaseSource":
         """Return the source, of the type that it names, that a JSON text holds."""
         return TypeAdapter(Source).validate_json(text)
+
+    def stages_of(self, need: str) -> tuple[str, ...]:
+        """Return the stages that make what is needed, a key of `NEEDS`, and may quarantine items of this source."""
+        return ("read_captions",) if need == "captions" and not self.has_objects else NEEDS[need]
 
     def slice(self, *keys: str) -> str:
         """Return where the source lies and only `keys` as canonical JSON: what one stage depends on."""
@@ -198,7 +205,9 @@ PersonPattern = Annotated[str, AfterValidator(_has_group)]
 
 
 class FolderSource(BaseSource):
-    """Any pictures, searched recursively, or an archive of pictures, read in place."""
+    """Any pictures, searched recursively, or an archive of pictures, read in place; captions may lie beside them."""
+
+    has_captions = True
 
     type: Literal["folder"]
     path: UserPath = Field(description="the folder, or a `.zip`, `.tar`, `.tar.gz`, `.tgz`, `.tar.bz2` or `.tar.xz`")
@@ -280,7 +289,7 @@ class CocoSource(BaseSource):
     """One set of COCO's pictures, of 2014 or 2017, as officially unpacked, or any data set in COCO's format."""
 
     made_alone = ("objects", "captions")
-    has_objects = True
+    has_objects = has_captions = True
 
     type: Literal["coco"]
     path: UserPath = Field(description="the folder that holds `annotations/` and the folders of the pictures")
@@ -319,6 +328,16 @@ class SampleObjectsSource(BaseSource):
     known_licence = OF_PACKAGES
 
 
+class SampleCaptionsSource(BaseSource):
+    """Parts of scikit-image's photographs, and textures in colours, with captions: drawn by the workflow."""
+
+    made_alone = ("captions",)
+    has_captions = True
+
+    type: Literal["sample_captions"]
+    known_licence = OF_PACKAGES
+
+
 class PairsSource(BaseSource):
     """Two folders, the same faces bare and occluded, matched by their names: nothing is drawn."""
 
@@ -332,6 +351,7 @@ Source = Annotated[
     SampleSource
     | SampleVideoSource
     | SampleObjectsSource
+    | SampleCaptionsSource
     | CelebaSource
     | CocoSource
     | DavisSource

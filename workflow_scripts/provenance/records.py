@@ -10,15 +10,18 @@ wherever the job ran. It holds
     outputs     path -> SHA-256 and size of what it wrote
     libraries   versions that results may depend on
     made        when it began and ended, in seconds since 1970
+    memory      bytes at its peak: `ram` of its process, `device` of tensors on a GPU
 
 A path below the results folder is written relative to it; a folder is written as the files in it.
 """
 
 import json
 import platform
+import resource
+import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -52,6 +55,7 @@ class Record:
     outputs: dict[str, tuple[str, int]]
     libraries: dict[str, str]
     made: tuple[float, float]
+    memory: dict[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -95,8 +99,17 @@ def write_record(
             "outputs": {_name(file, record): [sha256_of(file), file.stat().st_size] for file in files},
             "libraries": installed_libraries(),
             "made": [started, time.time()],
+            "memory": peak_memory(),
         },
     )
+
+
+def peak_memory() -> dict[str, int]:
+    """Return the most bytes that this process has had: `ram`, and on a GPU, `device`, that of tensors."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)  # which is asked only where the job has used it
+    device = cuda.max_memory_allocated() if cuda is not None and cuda.is_initialized() else 0
+    return {"ram": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "device": device}
 
 
 def read_records(results: Path) -> list[Record]:

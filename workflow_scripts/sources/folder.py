@@ -11,14 +11,18 @@ from types import ModuleType
 from workflow_scripts.config.sources import FolderSource
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.sources._archives import tars, zips
+from workflow_scripts.sources._captions import is_caption_file, without_suffixes
 from workflow_scripts.sources._listing import PICTURE_SUFFIXES, File, Listing, walk
 
 
 def list_files(source: FolderSource) -> Listing:
-    """List the pictures below the folder or in the archive."""
+    """List the pictures below the folder or in the archive; files of captions among them are no problem."""
     archive = _archive_module(source.path)
     if archive is None:
-        return walk(source.path, "path")
+        listing = walk(source.path, "path")
+        pictures = without_suffixes(file.path for file in listing.files)
+        listing.problems = [one for one in listing.problems if not is_caption_file(one.path, pictures)]
+        return listing
     listing = archive.list_members(source.path)
     if not listing.files:
         raise UserError(f"path: no picture in {source.path}; pictures end in {' '.join(PICTURE_SUFFIXES)}")
@@ -45,6 +49,17 @@ def find_person(pattern: str | None, path: str) -> str | None:
     """Return the first group of a regular expression in a path; None where it is not found, or without expression."""
     match = re.search(pattern, path) if pattern is not None else None
     return match[1] if match else None
+
+
+def captions_folder(source: FolderSource) -> str:
+    """Return the folder in which captions lie beside the pictures.
+
+    Raises:
+        UserError: the pictures are in an archive.
+    """
+    if _archive_module(source.path) is not None:
+        raise UserError(f"path: captions are not read from the archive {source.path}; unpack it and name its folder")
+    return source.path
 
 
 def open_store(source: FolderSource):

@@ -31,6 +31,8 @@ class Key(NamedTuple):
 class Items:
     """Rows of tensor shards in the order of their keys; rows of several shards that share a key are one item.
 
+    The first column says which items there are. What a further column has of variant 0 alone is of all variants.
+
     Args:
         columns: tensor column -> the shards that hold it; a shard's source is the name of its folder.
         wanted: (source, item) of the rows to take.
@@ -52,6 +54,9 @@ class Items:
         }
         self.keys = sorted(next(iter(self._rows.values())))
         for column, rows in self._rows.items():
+            for key in self.keys if not any(key.variant for key in rows) else ():
+                if (first := key._replace(variant=0)) in rows:
+                    rows.setdefault(key, rows[first])
             if lacking := next((key for key in self.keys if key not in rows), None):
                 raise UserError(f"{lacking} has no {column!r}; delete the shards of {lacking.source} and run again")
         for column, paths in columns.items():

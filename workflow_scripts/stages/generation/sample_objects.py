@@ -10,12 +10,12 @@ from tqdm import tqdm
 from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard, write_shard
 from workflow_scripts.core.tables import read_table
+from workflow_scripts.metrics.neighbours import TrainingPictures
 from workflow_scripts.provenance.stage import Input, Inputs, OptionalInput, Output, stage_command
 from workflow_scripts.systems import system_module
 from workflow_scripts.systems._generation.columns import MASK_SCORES
 from workflow_scripts.systems._generation.features import batches_of, describe, feature_columns, load_describers
 from workflow_scripts.systems._generation.masks import score_masks
-from workflow_scripts.systems._generation.neighbours import TrainingPictures
 from workflow_scripts.training.device import choose_device
 
 NEAREST = {"source": pa.string(), "item": pa.string(), "variant": pa.int32(), "distance": pa.float64()}

@@ -28,10 +28,10 @@ from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.metrics.distributions import class_score, kernel_distance, precision_recall
 from workflow_scripts.metrics.frechet import frechet_distance
+from workflow_scripts.metrics.neighbours import TrainingPictures
 from workflow_scripts.systems._generation.columns import MASK_SCORES, METRICS
 from workflow_scripts.systems._generation.comparison import compare
 from workflow_scripts.systems._generation.config import GenerationExperiment, SampleEvaluation, channels_of, number_of
-from workflow_scripts.systems._generation.neighbours import TrainingPictures
 from workflow_scripts.systems._generation.published import PUBLISHED
 
 SCORES = MASK_SCORES

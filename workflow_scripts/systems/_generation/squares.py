@@ -7,11 +7,11 @@ the same for all.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from workflow_scripts.core.cli import BadItem
+from workflow_scripts.sources._squares import fit_square
 from workflow_scripts.systems._generation.config import Squares
 
 FILLS = {"black": 0, "grey": 128, "white": 255}
@@ -162,21 +162,6 @@ def _place(middle: tuple[float, float], side: int, width: int, height: int) -> t
     left = int(np.clip(round(middle[0] - side / 2), 0, width - side))
     top = int(np.clip(round(middle[1] - side / 2), 0, height - side))
     return left, top, left + side, top + side
-
-
-def fit_square(array: np.ndarray, size: int) -> np.ndarray:
-    """Resize uint8 (H, W) or (H, W, 3) until it fits into a square of `size` pixels, with black bars where it does not.
-
-    Smaller, by the mean of the pixels; larger, bilinear.
-    """
-    height, width = array.shape[:2]
-    scale = size / max(height, width)
-    shape = max(1, round(width * scale)), max(1, round(height * scale))
-    shrunk = cv2.resize(array, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    square = np.zeros((size, size, *array.shape[2:]), np.uint8)
-    top, left = (size - shape[1]) // 2, (size - shape[0]) // 2
-    square[top : top + shape[1], left : left + shape[0]] = shrunk
-    return square
 
 
 def composite(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""From pictures with captions to latents and embeddings, to adapters, and to pictures of prompts."""

@@ -1,0 +1,98 @@
+"""Stage: generate pictures of the prompts, with the adapters and without, and find what they are like."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from workflow_scripts.core import cli
+from workflow_scripts.core.files import atomic_folder
+from workflow_scripts.core.marking import save_png
+from workflow_scripts.core.shards import Shard, write_shard
+from workflow_scripts.core.tables import read_table
+from workflow_scripts.metrics.neighbours import TrainingPictures
+from workflow_scripts.provenance.stage import Input, Inputs, Output, OutputFolder, stage_command
+from workflow_scripts.systems._text_to_image.agreement import agreements
+from workflow_scripts.systems._text_to_image.base_model import read_base
+from workflow_scripts.systems._text_to_image.config import Generation, PaintedEvaluation
+from workflow_scripts.systems._text_to_image.sampling import Wish, paint
+from workflow_scripts.training.device import choose_device
+
+NEAREST = {"source": pa.string(), "item": pa.string(), "variant": pa.int32(), "distance": pa.float64()}
+
+
+def generate_pictures(
+    generation: Generation,
+    evaluation: PaintedEvaluation,
+    checkpoint: Input,
+    training: Input,
+    latents: Inputs,
+    base: Input,
+    output: Output,
+    pictures: OutputFolder,
+    threads: int,
+    gpus: int,
+) -> None:
+    """Write the `samples` shard, and each picture as a marked PNG.
+
+    Args:
+        generation: prompts and seeds; a prompt and a seed give the same picture whatever else is generated.
+        evaluation: its key `clip`.
+        checkpoint: the adapters.
+        training: the experiment's training table.
+        latents: `latents/{source}/{shard}.arrow` of the sources that are trained on, which hold their squares.
+        base: the description of the base model.
+        output: the shard: `item`, `prompt`, `seed`, `image`, `base_image` (of the base model from the same noise), the
+            nearest training picture as `nearest_source`, `_item`, `_variant` and `_distance`, and, where a CLIP is
+            given, `agreement` and `base_agreement`.
+        pictures: the folder of PNG files, called after their items.
+        threads: CPU threads.
+        gpus: GPUs that the job was given.
+    """
+    device = choose_device("auto", gpus, threads)
+    wishes = [Wish(prompt, seed) for prompt in generation.prompts for seed in generation.seeds]
+    bar = tqdm(total=2 * len(wishes), desc="generate_pictures", mininterval=2)
+    painted = paint(wishes, checkpoint, read_base(base), generation, device, bar.update)
+    known = training_pictures(training, latents, device)
+    nearest = known.nearest([picture for picture, _ in painted])
+    agreeing = agreements(evaluation.clip, [wish.prompt for wish in wishes], painted, device)
+
+    def rows() -> Iterator[dict]:
+        for number, (wish, (image, by_base), near) in enumerate(zip(wishes, painted, nearest, strict=True)):
+            found = {"item": f"{number:05d}", "prompt": wish.prompt, "seed": wish.seed}
+            yield found | {"image": image, "base_image": by_base} | near | (agreeing[number] if agreeing else {})
+
+    side = painted[0][0].shape[0]
+    images = dict.fromkeys(("image", "base_image"), (np.uint8, (side, side, 3)))
+    columns = {"item": pa.string(), "prompt": pa.string(), "seed": pa.int64()} | images
+    columns |= {f"nearest_{name}": kind for name, kind in NEAREST.items()}
+    columns |= dict.fromkeys(agreeing[0], pa.float64()) if agreeing else {}
+    write_shard(output, rows(), columns)
+    with atomic_folder(pictures) as folder:
+        for number, (image, _) in enumerate(painted):
+            save_png(Image.fromarray(image), folder / f"{number:05d}.png")
+
+
+def training_pictures(training: Input, latents: Inputs, device: torch.device) -> TrainingPictures:
+    """Return the squares that the adapters were trained on."""
+    table = read_table(training, ["source", "item", "split"])
+    table = table[table["split"] == "train"]
+    wanted = set(zip(table["source"], table["item"], strict=True))
+    keys, found = [], []
+    for path in latents:
+        shard = Shard(path)
+        for (item, variant), row in shard.row_numbers().items():
+            if variant == 0 and (path.parent.name, item) in wanted:  # the search itself looks for mirrored ones
+                keys.append((path.parent.name, item, variant))
+                found.append(shard.tensor("image", row))
+    return TrainingPictures(keys, found, device)
+
+
+main = stage_command(generate_pictures)
+
+
+if __name__ == "__main__":
+    cli.run(main)

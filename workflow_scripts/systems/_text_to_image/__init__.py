@@ -1,0 +1,1 @@
+"""What the systems share that generate pictures from words."""

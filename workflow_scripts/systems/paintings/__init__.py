@@ -1,0 +1,1 @@
+"""A text-to-picture model, taught on pictures with captions by adapters of low rank."""
