@@ -224,6 +224,17 @@ def test_every_path_may_begin_with_the_users_home(monkeypatch, tmp_path):
     # A key that is added later and takes any text is a path of the user's, or named here.
     models = [*get_args(get_args(Source)[0]), *map(experiment_type, system_names()), Weights]
     texts = set().union(*map(keys_of_texts, models))
-    paths = {"path", "clean", "occluded", "annotations", "given_faces", "given", "pictures", *Weights.model_fields}
+    paths = {
+        "path",
+        "clean",
+        "occluded",
+        "annotations",
+        "given_faces",
+        "given",
+        "pictures",
+        "clip",
+        *Weights.model_fields,
+    }
     expected = {"set", "resolution", "identity", "unless", "mix", "bare", "categories", "train", "test", "apply"}
+    expected |= {"prompts", "sha256", "targets"}  # of adapters on a text-to-picture model
     assert texts - paths == expected | {"classes", "licence", "consent"}  # of holes; of terms
