@@ -224,7 +224,8 @@ def test_every_path_may_begin_with_the_users_home(monkeypatch, tmp_path):
     # A key that is added later and takes any text is a path of the user's, or named here.
     models = [*get_args(get_args(Source)[0]), *map(experiment_type, system_names()), Weights]
     texts = set().union(*map(keys_of_texts, models))
-    paths = {"path", "clean", "occluded", "annotations", "given_faces", "given", "pictures", *Weights.model_fields}
+    paths = {"path", "clean", "occluded", "annotations", "given_faces", "given", "pictures", "clip"}
     expected = {"set", "resolution", "identity", "unless", "mix", "front", "bare", "categories"}
     expected |= {"train", "test", "apply", "classes", "licence", "consent"}  # `classes` of holes, the last two of terms
-    assert texts - paths == expected
+    expected |= {"prompts", "sha256", "targets"}  # of adapters on a text-to-picture model
+    assert texts - paths - set(Weights.model_fields) == expected
