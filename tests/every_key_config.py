@@ -391,7 +391,7 @@ def write_inputs(root: Path, astronaut: np.ndarray) -> None:
         (root / "davis" / folder / "480p").rename(root / "davis" / folder / "360p")
     (root / "davis/ImageSets/480p/val.txt").write_text("static\n")
     names = ["astronaut.png", *NAMES, "clip.mp4#000000", photos[0].name, Coco().names[0], "single_face.mp4#000000"]
-    names += ["001.png", "static/00000.jpg"]
+    names += ["001.png", "static/00000.jpg", "blue_brick_00.png"]
     rows = [[name, 55, 35, 145, 125] for name in names] + [[f"bare/{name}", 127, 117, 173, 163] for name in NAMES]
     boxes = pd.DataFrame(rows, columns=["item", "x1", "y1", "x2", "y2"])
     boxes.to_csv(root / "faces.csv", index=False)

@@ -88,7 +88,7 @@ def made(tmp_path_factory, astronaut) -> Project:
 def test_it_goes_from_a_coco_folder_to_the_page(made):
     results = made.root / "results/objects"
     networks = ["segment", "rgb1", "masked1"]
-    assert {path.stem for path in (results / "checkpoints").iterdir()} == set(networks)
+    assert {path.stem for path in (results / "checkpoints").glob("*.safetensors")} == set(networks)
     figures = {path.stem for path in (results / "figures").iterdir()}
     assert {"real", "first_look", "samples_rgb1", "samples_masked1", "neighbours_rgb1"} <= figures
     assert {f"curves_{network}" for network in networks} <= figures

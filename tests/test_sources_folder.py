@@ -50,8 +50,9 @@ def test_splits_follow_the_fractions_and_the_seed():
 
 
 def test_every_file_is_in_exactly_one_shard(tmp_path):
-    files = {f"{number}.jpg": jpeg(number) for number in range(50)} | {f"{n}.txt": b"" for n in range(9)}
-    source = FolderSource(type="folder", path=str(write(tmp_path / "in", files | {"bad.jpg": b""})))
+    files = {f"{number}.jpg": jpeg(number) for number in range(50)} | {f"list_{n}.txt": b"" for n in range(9)}
+    captions = {f"{number}.txt": b"a face" for number in range(3)}  # which belong to pictures
+    source = FolderSource(type="folder", path=str(write(tmp_path / "in", files | captions | {"bad.jpg": b""})))
     rows, rejected = index(source, tmp_path, shards=8)
     assert sorted(row["item"] for row in rows + rejected) == sorted([*files, "bad.jpg"])
     assert Counter(row["reason"] for row in rejected) == {"not a picture file": 9, "empty file": 1}

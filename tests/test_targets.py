@@ -39,9 +39,9 @@ def test_each_pattern_can_be_asked_for_by_name(table, finished):
     names = {"source": "photos", "experiment": "unmask", "shard": "00000", "network": "edit"}
     other = {"fetch_sample", "fetch_weights", "check_landmarks", "export_pairs"}
     other |= {"fingerprint_pictures", "split_annotations", "read_objects", "collect_rejected_annotations"}
-    other |= {"draw_sample_objects", "export_objects"}
+    other |= {"draw_sample_objects", "draw_sample_captions", "read_captions", "export_objects"}
     other |= {"export_network", "export_faces", "export_coco", "export_parquet", "export_webdataset"}
-    for rules in ("completion", "generation", "motion", "reenactment"):
+    for rules in ("completion", "generation", "motion", "reenactment", "text_to_image"):
         other |= set(re.findall(r"^rule (\w+):", (ROOT / f"rules/{rules}.smk").read_text(), re.MULTILINE))
     files = [file.format(**names) for stage, files in table.items() if stage not in other for file in files]
     assert finished.jobs(*files) == {}

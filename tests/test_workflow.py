@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from workflow_scripts.commands.families import removal
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
+from workflow_scripts.systems._text_to_image.config import PARTS
 
 
 def test_a_run_makes_every_artifact_of_the_contract(finished):
@@ -163,18 +165,22 @@ def test_sources_alone_are_a_whole_run(project):
     assert "1 source, no experiment" in page and 'id="source-photos"' in page and "unmask" not in page
 
 
-SCORING = ("score_outputs", "score_frames", "merge_scores", "score_objects")  # that write `metrics`, in each family
+# Stages that write `metrics`, in each family.
+SCORING = ("score_outputs", "score_frames", "merge_scores", "score_objects", "score_captions")
 CLIPS = ("clip", "a", "b", "target", "driver")
 
 
 @pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
 def test_presets_plan_the_whole_workflow(project, preset):
+    if preset.startswith("paintings") and find_spec("diffusers") is None:
+        pytest.skip("the group `paintings` is not installed")
     data = project.root / "data"
     pictures = (
         "celeba/img_align_celeba",
         "faces",
         "faces_wearing_real_masks",
         "photos",
+        "paintings",
         "coco/val2017",
         "coco/train2017",
     )
@@ -183,6 +189,11 @@ def test_presets_plan_the_whole_workflow(project, preset):
         for number in range(3):
             suffix = "_N95" if "synthetic" in folder else ""
             shutil.copy(project.root / "photos/portrait_00.png", data / folder / f"{number:06d}{suffix}.jpg")
+    (data / "paintings/000000.txt").write_text("a harbour at night")
+    for part in PARTS:
+        base = project.root / "models/stable-diffusion-v1-5" / part
+        base.parent.mkdir(parents=True, exist_ok=True)
+        base.touch()
     annotations = (f"coco/annotations/instances_{half}2017.json" for half in ("train", "val"))
     for file in (*annotations, "video/clip.mp4", *(f"videos/{name}.mp4" for name in CLIPS)):
         (data / file).parent.mkdir(exist_ok=True)
