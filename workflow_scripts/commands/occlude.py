@@ -34,13 +34,12 @@ from workflow_scripts.faces.alignment import transform_points
 from workflow_scripts.faces.everyone import FoundFace
 from workflow_scripts.faces.landmarks import LandmarkModel
 from workflow_scripts.occluders._apply import Style, apply_occluder, fit_reason, load_kind
-from workflow_scripts.occluders._config import Fit, occluder_kinds
+from workflow_scripts.occluders._config import OWN_PICTURES, Fit, occluder_kinds
 from workflow_scripts.occluders._pictures import list_pictures, read_pictures
 
 DRAWS = 3  # a face is given up after so many occluders that do not sit right
 JUDGED = Crop(size=256, frame="celeba")  # the crop in which it is judged whether an occluder sits right
 AROUND = 1.5  # of a face's width; what of the picture around its middle an occluder can reach, to each side
-OWN_PICTURES = ("moustache_picture", "mask_picture")
 SUFFIXES = {"png": ".png", "jpeg": ".jpg"}
 
 

@@ -24,6 +24,9 @@ class Terms(Model):
     )
 
 
+NO_TERMS: dict[str, Terms] = {}  # where nothing is said of any source
+
+
 def licences(terms: Mapping[str, Terms], models: Iterable[str]) -> dict[str, str]:
     """Return the licence of each source, by its name, and of each pretrained model, by that of its file."""
     return {name: one.licence or NOT_STATED for name, one in terms.items()} | {

@@ -1,11 +1,23 @@
 """Is a generated picture a copy? The nearest training picture by its pixels, mirrored or not."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import torch
 
+from workflow_scripts.core.shards import Shard
+from workflow_scripts.core.tables import read_table
+
+# Columns that say which training picture is the nearest.
+NEAREST = {
+    "nearest_source": pa.string(),
+    "nearest_item": pa.string(),
+    "nearest_variant": pa.int32(),
+    "nearest_distance": pa.float64(),
+}
 SIDE = 16  # pixels to which pictures are shrunk before they are compared
 BLOCK = 256  # pictures that are searched for at once
 
@@ -42,6 +54,55 @@ class TrainingPictures:
                 names = {"nearest_source": source, "nearest_item": item, "nearest_variant": variant}
                 found.append(names | {"nearest_distance": distance})
         return found
+
+
+def training_pictures(
+    training: Path, shards: Iterable[Path], device: torch.device, mirrored: bool = False
+) -> TrainingPictures:
+    """Return the pictures that networks were trained on.
+
+    Args:
+        training: an experiment's training table.
+        shards: `…/{source}/{shard}.arrow` with a column `image`, of the sources that it is trained on.
+        device: where they are searched.
+        mirrored: whether variants are mirror images of variant 0, which the search itself looks for.
+    """
+    table = read_table(training, ["source", "item", "split"])
+    table = table[table["split"] == "train"]
+    items = set(zip(table["source"], table["item"], strict=True))
+    return TrainingPictures(*find_pictures(shards, items, mirrored), device)
+
+
+def find_pictures(
+    shards: Iterable[Path], items: Collection[tuple[str, str]], mirrored: bool
+) -> tuple[list[tuple[str, str, int]], list[np.ndarray]]:
+    """Return (source, item, variant) and `image` of the rows of these (source, item); see `training_pictures`."""
+    keys, pictures = [], []
+    for path in shards:
+        shard = Shard(path)
+        for (item, variant), row in shard.row_numbers().items():
+            if (path.parent.name, item) in items and not (mirrored and variant):
+                keys.append((path.parent.name, item, variant))
+                pictures.append(shard.tensor("image", row))
+    return keys, pictures
+
+
+def tell_copies(distances: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
+    """Return how near generated pictures are to training pictures, beside held-out ones.
+
+    Args:
+        distances: of generated pictures from the nearest training picture, (n,).
+        held_out: of held-out pictures, (m,).
+
+    Returns:
+        `nearest` and `test`, their medians, and `fraction`, that of generated pictures which are nearer than 99 % of
+        the held-out ones.
+    """
+    return {
+        "nearest": float(np.median(distances)),
+        "test": float(np.median(held_out)),
+        "fraction": float((distances < np.quantile(held_out, 0.01)).mean()),
+    }
 
 
 def shrunk(picture: np.ndarray) -> np.ndarray:

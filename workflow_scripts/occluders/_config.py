@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from workflow_scripts.config.base import Model, Share, UserPath
 
-OWN_PICTURES = {"moustache_picture", "mask_picture"}  # kinds that are drawn from the user's own pictures
+OWN_PICTURES = ("moustache_picture", "mask_picture")  # kinds that are drawn from the user's own pictures
 
 
 class Fit(Model):
@@ -74,7 +74,7 @@ class Occluders(Model):
 
     @model_validator(mode="after")
     def _pictures_where_they_are_drawn(self):
-        if bool(OWN_PICTURES & {*self.mix}) != (self.pictures is not None):
+        if bool({*OWN_PICTURES} & {*self.mix}) != (self.pictures is not None):
             raise ValueError(
                 "`pictures:` and the kinds `moustache_picture` and `mask_picture` belong together; "
                 "write for example `mix: {moustache_picture: 1.0}` and `pictures: data/moustaches`"
@@ -93,7 +93,7 @@ class Occluders(Model):
     @field_validator("front")
     @classmethod
     def _front_leaves_some(cls, front: dict[str, float]) -> dict[str, float]:
-        if OWN_PICTURES & {*front}:
+        if {*OWN_PICTURES} & {*front}:
             raise ValueError("your own pictures are drawn as occluders only, by `mix:`; leave them out")
         if min(front.values(), default=0) < 0 or sum(front.values()) > 1:
             raise ValueError("shares must not be negative, nor add up to more than 1; write for example `{scarf: 0.1}`")

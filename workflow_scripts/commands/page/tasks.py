@@ -9,6 +9,7 @@ from workflow_scripts.commands._controls import Control, Shown, describe, labell
 from workflow_scripts.commands._inputs import TABLE_SUFFIX
 from workflow_scripts.commands._trained import find_trained
 from workflow_scripts.core.cli import UserError
+from workflow_scripts.occluders._config import OWN_PICTURES
 from workflow_scripts.sources._listing import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 NUMBER = Control("--face", "Only this face (0 is the largest)", "number", (0, 999, 1))
@@ -31,7 +32,7 @@ DRAWN = (
     Control("--style", "Style", "one"),
 )
 OCCLUDE = "occlude"
-NEEDS_FOLDER = {*occlude.OWN_PICTURES}
+NEEDS_FOLDER = {*OWN_PICTURES}
 
 
 class Task(NamedTuple):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.config.experiments import experiment_type
-from workflow_scripts.config.terms import Terms, consents, licences
+from workflow_scripts.config.terms import NO_TERMS, Terms, consents, licences
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_path, read_json, sha256_of, write_json
 from workflow_scripts.core.marking import SOURCE_TYPE
@@ -24,8 +24,6 @@ from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.systems import family_module
 from workflow_scripts.training.checkpoint import load_network, pretrained
 from workflow_scripts.training.onnx_files import MOST, OPSET, compare, draw_inputs, packages, write_onnx
-
-NO_TERMS: dict[str, Terms] = {}
 
 
 def export_network(

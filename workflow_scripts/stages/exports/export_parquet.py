@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workflow_scripts.config.terms import NOT_STATED, Terms, consents, licences
+from workflow_scripts.config.terms import NO_TERMS, NOT_STATED, Terms, consents, licences
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_folder, write_text
 from workflow_scripts.core.samples import SPLITS, Layout, Sample, Samples, parts, png
@@ -24,7 +24,6 @@ from workflow_scripts.reporting.cards import card, licence_tag, table, terms_tab
 
 BATCH = 64  # samples that are held
 LANDMARKS = "landmarks"  # the column, and the model by which they were found
-NO_TERMS: dict[str, Terms] = {}
 
 
 def export_parquet(

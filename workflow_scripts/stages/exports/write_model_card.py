@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from workflow_scripts.config.experiments import experiment_type
-from workflow_scripts.config.terms import NOT_STATED, Terms, consents, licences
+from workflow_scripts.config.terms import NO_TERMS, NOT_STATED, Terms, consents, licences
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import read_json, sha256_of, write_text
 from workflow_scripts.core.tables import read_table
@@ -19,7 +19,6 @@ from workflow_scripts.reporting.cards import card, licence_tag, table, terms_tab
 from workflow_scripts.stages.reporting.tabulate_runs import test_scores
 from workflow_scripts.training.checkpoint import pretrained
 
-NO_TERMS: dict[str, Terms] = {}
 # Scores and methods that have one of these words in their names are what a network is to be compared with.
 BASELINES = {
     "copy": "Scores of `copy` are those of the input as it is.",

@@ -4,21 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import torch
 from tqdm import tqdm
 
 from workflow_scripts.core import cli
-from workflow_scripts.core.shards import Shard, write_shard
-from workflow_scripts.core.tables import read_table
-from workflow_scripts.metrics.neighbours import TrainingPictures
+from workflow_scripts.core.shards import write_shard
+from workflow_scripts.metrics.neighbours import NEAREST, training_pictures
 from workflow_scripts.provenance.stage import Input, Inputs, OptionalInput, Output, stage_command
 from workflow_scripts.systems import system_module
 from workflow_scripts.systems._generation.columns import MASK_SCORES
 from workflow_scripts.systems._generation.features import batches_of, describe, feature_columns, load_describers
 from workflow_scripts.systems._generation.masks import score_masks
 from workflow_scripts.training.device import choose_device
-
-NEAREST = {"source": pa.string(), "item": pa.string(), "variant": pa.int32(), "distance": pa.float64()}
 
 
 def sample_objects(
@@ -71,26 +67,10 @@ def sample_objects(
             for row, image, *parts in zip(found, images, *described, strict=True):
                 yield {key: value for part in (row, {"image": image}, *parts) for key, value in part.items()}
 
-    columns = {"item": pa.string(), "class": pa.int32(), "image": (np.uint8, (side, side, 3))}
-    columns |= {f"nearest_{name}": kind for name, kind in NEAREST.items()}
+    columns = {"item": pa.string(), "class": pa.int32(), "image": (np.uint8, (side, side, 3))} | NEAREST
     if channels == 4:
         columns |= {"mask": (np.uint8, (side, side))} | dict.fromkeys(MASK_SCORES, pa.float64())
     write_shard(output, rows(), columns | feature_columns(list(describers)))
-
-
-def training_pictures(training: Input, squares: Inputs, device: torch.device) -> TrainingPictures:
-    """Return the pictures that networks were trained on."""
-    table = read_table(training, ["source", "item", "split"])
-    table = table[table["split"] == "train"]
-    wanted = set(zip(table["source"], table["item"], strict=True))
-    keys, pictures = [], []
-    for path in squares:
-        shard = Shard(path)
-        for row, (item, variant) in enumerate(zip(shard.items, shard.scalars("variant"), strict=True)):
-            if (path.parent.name, item) in wanted:
-                keys.append((path.parent.name, item, variant))
-                pictures.append(shard.tensor("image", row))
-    return TrainingPictures(keys, pictures, device)
 
 
 main = stage_command(sample_objects)

@@ -85,16 +85,11 @@ def encode_images(
                 latents = {"mean": mean.numpy(), "deviation": deviation.numpy()}
                 yield {"item": item, "variant": variant, "image": image} | latents
 
-    shape = _latent_shape(described.configs["vae"], pictures.size)
+    shape = described.latent_shape(pictures.size)
     latents = {"mean": (np.float32, shape), "deviation": (np.float32, shape)}
     image = {"image": (np.uint8, (pictures.size, pictures.size, 3))}
     write_shard(output, encoded(), {"item": pa.string(), "variant": pa.int32()} | image | latents)
     rejected.write(quarantine)
-
-
-def _latent_shape(config: dict, size: int) -> tuple[int, int, int]:
-    side = size // 2 ** (len(config["block_out_channels"]) - 1)
-    return config["latent_channels"], side, side
 
 
 main = stage_command(encode_images)

@@ -1,5 +1,7 @@
 """Stage: write adapters as diffusers loads them, with a card that says what they stand on."""
 
+import torch
+
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_folder, read_json, write_text
 from workflow_scripts.provenance.stage import Input, OutputFolder, stage_command
@@ -16,8 +18,6 @@ def export_adapters(checkpoint: Input, base: Input, output: OutputFolder) -> Non
         base: the description of the base model.
         output: the folder.
     """
-    import torch
-
     described = read_base(base)
     network = load_network(checkpoint, torch.device("cpu"), {"unet": described.unet})
     sidecar = read_json(checkpoint.with_suffix(".json"))

@@ -4,24 +4,20 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import torch
 from PIL import Image
 from tqdm import tqdm
 
 from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_folder
 from workflow_scripts.core.marking import save_png
-from workflow_scripts.core.shards import Shard, write_shard
-from workflow_scripts.core.tables import read_table
-from workflow_scripts.metrics.neighbours import TrainingPictures
+from workflow_scripts.core.shards import write_shard
+from workflow_scripts.metrics.neighbours import NEAREST, training_pictures
 from workflow_scripts.provenance.stage import Input, Inputs, Output, OutputFolder, stage_command
 from workflow_scripts.systems._text_to_image.agreement import agreements
 from workflow_scripts.systems._text_to_image.base_model import read_base
 from workflow_scripts.systems._text_to_image.config import Generation, PaintedEvaluation
 from workflow_scripts.systems._text_to_image.sampling import Wish, paint
 from workflow_scripts.training.device import choose_device
-
-NEAREST = {"source": pa.string(), "item": pa.string(), "variant": pa.int32(), "distance": pa.float64()}
 
 
 def generate_pictures(
@@ -56,7 +52,7 @@ def generate_pictures(
     wishes = [Wish(prompt, seed) for prompt in generation.prompts for seed in generation.seeds]
     bar = tqdm(total=2 * len(wishes), desc="generate_pictures", mininterval=2)
     painted = paint(wishes, checkpoint, read_base(base), generation, device, bar.update)
-    known = training_pictures(training, latents, device)
+    known = training_pictures(training, latents, device, mirrored=True)
     nearest = known.nearest([picture for picture, _ in painted])
     agreeing = agreements(evaluation.clip, [wish.prompt for wish in wishes], painted, device)
 
@@ -67,28 +63,12 @@ def generate_pictures(
 
     side = painted[0][0].shape[0]
     images = dict.fromkeys(("image", "base_image"), (np.uint8, (side, side, 3)))
-    columns = {"item": pa.string(), "prompt": pa.string(), "seed": pa.int64()} | images
-    columns |= {f"nearest_{name}": kind for name, kind in NEAREST.items()}
+    columns = {"item": pa.string(), "prompt": pa.string(), "seed": pa.int64()} | images | NEAREST
     columns |= dict.fromkeys(agreeing[0], pa.float64()) if agreeing else {}
     write_shard(output, rows(), columns)
     with atomic_folder(pictures) as folder:
         for number, (image, _) in enumerate(painted):
             save_png(Image.fromarray(image), folder / f"{number:05d}.png")
-
-
-def training_pictures(training: Input, latents: Inputs, device: torch.device) -> TrainingPictures:
-    """Return the squares that the adapters were trained on."""
-    table = read_table(training, ["source", "item", "split"])
-    table = table[table["split"] == "train"]
-    wanted = set(zip(table["source"], table["item"], strict=True))
-    keys, found = [], []
-    for path in latents:
-        shard = Shard(path)
-        for (item, variant), row in shard.row_numbers().items():
-            if variant == 0 and (path.parent.name, item) in wanted:  # the search itself looks for mirrored ones
-                keys.append((path.parent.name, item, variant))
-                found.append(shard.tensor("image", row))
-    return TrainingPictures(keys, found, device)
 
 
 main = stage_command(generate_pictures)

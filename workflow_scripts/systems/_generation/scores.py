@@ -28,7 +28,7 @@ from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.metrics.distributions import class_score, kernel_distance, precision_recall
 from workflow_scripts.metrics.frechet import frechet_distance
-from workflow_scripts.metrics.neighbours import TrainingPictures
+from workflow_scripts.metrics.neighbours import TrainingPictures, tell_copies
 from workflow_scripts.systems._generation.columns import MASK_SCORES, METRICS
 from workflow_scripts.systems._generation.comparison import compare
 from workflow_scripts.systems._generation.config import GenerationExperiment, SampleEvaluation, channels_of, number_of
@@ -165,16 +165,7 @@ def _summary_of(path: Path, real: Real, evaluation: SampleEvaluation) -> dict:
         "classes": len(set(shard.scalars("class"))),
         "described": real.describe(columns),
         "masks": {name: _mean(shard.scalars(name)) for name in MASK_SCORES} if masked else None,
-        "copies": _copies(np.array(shard.scalars("nearest_distance")), real.test_distances),
-    }
-
-
-def _copies(distances: np.ndarray, test: np.ndarray) -> dict:
-    near = np.quantile(test, 0.01)
-    return {
-        "nearest": float(np.median(distances)),
-        "test": float(np.median(test)),
-        "fraction": float((distances < near).mean()),
+        "copies": tell_copies(np.array(shard.scalars("nearest_distance")), real.test_distances),
     }
 
 

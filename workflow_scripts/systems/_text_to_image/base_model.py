@@ -22,6 +22,7 @@ from torch import Tensor
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.files import sha256_of
 from workflow_scripts.systems._text_to_image.config import PARTS
+from workflow_scripts.training.data import pictures_to_bytes
 
 # Read when these libraries are imported, which the functions below do: nothing is looked for in a network.
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
@@ -48,6 +49,12 @@ class BaseModel(NamedTuple):
     def scaling(self) -> float:
         """The factor by which latents are scaled before noise is added to them."""
         return self.configs["vae"].get("scaling_factor", 0.18215)
+
+    def latent_shape(self, size: int) -> tuple[int, int, int]:
+        """Return the shape (c, h, w) of the latents of a picture of `size` pixels."""
+        config = self.configs["vae"]
+        side = size // 2 ** (len(config["block_out_channels"]) - 1)
+        return config["latent_channels"], side, side
 
 
 def describe_folder(folder: Path) -> dict[str, Any]:
@@ -155,5 +162,5 @@ def latents_of(vae, picture: Tensor) -> tuple[Tensor, Tensor]:
 def picture_of(vae, latents: Tensor, scaling: float) -> Tensor:
     """Return the picture RGB uint8 (S, S, 3) of scaled latents (c, h, w)."""
     with torch.inference_mode():
-        decoded = vae.decode(latents[None].to(vae.device) / scaling).sample[0]
-    return ((decoded.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu()
+        decoded = vae.decode(latents[None].to(vae.device) / scaling).sample
+    return pictures_to_bytes(decoded.float())[0].cpu()

@@ -20,7 +20,7 @@ import torch
 
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.metrics.frechet import frechet_distance, picture_features
-from workflow_scripts.metrics.neighbours import TrainingPictures
+from workflow_scripts.metrics.neighbours import TrainingPictures, find_pictures, tell_copies
 from workflow_scripts.systems._text_to_image.columns import METRICS, SCORES
 from workflow_scripts.systems._text_to_image.config import TextToImageExperiment
 
@@ -48,7 +48,9 @@ def summarize(
     """
     (path,) = shards["samples"]
     samples, evaluation = Shard(path), experiment.evaluation
-    real = {split: _real_pictures(rows[rows["split"] == split], shards["latents"]) for split in SPLITS}
+    of_split = {split: rows[rows["split"] == split] for split in SPLITS}
+    items = {split: set(zip(of["source"], of["item"], strict=True)) for split, of in of_split.items()}
+    real = {split: find_pictures(shards["latents"], items[split], mirrored=True)[1] for split in SPLITS}
     generated = {
         column: [samples.tensor(column, row) for row in range(len(samples))] for column in ("image", "base_image")
     }
@@ -71,17 +73,6 @@ def summarize(
     }
 
 
-def _real_pictures(rows: pd.DataFrame, latents: Sequence[Path]) -> list[np.ndarray]:
-    """Return the squares of the rows' items."""
-    wanted, found = set(zip(rows["source"], rows["item"], strict=True)), []
-    for path in latents:
-        shard = Shard(path)
-        for (item, variant), row in shard.row_numbers().items():
-            if variant == 0 and (path.parent.name, item) in wanted:
-                found.append(shard.tensor("image", row))
-    return found
-
-
 def _distances(generated: Mapping[str, list], real: Mapping[str, list], weights: Path) -> dict:
     """Return the Fréchet distances of both sets of generated pictures from both of real ones."""
     features = {split: picture_features(pictures, weights) for split, pictures in real.items() if len(pictures) > 1}
@@ -102,8 +93,7 @@ def _copies(distances: np.ndarray, real: Mapping[str, list]) -> dict:
     keys = [("", f"{number}", 0) for number in range(len(real["train"]))]
     known = TrainingPictures(keys, real["train"], torch.device("cpu"))
     held = np.array([row["nearest_distance"] for row in known.nearest(real["test"])])
-    fraction = float((distances < np.quantile(held, 0.01)).mean())
-    return {"nearest": float(np.median(distances)), "test": float(np.median(held)), "fraction": fraction}
+    return tell_copies(distances, held)
 
 
 def _mean(shard: Shard, column: str) -> float | None:

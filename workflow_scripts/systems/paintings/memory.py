@@ -76,7 +76,7 @@ def _encoding(experiment: Experiment, base: BaseModel, backwards: bool = False) 
         vae = AutoencoderKL.from_config(base.configs["vae"]).eval()
         with torch.no_grad():
             if backwards:
-                vae.decode(torch.empty(1, *latent_shape(experiment, base)))
+                vae.decode(torch.empty(1, *base.latent_shape(experiment.pictures.size)))
             else:
                 vae.encode(torch.empty(1, 3, experiment.pictures.size, experiment.pictures.size))
 
@@ -131,12 +131,5 @@ def _network(experiment: Experiment, base: BaseModel) -> AdaptedUNet:
 
 
 def _batch(experiment: Experiment, base: BaseModel, items: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    latents = torch.empty(items, *latent_shape(experiment, base))
+    latents = torch.empty(items, *base.latent_shape(experiment.pictures.size))
     return latents, torch.zeros(items, dtype=torch.int64), torch.empty(items, *base.empty.shape)
-
-
-def latent_shape(experiment: Experiment, base: BaseModel) -> tuple[int, int, int]:
-    """Return the shape (c, h, w) of the latents of a picture."""
-    config = base.configs["vae"]
-    side = experiment.pictures.size // 2 ** (len(config["block_out_channels"]) - 1)
-    return config["latent_channels"], side, side
