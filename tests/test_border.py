@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from workflow_scripts.systems._removal.config import Border
+from workflow_scripts.systems._removal.exported import faded
 from workflow_scripts.systems._removal.fill import widen
 from workflow_scripts.systems._removal.inference import paint_bare_faces
 from workflow_scripts.systems._removal.maps import border_weights, mix
@@ -27,6 +28,15 @@ def test_weights_are_the_map_then_its_margin_then_fall_over_the_feather(found):
     soft = border_weights(found, Border(margin=2, feather=4))
     row = soft[30, 46:52]
     assert (soft[18:42, 22:46] == 1).all() and (np.diff(row[:4]) < 0).all() and row[0] < 1 and not row[3:].any()
+
+
+@pytest.mark.parametrize("feather", [0, 1, 3.5, 9])
+def test_the_border_of_an_exported_network_fades_alike(feather):
+    found = np.zeros((2, 40, 40), np.uint8)
+    found[0, 5:12, 30:40] = found[0, 30, 3] = 255  # the second stays empty
+    ours = faded(torch.from_numpy(found)[:, None] / 255, feather)[:, 0].numpy()
+    theirs = [border_weights(one, Border(feather=feather)) for one in found]
+    assert np.allclose(ours, theirs, atol=1e-6) and not ours[1].any()
 
 
 def test_networks_learn_and_paint_with_the_margin(found):

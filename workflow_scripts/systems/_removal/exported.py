@@ -1,5 +1,6 @@
 """The networks of a system that takes something off a face, to be run elsewhere; see `training/exported.py`."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -7,9 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workflow_scripts.systems._removal.config import RemovalExperiment
-from workflow_scripts.systems._removal.fill import filled_with
+from workflow_scripts.systems._removal.fill import filled_with, widen
 from workflow_scripts.training.data import pictures_to_float
 from workflow_scripts.training.exported import Exported, Given, pictures_to_bytes, planes_to_bytes
+
+FAR = 1e6  # pixels, squared; beyond any border
 
 
 def build_exported(
@@ -39,9 +42,10 @@ class ExportedMap(Exported):
 
 
 class ExportedEdit(Exported):
-    """Picture to `composite`, the face without its occluder, uint8 (N, S, S, 3), and `map`, where it was painted.
+    """Picture to `composite`, the face without its occluder, uint8 (N, S, S, 3), and `map`, where it was found.
 
-    `output` is all that was painted, also outside the map. With `fill: noise` it takes `noise`, any RGB picture of
+    `output` is all that was painted. Outside the map and the border of the network that painted, the composite is the
+    picture. With `fill: noise` it takes `noise`, any RGB picture of
     independent colours.
     """
 
@@ -56,15 +60,33 @@ class ExportedEdit(Exported):
         shown = pictures_to_float(picture)
         _, cleaned = find(self.finder, shown, self.opening)
         drawn = None if noise is None else pictures_to_float(noise)
-        painted = self.painter(filled_with(shown, cleaned, self.painter.fill, drawn), cleaned)
-        output, found = pictures_to_bytes(painted), planes_to_bytes(cleaned)
-        return torch.where(found[..., None] > 0, output, picture), found, output
+        border = self.painter.border
+        holes = widen(cleaned, border.margin)
+        output = pictures_to_bytes(self.painter(filled_with(shown, holes, self.painter.fill, drawn), holes))
+        weights = faded(holes, border.feather)[:, 0, ..., None]
+        composite = (picture + weights * (output.float() - picture)).round().byte()
+        return composite, planes_to_bytes(cleaned), output
 
 
 def find(network: nn.Module, pictures: Tensor, opening: int) -> tuple[Tensor, Tensor]:
     """Return probability and cleaned map (N, 1, S, S) of pictures in -1..1, as `clean_map` makes it of bytes."""
     probability = torch.sigmoid(network(pictures))
     return probability, opened(((probability * 255).round() > 127).float(), opening)
+
+
+def faded(planes: Tensor, feather: float) -> Tensor:
+    """Return planes (N, 1, S, S) of 0 and 1 that fall to 0 over so many pixels, as `border_weights` does it."""
+    if not feather:
+        return planes
+    reach, side = math.ceil(feather), planes.shape[-1]
+    steps = range(2 * reach + 1)
+    squares = (1 - planes) * FAR
+    for _ in range(2):  # of the distances along one axis, then of those in the plane
+        padded = F.pad(squares, (reach, reach), value=FAR)
+        shifted = [padded[..., step : step + side] + (step - reach) ** 2 for step in steps]
+        squares = torch.stack(shifted).amin(0).transpose(-1, -2)
+    near = (1 - squares.sqrt() / feather).clamp(0, 1)
+    return near * near * (3 - 2 * near)
 
 
 def opened(planes: Tensor, side: int) -> Tensor:
