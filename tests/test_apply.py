@@ -193,6 +193,33 @@ def test_wrong_words_end_in_one_line(checkpoints, portrait, tmp_path):
     assert run(old, photo, *out, "--frame", "celeba") == 0
 
 
+CRASHING = """
+import ctypes, sys
+from workflow_scripts.core import cli, guard
+guard.supervise()
+from workflow_scripts.commands import apply
+from workflow_scripts.faces import everyone
+search = everyone.frontal_faces
+
+def crash_at_one(picture, config):
+    return ctypes.string_at(0) if picture.size == (299, 300) else search(picture, config)
+
+everyone.frontal_faces = crash_at_one
+cli.run(apply.main)
+"""
+
+
+def test_a_picture_that_crashes_a_library_is_named_and_the_rest_goes_on(checkpoints, portrait, tmp_path):
+    for name, width in (("a", 300), ("b", 299), ("c", 300)):
+        Image.fromarray(portrait[:, :width]).save(tmp_path / f"{name}.png")
+    words = [checkpoints, *(tmp_path / f"{name}.png" for name in "abc"), "--output", tmp_path / "out"]
+    command = [sys.executable, "-c", CRASHING, *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "1 of 3 inputs were not edited" in done.stderr
+    assert f"{tmp_path / 'b.png'}: crashes a library; what works on it cannot take it" in done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "c.png"}
+
+
 def test_it_runs_as_a_command_of_its_own(checkpoints, portrait, tmp_path):
     Image.fromarray(portrait).save(tmp_path / "one.png")
     words = ("-m", "workflow_scripts.commands.apply", checkpoints / "map.safetensors", tmp_path / "one.png")
