@@ -219,7 +219,7 @@ def test_a_picture_in_which_the_search_for_faces_crashes_is_a_row_of_the_quarant
     write_table(tmp_path / "index", [{"item": f"{name}.png", "file": f"{name}.png"} for name in "abc"], INDEX)
     words = ["--source", json.dumps(source), "--index", tmp_path / "index", "--model", landmark_weights()]
     words += ["--output", tmp_path / "faces", "--quarantine", tmp_path / "lost"]
-    said, log = start(*map(str, words), script=SEARCH).communicate(timeout=120)
+    _, log = start(*map(str, words), script=SEARCH).communicate(timeout=120)
     assert read_table(tmp_path / "faces")["item"].tolist() == ["a.png", "c.png"], log
     lost = read_table(tmp_path / "lost")
     assert lost[["item", "reason"]].to_numpy().tolist() == [["b.png", "crashes a library"]]
