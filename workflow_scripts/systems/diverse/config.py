@@ -61,7 +61,7 @@ class FlowNetwork(Model):
     perceptual: Literal["none", "efficientnet_lite0", "vgg19"] = Field(
         "efficientnet_lite0", description="network whose features of details are compared with those of the true face"
     )
-    perceptual_weight: float = Field(1.0, ge=0, description="weight of the mean absolute difference of its features")
+    perceptual_weight: float = Field(0.1, ge=0, description="weight of the mean absolute difference of its features")
     steps: int = Field(8, ge=1, le=200, description="steps from noise to picture when it is applied")
     guidance: float = Field(
         1.0,
