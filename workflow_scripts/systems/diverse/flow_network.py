@@ -54,11 +54,11 @@ class FlowCompleter(Completer):
     def __init__(self, config: FlowNetwork):
         super().__init__()
         self.steps, self.guidance, self.cell = config.steps, config.guidance, config.cell
-        shape, context = config.unet, 7 * config.cell**2
+        shape = config.unet
         self.register_buffer("axes", torch.tensor(AXES), persistent=False)
-        self.mean = UNet(config.mean, inputs=context, outputs=6)
+        self.mean = UNet(config.mean, inputs=7 * config.cell**2, outputs=6)
         self.unet = FlowUNet(
-            inputs=9 + context,
+            inputs=16,
             outputs=3,
             channels=shape.channels,
             blocks=shape.blocks,
@@ -81,7 +81,8 @@ class FlowCompleter(Completer):
             guide: as there; 0 everywhere where the keypoints are not told.
         """
         filled = continue_colours(holed, 1 - hole)
-        found = self.mean(self._context(filled, hole, guide)).float()
+        pixels = F.pixel_unshuffle(torch.cat([filled, hole, guide], dim=1), self.cell)
+        found = self.mean(pixels).float()
         spread = torch.exp(found[:, 3:] + math.log(SIGMA)).clamp(*SPREADS)
         return Start(filled, found[:, :3] * self.touched(hole), spread)
 
@@ -102,9 +103,9 @@ class FlowCompleter(Completer):
             float32 (N, 3, C, C).
         """
         cells = [place * input_scale(times), start.mean, start.spread]
-        seen = torch.cat(
-            [torch.cat(cells, dim=1) * self.touched(hole), self._context(start.filled, hole, guide)], dim=1
-        )
+        # Means of what is known: all pixels of the cells, as many more channels, would drown the place.
+        known = F.avg_pool2d(torch.cat([start.filled, hole, guide], dim=1), self.cell)
+        seen = torch.cat([torch.cat(cells, dim=1) * self.touched(hole), known], dim=1)
         return self.unet(seen, times.flatten(), uncertainty.flatten())
 
     def complete(self, holed: Tensor, hole: Tensor, guide: Tensor, uncertainty: Tensor, latent: Tensor) -> Tensor:
@@ -147,7 +148,3 @@ class FlowCompleter(Completer):
     def touched(self, hole: Tensor) -> Tensor:
         """Return which cells the hole touches, (N, 1, C, C), 0 or 1."""
         return F.max_pool2d(hole, self.cell)
-
-    def _context(self, filled: Tensor, hole: Tensor, guide: Tensor) -> Tensor:
-        """Return all that is known of each cell, its pixels as channels."""
-        return F.pixel_unshuffle(torch.cat([filled, hole, guide], dim=1), self.cell)
