@@ -232,6 +232,10 @@ def diverse() -> dict:
         "flow": {
             "mean": unet(3),
             "unet": {"channels": [8, 16], "blocks": 2, "attention": False, "dropout": 0.1},
+            "cell": 2,
+            "detail": unet(3),
+            "perceptual": "efficientnet_lite0",
+            "perceptual_weight": 0.5,
             "steps": 2,
             "guidance": 2.0,
             "drop_keypoints": 0.3,

@@ -151,8 +151,8 @@ def test_the_flow_completes_as_the_workflow_does_it(tmp_path, face):
     picture, landmarks = cv2.resize(face[0], (SIDE, SIDE)), face[1] * SIDE / face[0].shape[0]
     hole = np.zeros((SIDE, SIDE), bool)
     hole[20:40, 10:50] = True
-    latents = np.random.default_rng(0).standard_normal((3, 3, SIDE, SIDE)).astype(np.float32)
     network = load_network(tmp_path / "flow.safetensors", torch.device("cpu"))
+    latents = np.random.default_rng(0).standard_normal((3, *network.latent_shape(SIDE))).astype(np.float32)
     ours = complete_picture(network, picture, hole, Guide(landmarks, 0.03), latents)
     (theirs,) = run(
         file,
