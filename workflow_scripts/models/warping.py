@@ -1,8 +1,8 @@
 """Pictures of a face moved so that its landmarks lie where others do.
 
 Moving least squares with similarities (Schaefer, McPhail & Warren, "Image Deformation Using Moving Least Squares",
-SIGGRAPH 2006, section 2.2): each pixel is moved by the similarity that fits the landmarks best, of which near ones weigh
-most. So a mouth opens while hair and neck, far from all landmarks, move as the head does.
+SIGGRAPH 2006, section 2.2): each pixel is moved by the similarity that fits the landmarks best, of which near ones
+weigh most. So a mouth opens while hair and neck, far from all landmarks, move as the head does.
 """
 
 import torch

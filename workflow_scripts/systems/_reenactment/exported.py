@@ -22,8 +22,8 @@ def build_exported(
 class ExportedRender(Exported):
     """Drawing of a face's parts to `face`, uint8 (N, S, S, 3).
 
-    A network with references also takes `landmarks`, those that are drawn, and a temporal one `before`: its face for the
-    frame before, black where there is none.
+    A network with references also takes `landmarks`, those that are drawn, and a temporal one `before`: its face for
+    the frame before, black where there is none.
     """
 
     def __init__(self, network: nn.Module, size: int):
