@@ -205,6 +205,16 @@ class RemovalExperiment(BaseExperiment):
         return ("map",) if network == "edit" else ()
 
     @property
+    def samples(self) -> int:
+        """Return how many pictures are made of each item."""
+        return self.evaluation.samples if self.edit.sampling is not None else 1
+
+    @property
+    def diversity(self) -> float:
+        """Return the factor of the random numbers that they are made of."""
+        return self.evaluation.diversity if self.edit.sampling is not None else 1.0
+
+    @property
     def score_weights(self) -> tuple[str, ...]:
         """Return the network, beside dlib's, that tells who somebody is."""
         return () if self.evaluation.recognition == "none" else (self.evaluation.recognition,)

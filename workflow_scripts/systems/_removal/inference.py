@@ -57,8 +57,3 @@ def paint_bare_faces(
     rngs = (np.random.default_rng(stable_hash(seed, "sample", number)) for seed in seeds)
     latents = np.stack([rng.standard_normal(shape, np.float32) for rng in rngs])
     return pictures_to_uint8(network.sample(filled, holes, on_device(network, diversity * latents)))
-
-
-def samples_of(network: nn.Module, samples: int) -> int:
-    """Return how many different pictures of an item are made where `samples` are asked for."""
-    return samples if isinstance(network, SamplingModule) else 1
