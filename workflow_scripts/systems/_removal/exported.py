@@ -1,6 +1,5 @@
 """The networks of a system that takes something off a face, to be run elsewhere; see `training/exported.py`."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -8,11 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workflow_scripts.systems._removal.config import RemovalExperiment
-from workflow_scripts.systems._removal.fill import filled_with, widen
+from workflow_scripts.systems._removal.fill import feathered, filled_with, widen
+from workflow_scripts.systems._removal.networks import SamplingModule
 from workflow_scripts.training.data import pictures_to_float
 from workflow_scripts.training.exported import Exported, Given, pictures_to_bytes, planes_to_bytes
-
-FAR = 1e6  # pixels, squared; beyond any border
 
 
 def build_exported(
@@ -44,14 +42,16 @@ class ExportedMap(Exported):
 class ExportedEdit(Exported):
     """Picture to `composite`, the face without its occluder, uint8 (N, S, S, 3), and `map`, where it was found.
 
-    `output` is all that was painted. Outside the map and the border of the network that painted, the composite is the
-    picture. With `fill: noise` it takes `noise`, any RGB picture of
-    independent colours.
+    `output` is all that was painted; the composite has it in the map and its border (`edit.border`). With `fill: noise`
+    it takes `noise`, any RGB picture of independent colours; a network that samples takes normal numbers as `noise`,
+    float32, and paints one picture for each draw.
     """
 
     def __init__(self, finder: nn.Module, painter: nn.Module, opening: int, size: int):
         picture = Given("picture", (size, size, 3))
         noise = {"noise": picture} if painter.fill == "noise" else {}
+        if isinstance(painter, SamplingModule):
+            noise = {"noise": Given("noise", painter.latent_shape(size))}
         super().__init__({"picture": picture} | noise, ("composite", "map", "output"))
         self.finder, self.painter, self.opening = finder, painter, opening
 
@@ -59,34 +59,24 @@ class ExportedEdit(Exported):
         """Map RGB uint8 (N, S, S, 3)."""
         shown = pictures_to_float(picture)
         _, cleaned = find(self.finder, shown, self.opening)
-        drawn = None if noise is None else pictures_to_float(noise)
         border = self.painter.border
         holes = widen(cleaned, border.margin)
-        output = pictures_to_bytes(self.painter(filled_with(shown, holes, self.painter.fill, drawn), holes))
-        weights = faded(holes, border.feather)[:, 0, ..., None]
+        output = pictures_to_bytes(self._paint(shown, holes, noise))
+        weights = feathered(holes, border.feather)[:, 0, ..., None]
         composite = (picture + weights * (output.float() - picture)).round().byte()
         return composite, planes_to_bytes(cleaned), output
+
+    def _paint(self, shown: Tensor, holes: Tensor, noise: Tensor | None) -> Tensor:
+        fill = self.painter.fill
+        if isinstance(self.painter, SamplingModule):
+            return self.painter.sample(filled_with(shown, holes, fill, None), holes, noise)
+        return self.painter(filled_with(shown, holes, fill, None if noise is None else pictures_to_float(noise)), holes)
 
 
 def find(network: nn.Module, pictures: Tensor, opening: int) -> tuple[Tensor, Tensor]:
     """Return probability and cleaned map (N, 1, S, S) of pictures in -1..1, as `clean_map` makes it of bytes."""
     probability = torch.sigmoid(network(pictures))
     return probability, opened(((probability * 255).round() > 127).float(), opening)
-
-
-def faded(planes: Tensor, feather: float) -> Tensor:
-    """Return planes (N, 1, S, S) of 0 and 1 that fall to 0 over so many pixels, as `border_weights` does it."""
-    if not feather:
-        return planes
-    reach, side = math.ceil(feather), planes.shape[-1]
-    steps = range(2 * reach + 1)
-    squares = (1 - planes) * FAR
-    for _ in range(2):  # of the distances along one axis, then of those in the plane
-        padded = F.pad(squares, (reach, reach), value=FAR)
-        shifted = [padded[..., step : step + side] + (step - reach) ** 2 for step in steps]
-        squares = torch.stack(shifted).amin(0).transpose(-1, -2)
-    near = (1 - squares.sqrt() / feather).clamp(0, 1)
-    return near * near * (3 - 2 * near)
 
 
 def opened(planes: Tensor, side: int) -> Tensor:
