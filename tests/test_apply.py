@@ -1,5 +1,6 @@
 """Trained networks are applied to whole pictures: several people, all that a file tells is kept, bad input is named."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -100,6 +101,13 @@ def test_of_an_animation_the_first_picture_is_edited_and_that_is_said(checkpoint
     assert "has 2 pictures, of which the first is written" in capsys.readouterr().err
     changed = pixels(tmp_path / "out/moving_map.png") > 0
     assert np.array_equal(pixels(tmp_path / "out/moving.png")[~changed], portrait[~changed])
+
+
+def test_a_name_that_is_no_text_is_as_good_as_any(checkpoints, portrait, tmp_path, capfd):
+    name = os.fsdecode(b"one\xff.png")
+    Image.fromarray(portrait).save(tmp_path / name)
+    assert run(checkpoints, tmp_path / name, "--output", tmp_path / "out", "--maps") == 0
+    assert (tmp_path / "out" / name).is_file() and "one\\udcff.png" in capfd.readouterr().out
 
 
 def test_jpeg_is_near_the_picture_and_marked(checkpoints, portrait, tmp_path):

@@ -20,6 +20,7 @@ from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.marking import SOURCE_TYPE
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
+from workflow_scripts.metrics.neighbours import shrunk
 from workflow_scripts.systems._text_to_image.base_model import latents_of, load_vae, picture_of, read_base
 from workflow_scripts.systems._text_to_image.config import BaseModelFolder
 from workflow_scripts.systems._text_to_image.sampling import Wish, start_noise
@@ -95,6 +96,22 @@ def test_colours_follow_the_words(results):
     said = [prompt.split()[1] for prompt in samples.scalars("prompt")]
     assert said == [name for name in names for _ in range(4)]
     assert sum(one == other for one, other in zip(shown, said, strict=True)) >= 9
+
+
+def test_held_out_pictures_are_compared_with_all_training_pictures_as_generated_ones_are(results):
+    home = results / "paintings"
+    held, latents = Shard(home / "held_out/adapters/00000.arrow"), Shard(home / "latents/captioned/00000.arrow")
+    splits, training = read_table(home / "splits.parquet"), read_table(home / "training.parquet")
+    assert set(held.items) == set(splits["item"][(splits["split"] == "test") & splits["scored"]]) and len(held) > 0
+    trained = set(training["item"][training["split"] == "train"])
+    known = [
+        shrunk(latents.tensor("image", row)) for (item, _), row in latents.row_numbers().items() if item in trained
+    ]
+    for item, distance in zip(held.items, held.scalars("nearest_distance"), strict=True):
+        own = shrunk(latents.tensor("image", latents.row_numbers()[item, 0]))
+        assert distance == pytest.approx(min(np.sqrt(np.square(own - one).mean()) for one in known), abs=0.01)
+    told = json.loads((home / "metrics.json").read_text())["generated"]["copies"]["test"]
+    assert told == pytest.approx(np.median(held.scalars("nearest_distance")))
 
 
 def test_generated_pictures_are_marked_and_those_of_the_shard(results):

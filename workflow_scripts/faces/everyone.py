@@ -5,8 +5,7 @@ CenterFace look at copies in which ever smaller faces are seen. CenterFace also 
 frontal detector is not sure of counts only where CenterFace sees a face too.
 
 Landmarks of a masked face often do not settle: the model takes the mask's edge for the eyes. Where it is asked for, a
-face that CenterFace sees twice, or large, then gets the landmarks of the mean face, laid through the five points that
-it sees.
+face that CenterFace sees then gets the landmarks of the mean face, laid through the five points that it sees.
 """
 
 from collections.abc import Sequence
@@ -26,10 +25,10 @@ from workflow_scripts.faces.landmarks import UNSURE_HOG, LandmarkModel, face_pat
 from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
 from workflow_scripts.faces.plausibility import check_face
 
-# Of the picture's longer side; from this width on, what CenterFace sees in one copy may get the landmarks of the mean
-# face, and smaller faces only where it sees them in two. In 84 pictures without people, things and animals that look
-# like faces (scores up to .76) were narrower than .15 and seen in one copy, but for a toy; masked people in all.
-WIDE = 0.2
+# CenterFace's faces that are narrower than this share of the picture's longer side count only where it sees them in two
+# copies; they get the landmarks of the mean face only from this score on. In 84 pictures without people, things and
+# animals that look like faces were narrower than .15 and seen in one copy (scores up to .76), or scored below .5.
+WIDE, GUESSED = 0.2, 0.5
 SEARCHED_SIDE = 1280  # pixels; twice that of a picture that stands for one face, since several are smaller
 
 
@@ -72,13 +71,15 @@ def find_everyone(
         side: pixels, longer side of the largest copy that CenterFace searches. Its time grows with the square.
         guess: whether faces whose landmarks do not settle get those of the mean face.
     """
-    sightings = [one for one in finder.faces.find(picture, side) if one.face.width >= config.min_size]
+    wide = WIDE * max(picture.size)
+    sightings = [one for one in finder.faces.find(picture, side) if one.copies > 1 or one.face.width >= wide]
+    sightings = [one for one in sightings if one.face.width >= config.min_size]
     seen = [one.face for one in sightings]
     frontal = [face for face in frontal_faces(picture, config) if face.width >= config.min_size]
     candidates = [face for face in frontal if face.score >= UNSURE_HOG or _is_among(face, seen)] + seen
     found = _with_landmarks(picture, candidates, finder.landmarks)
     if guess:  # behind those that are found in the same place
-        found += [_guessed(one) for one in sightings if _is_likely(one, picture.size)]
+        found += [_guessed(one) for one in sightings if one.face.score >= GUESSED or one.face.width >= wide]
     if not found:  # of a tight crop
         found = _with_landmarks(picture, detect_faces(picture, config, finder.landmarks).faces[:1], finder.landmarks)
     kept: list[FoundFace] = []
@@ -86,10 +87,6 @@ def find_everyone(
         if not _is_among(one.face, [other.face for other in kept]):
             kept.append(one)
     return sorted(kept, key=lambda one: (-one.face.width, one.face.left))
-
-
-def _is_likely(seen: Sighting, picture_size: tuple[int, int]) -> bool:
-    return seen.copies > 1 or seen.face.width >= WIDE * max(picture_size)
 
 
 def _guessed(seen: Sighting) -> FoundFace:

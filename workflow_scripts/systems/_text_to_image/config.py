@@ -111,7 +111,7 @@ class TextToImageExperiment(BaseExperiment):
     applied_keys = ("base", "pictures")
     item_kind = "latents"
     item_stage = "encode_images"
-    summarized_kinds = ("latents", "samples")
+    summarized_kinds = ("latents", "samples", "held_out")
     summarized_keys = ("evaluation", "generation", "train")
     drawn_kinds = ("latents", "samples")
     drawn_keys = ("gallery", "generation", "train")
@@ -131,8 +131,8 @@ class TextToImageExperiment(BaseExperiment):
         return (self.base.name,)
 
     def makers_of(self, kind: str) -> tuple[str, ...] | None:
-        """Return the networks that make samples."""
-        return self.networks if kind == "samples" else None
+        """Return the networks that make samples, and compare held-out pictures with those of their training."""
+        return self.networks if kind in ("samples", "held_out") else None
 
     @property
     def summary_weights(self) -> tuple[str, ...]:
