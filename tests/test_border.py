@@ -53,7 +53,7 @@ def test_networks_are_trained_with_the_border_that_is_applied(found, margin, fea
     wanted = [border_weights((one[0] * 255).byte().numpy(), border) for one in maps]
     assert torch.allclose(feathered(widen(maps, margin), feather)[:, 0], torch.from_numpy(np.stack(wanted)), atol=1e-5)
 
-    system = UnmaskTraining(EditNetwork(border=border), torch.nn.Identity(), None)
+    system = UnmaskTraining(EditNetwork(border=border), EditModule(EditNetwork(border=border)), None)
     batch = {"input": torch.ones(3, 3, 64, 64), "target": torch.ones(3, 3, 64, 64), "map": maps}
     shown = composite(torch.full((3, 3, 64, 64), -1.0), batch | system.prepare(batch, [0] * 3))
     assert np.allclose(shown[0, 0].numpy(), 1 - 2 * wanted[0], atol=1e-5)

@@ -9,8 +9,8 @@ C1, C2 = 0.01**2, 0.03**2  # for pictures in 0..1
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of (N, C, H, W) with weights (N, 1, H, W)."""
-    return (values * weight).sum() / (weight.sum() * values.shape[1])
+    """Return the mean of (N, C, H, W) with weights (N, 1, H, W); 0 where all of them are 0."""
+    return (values * weight).sum() / (weight.sum() * values.shape[1]).clamp(min=1)
 
 
 def ssim_map(first: Tensor, second: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.models.pix2pix import Pix2PixGenerator
-from workflow_scripts.systems._removal.networks import MapModule, answer
+from workflow_scripts.systems._removal.networks import answer, build_removal_network
 from workflow_scripts.systems.moustache.config import Experiment, PaintNetwork
 
 
@@ -27,4 +27,4 @@ class PaintModule(nn.Module):
 
 def build_network(network: str, experiment: Experiment) -> nn.Module:
     """Return the untrained network that a checkpoint named `network` holds."""
-    return MapModule(experiment.map) if network == "map" else PaintModule(experiment.edit)
+    return build_removal_network(network, experiment, PaintModule)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.models.unet import UNet
-from workflow_scripts.systems._removal.networks import MapModule, answer
+from workflow_scripts.systems._removal.networks import answer, build_removal_network
 from workflow_scripts.systems.unmask.config import EditNetwork, Experiment
 
 
@@ -27,4 +27,4 @@ class EditModule(nn.Module):
 
 def build_network(network: str, experiment: Experiment) -> nn.Module:
     """Return the untrained network that a checkpoint named `network` holds."""
-    return MapModule(experiment.map) if network == "map" else EditModule(experiment.edit)
+    return build_removal_network(network, experiment, EditModule)
