@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from own_things import SIZE, save_unmask
 from PIL import Image
 from pydantic import ValidationError
@@ -19,13 +20,18 @@ from workflow_scripts.metrics.pictures import compare_pictures
 from workflow_scripts.stages.removal.edit_faces import edit_faces
 from workflow_scripts.stages.removal.score_outputs import score_outputs
 from workflow_scripts.systems._removal.figures import draw_samples
+from workflow_scripts.systems._removal.fill import fill_holes
 from workflow_scripts.systems.unmask.config import Experiment
+from workflow_scripts.systems.unmask.training import build_system
+from workflow_scripts.training.data import to_float
 
 SOURCE, ITEMS, SAMPLES = "people", ("a.png", "b.png", "c.png"), 4
 COLUMNS = {"item": pa.string(), "variant": pa.int32()}, (np.uint8, (SIZE, SIZE, 3)), (np.uint8, (SIZE, SIZE))
 BOX = np.s_[30:50, 10:50]
 UNET = {"blocks": 3, "channels": 4, "max_channels": 4}
 EDIT = {"sampling": {"mean": UNET, "detail": UNET, "unet": {"channels": [8, 8], "blocks": 1}, "steps": 2}}
+
+PLAIN = {"perceptual": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +113,18 @@ def test_scores_are_those_of_all_samples(made):
     assert row.spread == pytest.approx(spread) and spread > 0
     bare = made.rows.loc["c.png"]
     assert np.isnan(bare.spread) and bare.psnr_best_hole == pytest.approx(bare.psnr_copy_hole)
+
+
+def test_the_occluders_colour_is_seen_neither_in_training_nor_when_applied(made):
+    system = build_system("edit", Experiment(system="unmask", edit={"sampling": EDIT["sampling"] | PLAIN}), {})
+    hole = made.hole.astype(np.uint8) * 255
+    columns = {"input": made.masked[None], "target": made.target[None], "map": hole[None]}
+    batch = to_float({name: torch.from_numpy(x) for name, x in columns.items()})
+    batch |= system.prepare(batch, [5])
+    filled, network = batch["filled"], system.networks["edit"]
+    assert torch.equal(filled * (1 - batch["map"]), batch["input"] * (1 - batch["map"]))
+    other = batch["input"] * (1 - batch["map"])  # black below the map
+    assert torch.allclose(filled, fill_holes(other, batch["map"], network.fill, ()), atol=1e-6)
 
 
 def test_the_gallery_shows_samples_beside_the_truth(made, tmp_path):
