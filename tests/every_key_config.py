@@ -170,6 +170,7 @@ def moustache() -> dict:
         "edit": {
             "fill": "mean",
             "border": {"margin": 1, "feather": 1.5},
+            "mirror": True,
             "residual": False,
             "sees_map": False,
             "generator": {"halvings": 3, "channels": 4, "max_channels": 8, "up": "transposed_conv", "dropout": 0.1},

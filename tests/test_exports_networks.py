@@ -57,6 +57,7 @@ CASES = {
         ["composite", "map", "output"],
     ),
     "temporal": ("reenact", "render", {"render": PIX2PIX | {"temporal": True}}, {"drawing", "before"}, ["face"]),
+    "references": ("reenact", "render", {"render": PIX2PIX | {"references": 2}}, {"drawing", "landmarks"}, ["face"]),
     "keypoints": ("diverse", "keypoints", COMPLETION, {"picture", "hole"}, ["points", "spread"]),
     "regression": ("diverse", "regression", COMPLETION, {"picture", "hole", "drawing"}, ["composite"]),
     "flow": ("diverse", "flow", COMPLETION, {"picture", "hole", "drawing", "uncertainty", "noise"}, ["composite"]),
@@ -90,6 +91,8 @@ def write_checkpoints(folder: Path, system: str, network: str, keys: dict) -> Pa
         built = build(name, experiment)
         if network == "flow":  # a new one paints nothing
             torch.nn.init.normal_(built.unet.head.weight, 0, 0.1)
+        if getattr(built, "references", None):
+            built.references.hold(torch.rand(2, 3, SIDE, SIDE) * 2 - 1, torch.rand(2, 68, 2) * SIDE)
         if name == "map":  # half of a picture is found to be an occluder
             with torch.no_grad():
                 built.unet.head.bias -= built.eval()(torch.rand(2, 3, SIDE, SIDE) * 2 - 1).median()

@@ -48,7 +48,7 @@ class FlowUNetConfig(Model):
     """A U-Net of residual blocks that also sees a time."""
 
     channels: list[Annotated[int, Field(ge=8, multiple_of=8)]] = Field(
-        [64, 128, 192, 256], min_length=2, description="of each level; a level has half the side of the one before"
+        [64, 128, 128], min_length=2, description="of each level; a level has half the side of the one before"
     )
     blocks: int = Field(2, ge=1, description="residual blocks of a level, on the way down and on the way up")
     attention: bool = Field(True, description="the deepest level compares all its places with each other")
@@ -73,7 +73,7 @@ class HoleFlowConfig(Model):
         "finer is painted by `detail`, alike for the same cells",
     )
     mean: UNetConfig = Field(
-        UNetConfig(blocks=7, channels=64, max_channels=256),
+        UNetConfig(blocks=7, channels=64, max_channels=128),
         description="the network that gives the mean of all completions and how far they spread, from where the flow "
         "begins",
     )

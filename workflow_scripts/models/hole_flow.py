@@ -61,11 +61,11 @@ class HoleFlow(nn.Module):
     def __init__(self, config: HoleFlowConfig, guides: int, numbers: int = 0):
         super().__init__()
         self.steps, self.cell = config.steps, config.cell
-        shape, context = config.unet, (4 + guides) * config.cell**2
+        shape = config.unet
         self.register_buffer("axes", torch.tensor(AXES), persistent=False)
-        self.mean = UNet(config.mean, inputs=context, outputs=6)
+        self.mean = UNet(config.mean, inputs=(4 + guides) * config.cell**2, outputs=6)
         self.unet = FlowUNet(
-            inputs=9 + context,
+            inputs=9 + 4 + guides,
             outputs=3,
             channels=shape.channels,
             blocks=shape.blocks,
@@ -81,7 +81,8 @@ class HoleFlow(nn.Module):
 
     def begin(self, filled: Tensor, hole: Tensor, guide: Tensor) -> Start:
         """Return where the flow begins; the arguments are as in `Start`."""
-        found = self.mean(self._context(filled, hole, guide)).float()
+        pixels = F.pixel_unshuffle(torch.cat([filled, hole, guide], dim=1), self.cell)
+        found = self.mean(pixels).float()
         spread = torch.exp(found[:, 3:] + math.log(SIGMA)).clamp(*SPREADS)
         return Start(filled, hole, guide, found[:, :3] * self.touched(hole), spread)
 
@@ -98,8 +99,9 @@ class HoleFlow(nn.Module):
             float32 (N, 3, C, C).
         """
         cells = [place * input_scale(times), start.mean, start.spread]
-        context = self._context(start.filled, start.hole, start.guide)
-        seen = torch.cat([torch.cat(cells, dim=1) * self.touched(start.hole), context], dim=1)
+        # Means of what is known: all pixels of the cells, as many more channels, would drown the place.
+        known = F.avg_pool2d(torch.cat([start.filled, start.hole, start.guide], dim=1), self.cell)
+        seen = torch.cat([torch.cat(cells, dim=1) * self.touched(start.hole), known], dim=1)
         return self.unet(seen, *(x.flatten() for x in (times, *numbers)))
 
     def paint(self, values: Tensor, start: Start) -> Tensor:
@@ -122,7 +124,3 @@ class HoleFlow(nn.Module):
     def touched(self, hole: Tensor) -> Tensor:
         """Return which cells the hole touches, (N, 1, C, C), 0 or 1."""
         return F.max_pool2d(hole, self.cell)
-
-    def _context(self, filled: Tensor, hole: Tensor, guide: Tensor) -> Tensor:
-        """Return all that is known of each cell, its pixels as channels."""
-        return F.pixel_unshuffle(torch.cat([filled, hole, guide], dim=1), self.cell)

@@ -49,14 +49,13 @@ class HoleTraining(System):
 
     def move(self, batch: Batch, places: Tensor) -> dict[str, Tensor]:
         """Move pictures, maps and landmarks; a hole's outline stays sharp."""
-        points = batch["landmarks"]
         moved = super().move({name: x for name, x in batch.items() if x.shape[-1] == x.shape[-2] > 1}, places)
         moved["hole"] = (moved["hole"] > 0.5).float()
+        points, turn = batch["landmarks"], places.cpu()  # so little is not worth a solver on a GPU
         middle = batch["target"].shape[-1] / 2
-        turned, shift = places[:, None, :, :2], places[:, None, None, :, 2]
-        spots = (points + 0.5) / middle - 1 - shift
-        spots = torch.linalg.solve(turned, spots.transpose(-1, -2)).transpose(-1, -2)
-        return batch | moved | {"landmarks": (spots + 1) * middle - 0.5}
+        spots = (points.cpu() + 0.5) / middle - 1 - turn[:, None, None, :, 2]
+        spots = torch.linalg.solve(turn[:, None, :, :2], spots.transpose(-1, -2)).transpose(-1, -2)
+        return batch | moved | {"landmarks": ((spots + 1) * middle - 0.5).to(points.device)}
 
     def mirror(self, batch: Batch) -> dict[str, Tensor]:
         """Flip all columns; drawings change the colours of left and right, landmarks their order."""

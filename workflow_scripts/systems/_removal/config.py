@@ -51,6 +51,9 @@ class Painter(Model):
     """What editing networks of all systems share."""
 
     border: Border = Border()
+    mirror: bool = Field(
+        False, description="a trained network's answer is the mean of those for the picture and its mirror image"
+    )
     sampling: HoleFlowConfig | None = Field(
         None,
         description="a network that paints one of many possible faces in place of one that paints what lies between "

@@ -26,10 +26,13 @@ class MapModule(nn.Module):
         """Map RGB (N, 3, S, S) in -1..1 to logits float32 (N, 1, S, S)."""
         if self.grey:
             pictures = torch.einsum("nchw,c->nhw", pictures, pictures.new_tensor(LUMA))[:, None]
-        logits = self.unet(pictures)
-        if self.mirror and not self.training:
-            logits = (logits + self.unet(pictures.flip(-1)).flip(-1)) / 2
-        return logits
+        return answer(self.unet, pictures, self.mirror and not self.training)
+
+
+def answer(network: nn.Module, pictures: Tensor, mirror: bool) -> Tensor:
+    """Return what a network answers, or the mean of that and of its answer to the mirror images."""
+    found = network(pictures)
+    return (found + network(pictures.flip(-1)).flip(-1)) / 2 if mirror else found
 
 
 class SamplingModule(HoleFlow):

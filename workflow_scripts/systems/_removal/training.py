@@ -12,7 +12,7 @@ from workflow_scripts.config.training import Training
 from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.systems._removal.config import MapNetwork, Painter, RemovalExperiment
 from workflow_scripts.systems._removal.degradation import degrade, step_back
-from workflow_scripts.systems._removal.fill import fill_holes, widen
+from workflow_scripts.systems._removal.fill import feathered, fill_holes, widen
 from workflow_scripts.systems._removal.networks import SamplingModule
 from workflow_scripts.training.data import Key
 from workflow_scripts.training.hole_flow import draw_normal, flow_update, watch_flow
@@ -91,9 +91,11 @@ class EditTraining(System):
     columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "maps"}
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
-        """Widen the maps by the border's margin, and fill their region: the column `filled`."""
-        holes = widen(batch["map"], self.config.border.margin)
-        return {"map": holes, "filled": fill_holes(batch["input"], holes, self.networks["edit"].fill, seeds)}
+        """Widen the maps by the border's margin, fill their region, and tell how much of each pixel is replaced."""
+        border = self.config.border
+        holes = widen(batch["map"], border.margin)
+        filled = fill_holes(batch["input"], holes, self.networks["edit"].fill, seeds)
+        return {"map": holes, "filled": filled, "replaced": feathered(holes, border.feather)}
 
 
 class SamplingTraining(EditTraining):
@@ -177,5 +179,5 @@ def score_edit(edited: Tensor, batch: Batch) -> dict[str, Tensor]:
 
 
 def composite(picture: Tensor, batch: Batch) -> Tensor:
-    """Return the picture inside the map, the input outside it."""
-    return batch["input"] + (picture - batch["input"]) * batch["map"]
+    """Return the picture inside the map and its margin, the input outside it, both mixed along the feather."""
+    return batch["input"] + (picture - batch["input"]) * batch["replaced"]
