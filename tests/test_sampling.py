@@ -19,8 +19,10 @@ from workflow_scripts.core.tables import read_table, write_table
 from workflow_scripts.metrics.pictures import compare_pictures
 from workflow_scripts.stages.removal.edit_faces import edit_faces
 from workflow_scripts.stages.removal.score_outputs import score_outputs
+from workflow_scripts.systems._removal.config import Evaluation
 from workflow_scripts.systems._removal.figures import draw_samples
 from workflow_scripts.systems._removal.fill import fill_holes
+from workflow_scripts.systems._removal.scores import measure_frechet, square_around
 from workflow_scripts.systems.unmask.config import Experiment
 from workflow_scripts.systems.unmask.training import build_system
 from workflow_scripts.training.data import to_float
@@ -159,3 +161,28 @@ def test_keys_that_exclude_each_other_are_named():
     with pytest.raises(ValueError, match=r"edit.sampling.unet.channels: 5 levels need a side"):
         deep = {"cell": 8, "unet": {"channels": [8] * 5}, "mean": UNET}
         Experiment(system="unmask", edit={"sampling": deep}).edit.check_size("edit", 128)
+
+
+def test_a_square_holds_the_hole_and_its_rim_and_stays_in_the_picture():
+    hole = np.zeros((64, 64), bool)
+    hole[20:30, 30:50] = True
+    assert square_around(hole) == (slice(11, 39), slice(26, 54))
+    hole[20:64] = True
+    assert square_around(hole) == (slice(0, 64), slice(0, 64))
+    low = np.zeros((64, 64), bool)
+    low[58:64, 0:10] = True
+    assert square_around(low) == (slice(46, 64), slice(0, 18))
+    assert square_around(np.zeros((64, 64), bool)) == (slice(0, 64), slice(0, 64))
+
+
+def test_the_distance_around_the_hole_sees_more_of_what_was_painted(made, efficientnet_lite0):
+    found = measure_frechet(
+        Evaluation(),
+        [made.root / "metrics.parquet"],
+        [made.paths["pairs"]],
+        [made.paths["outputs"]],
+        efficientnet_lite0,
+    )
+    assert found["images"] == len(ITEMS) and found["absent"] is None
+    assert found["hole"]["copy"] > found["distance"]["copy"] > 0
+    assert found["hole"].keys() == found["distance"].keys() == {"copy", "raw", "composite"}
