@@ -117,16 +117,19 @@ def test_scores_are_those_of_all_samples(made):
     assert np.isnan(bare.spread) and bare.psnr_best_hole == pytest.approx(bare.psnr_copy_hole)
 
 
-def test_the_occluders_colour_is_seen_neither_in_training_nor_when_applied(made):
-    system = build_system("edit", Experiment(system="unmask", edit={"sampling": EDIT["sampling"] | PLAIN}), {})
-    hole = made.hole.astype(np.uint8) * 255
-    columns = {"input": made.masked[None], "target": made.target[None], "map": hole[None]}
+@pytest.mark.parametrize("fill", ["around", "none"])
+def test_a_flow_begins_without_the_occluder_and_sees_what_fill_says(made, fill):
+    edit = {"sampling": EDIT["sampling"] | PLAIN, "fill": fill}
+    system = build_system("edit", Experiment(system="unmask", edit=edit), {})
+    columns = {"input": made.masked[None], "target": made.target[None], "map": made.hole[None].astype(np.uint8) * 255}
     batch = to_float({name: torch.from_numpy(x) for name, x in columns.items()})
     batch |= system.prepare(batch, [5])
-    filled, network = batch["filled"], system.networks["edit"]
-    assert torch.equal(filled * (1 - batch["map"]), batch["input"] * (1 - batch["map"]))
-    other = batch["input"] * (1 - batch["map"])  # black below the map
-    assert torch.allclose(filled, fill_holes(other, batch["map"], network.fill, ()), atol=1e-6)
+    start = system.networks["edit"].start(batch["filled"], batch["map"])
+    outside = 1 - batch["map"]
+    assert torch.equal(start.filled * outside, batch["input"] * outside)
+    blackened = fill_holes(batch["input"] * outside, batch["map"], "around", ())
+    assert torch.allclose(start.filled, blackened, atol=1e-6)
+    assert start.guide.shape[1] == 0 if fill == "around" else torch.equal(start.guide, batch["input"])
 
 
 def test_the_gallery_shows_samples_beside_the_truth(made, tmp_path):
@@ -151,8 +154,8 @@ def test_versions_of_ones_own_picture(checkpoints, astronaut, tmp_path):
 
 
 def test_keys_that_exclude_each_other_are_named():
-    with pytest.raises(ValidationError, match="`sampling` makes no use of `fill`; leave one of the two out"):
-        Experiment(system="unmask", edit={"sampling": {}, "fill": "around"})
+    with pytest.raises(ValidationError, match="`sampling` makes no use of `mirror`; leave one of the two out"):
+        Experiment(system="unmask", edit={"sampling": {}, "mirror": True})
     with pytest.raises(ValidationError, match="nothing that could fade beyond the margin; write `feather: 0`"):
         Experiment(system="unmask", edit={"sampling": {}, "border": {"margin": 1, "feather": 2}})
     trained = {"epochs": 3, "learning_rate": 5e-4}
