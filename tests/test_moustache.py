@@ -331,7 +331,7 @@ def test_a_tiny_training_from_pairs_to_outputs(project):
     for number in range(2):
         path = project / f"outputs{number}.arrow"
         places = (project / "splits.parquet", pairs, project / "maps/faces/00000.arrow", path)
-        edit_faces.edit_faces("moustache", "faces", 1, project / "checkpoints/edit.safetensors", *places, 1, 0)
+        edit_faces.edit_faces("moustache", "faces", 1, 1, 1.0, project / "checkpoints/edit.safetensors", *places, 1, 0)
         outputs.append(path.read_bytes())
     assert outputs[0] == outputs[1]
     assert len(Shard(project / "outputs0.arrow")) == 3

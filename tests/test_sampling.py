@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from own_things import SIZE, save_unmask
 from PIL import Image
 from pydantic import ValidationError
@@ -18,14 +19,21 @@ from workflow_scripts.core.tables import read_table, write_table
 from workflow_scripts.metrics.pictures import compare_pictures
 from workflow_scripts.stages.removal.edit_faces import edit_faces
 from workflow_scripts.stages.removal.score_outputs import score_outputs
+from workflow_scripts.systems._removal.config import Evaluation
 from workflow_scripts.systems._removal.figures import draw_samples
+from workflow_scripts.systems._removal.fill import fill_holes
+from workflow_scripts.systems._removal.scores import measure_frechet, square_around
 from workflow_scripts.systems.unmask.config import Experiment
+from workflow_scripts.systems.unmask.training import build_system
+from workflow_scripts.training.data import to_float
 
 SOURCE, ITEMS, SAMPLES = "people", ("a.png", "b.png", "c.png"), 4
 COLUMNS = {"item": pa.string(), "variant": pa.int32()}, (np.uint8, (SIZE, SIZE, 3)), (np.uint8, (SIZE, SIZE))
 BOX = np.s_[30:50, 10:50]
 UNET = {"blocks": 3, "channels": 4, "max_channels": 4}
 EDIT = {"sampling": {"mean": UNET, "detail": UNET, "unet": {"channels": [8, 8], "blocks": 1}, "steps": 2}}
+
+PLAIN = {"perceptual": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +117,21 @@ def test_scores_are_those_of_all_samples(made):
     assert np.isnan(bare.spread) and bare.psnr_best_hole == pytest.approx(bare.psnr_copy_hole)
 
 
+@pytest.mark.parametrize("fill", ["around", "none"])
+def test_a_flow_begins_without_the_occluder_and_sees_what_fill_says(made, fill):
+    edit = {"sampling": EDIT["sampling"] | PLAIN, "fill": fill}
+    system = build_system("edit", Experiment(system="unmask", edit=edit), {})
+    columns = {"input": made.masked[None], "target": made.target[None], "map": made.hole[None].astype(np.uint8) * 255}
+    batch = to_float({name: torch.from_numpy(x) for name, x in columns.items()})
+    batch |= system.prepare(batch, [5])
+    start = system.networks["edit"].start(batch["filled"], batch["map"])
+    outside = 1 - batch["map"]
+    assert torch.equal(start.filled * outside, batch["input"] * outside)
+    blackened = fill_holes(batch["input"] * outside, batch["map"], "around", ())
+    assert torch.allclose(start.filled, blackened, atol=1e-6)
+    assert start.guide.shape[1] == 0 if fill == "around" else torch.equal(start.guide, batch["input"])
+
+
 def test_the_gallery_shows_samples_beside_the_truth(made, tmp_path):
     pictures = ShardedTensors({kind: [made.paths[kind]] for kind in ("pairs", "outputs")})
     draw_samples(made.rows.dropna(subset="spread"), pictures, 3, tmp_path / "samples.png")
@@ -131,8 +154,10 @@ def test_versions_of_ones_own_picture(checkpoints, astronaut, tmp_path):
 
 
 def test_keys_that_exclude_each_other_are_named():
-    with pytest.raises(ValidationError, match="`sampling` makes no use of `fill`; leave one of the two out"):
-        Experiment(system="unmask", edit={"sampling": {}, "fill": "around"})
+    with pytest.raises(ValidationError, match="`sampling` makes no use of `mirror`; leave one of the two out"):
+        Experiment(system="unmask", edit={"sampling": {}, "mirror": True})
+    with pytest.raises(ValidationError, match="nothing that could fade beyond the margin; write `feather: 0`"):
+        Experiment(system="unmask", edit={"sampling": {}, "border": {"margin": 1, "feather": 2}})
     trained = {"epochs": 3, "learning_rate": 5e-4}
     experiment = Experiment(system="unmask", edit={"sampling": {}, "training": trained, "border": {"margin": 1}})
     assert experiment.weights_of("edit") == ("efficientnet_lite0",) and experiment.samples == 8
@@ -141,3 +166,28 @@ def test_keys_that_exclude_each_other_are_named():
     with pytest.raises(ValueError, match=r"edit.sampling.unet.channels: 5 levels need a side"):
         deep = {"cell": 8, "unet": {"channels": [8] * 5}, "mean": UNET}
         Experiment(system="unmask", edit={"sampling": deep}).edit.check_size("edit", 128)
+
+
+def test_a_square_holds_the_hole_and_its_rim_and_stays_in_the_picture():
+    hole = np.zeros((64, 64), bool)
+    hole[20:30, 30:50] = True
+    assert square_around(hole) == (slice(11, 39), slice(26, 54))
+    hole[20:64] = True
+    assert square_around(hole) == (slice(0, 64), slice(0, 64))
+    low = np.zeros((64, 64), bool)
+    low[58:64, 0:10] = True
+    assert square_around(low) == (slice(46, 64), slice(0, 18))
+    assert square_around(np.zeros((64, 64), bool)) == (slice(0, 64), slice(0, 64))
+
+
+def test_the_distance_around_the_hole_sees_more_of_what_was_painted(made, efficientnet_lite0):
+    found = measure_frechet(
+        Evaluation(),
+        [made.root / "metrics.parquet"],
+        [made.paths["pairs"]],
+        [made.paths["outputs"]],
+        efficientnet_lite0,
+    )
+    assert found["images"] == len(ITEMS) and found["absent"] is None
+    assert found["hole"]["copy"] > found["distance"]["copy"] > 0
+    assert found["hole"].keys() == found["distance"].keys() == {"copy", "raw", "composite"}

@@ -58,15 +58,17 @@ class Painter(Model):
         None,
         description="a network that paints one of many possible faces in place of one that paints what lies between "
         "them: sharp mouths, open or closed, at a greater distance from the true one; of the other keys of `edit`, "
-        "only `border` and `training` are used with it; null and published: none",
+        "only `fill`, `border` and `training` are used with it; null and published: none",
     )
 
     @model_validator(mode="after")
     def _sampling_stands_alone(self):
         if self.sampling is not None:
             for name, field in type(self).model_fields.items():
-                if name not in ("border", "sampling", "training") and getattr(self, name) != field.default:
+                if name not in ("border", "fill", "sampling", "training") and getattr(self, name) != field.default:
                     raise ValueError(f"`sampling` makes no use of `{name}`; leave one of the two out")
+            if self.border.feather:
+                raise ValueError("`sampling` paints nothing that could fade beyond the margin; write `feather: 0`")
         return self
 
     def check_size(self, where: str, size: int) -> None:

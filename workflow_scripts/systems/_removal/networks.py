@@ -9,6 +9,7 @@ from workflow_scripts.models.flow_matching import follow_flow
 from workflow_scripts.models.hole_flow import HoleFlow, Start
 from workflow_scripts.models.unet import UNet
 from workflow_scripts.systems._removal.config import MapNetwork, Painter, RemovalExperiment
+from workflow_scripts.systems._removal.fill import filled_with
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in OpenCV
 
@@ -36,17 +37,20 @@ def answer(network: nn.Module, pictures: Tensor, mirror: bool) -> Tensor:
 
 
 class SamplingModule(HoleFlow):
-    """What could the face look like below the occluder? It sees the picture with colours continued into the map."""
+    """What could the face look like below the occluder?
 
-    fill = "around"
+    The flow begins at colours that are continued into the map. With another `fill` it also sees that: with `none` the
+    occluder itself, whose shape and folds tell where nose and chin are.
+    """
 
     def __init__(self, config: Painter):
-        super().__init__(config.sampling, guides=0)
-        self.border = config.border
+        super().__init__(config.sampling, guides=0 if config.fill == "around" else 3)
+        self.fill, self.border = config.fill, config.border
 
     def start(self, filled: Tensor, maps: Tensor) -> Start:
         """Return where the flow begins for filled RGB (N, 3, S, S) in -1..1 and maps (N, 1, S, S) in 0..1."""
-        return self.begin(filled, maps, filled[:, :0])
+        guide = filled[:, :0] if self.fill == "around" else filled
+        return self.begin(filled_with(filled, maps, "around", None), maps, guide)
 
     def sample(self, filled: Tensor, maps: Tensor, latent: Tensor) -> Tensor:
         """Return the pictures, RGB float32 (N, 3, S, S) in -1..1, that random numbers (N, *latent_shape(S)) lead to."""

@@ -82,7 +82,7 @@ class EditTraining(System):
     """What trainings of editing networks share: pictures whose predicted map is filled, judged by the composite.
 
     Attributes:
-        config: of the network; its key `border` is used here, and `fill` of the network.
+        config: of the network; its keys `fill` and `border` are used here.
     """
 
     saved = "edit"
@@ -94,7 +94,7 @@ class EditTraining(System):
         """Widen the maps by the border's margin, fill their region, and tell how much of each pixel is replaced."""
         border = self.config.border
         holes = widen(batch["map"], border.margin)
-        filled = fill_holes(batch["input"], holes, self.networks["edit"].fill, seeds)
+        filled = fill_holes(batch["input"], holes, self.config.fill, seeds)
         return {"map": holes, "filled": filled, "replaced": feathered(holes, border.feather)}
 
 
