@@ -58,8 +58,10 @@ class NotCached(Timed):
         folder, options = Path(experiment.base.folder), {"torch_dtype": TYPES[kind]}
         self._vae = AutoencoderKL.from_pretrained(folder / "vae", **options).requires_grad_(False).eval()
         self._text = CLIPTextModel.from_pretrained(folder / "text_encoder", **options).requires_grad_(False).eval()
-        self._tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-        self._words = read_table(words).set_index("item")["caption"]
+        tokenizer, captions = CLIPTokenizer.from_pretrained(folder / "tokenizer"), read_table(words)
+        padded = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
+        tokens = tokenizer(list(captions["caption"]), **padded, return_tensors="pt").input_ids
+        self._tokens = dict(zip(captions["item"], tokens, strict=True))
 
     def to(self, device: torch.device, layout: torch.memory_format) -> None:
         """Move the encoders too."""
@@ -73,8 +75,7 @@ class NotCached(Timed):
 
     def augment(self, batch: Mapping[str, Tensor], keys: Sequence, *_) -> dict[str, Tensor]:
         """Add the tokens of the captions."""
-        padded = {"padding": "max_length", "max_length": self._tokenizer.model_max_length, "truncation": True}
-        tokens = self._tokenizer([self._words[key.item] for key in keys], **padded, return_tensors="pt").input_ids
+        tokens = torch.stack([self._tokens[key.item] for key in keys])
         return {**batch, "tokens": tokens.to(batch["image"].device)}
 
     def training_step(self, batch: Mapping[str, Tensor], course: None) -> Iterator:
