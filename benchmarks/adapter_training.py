@@ -37,7 +37,6 @@ from workflow_scripts.systems.paintings.config import Experiment
 from workflow_scripts.systems.paintings.memory import SCORED
 
 STAGES = "workflow_scripts.stages"
-PICTURES = 32
 SETTLED = 5  # steps before those whose time counts: a GPU launches the first ones and records the next
 RANK = 8
 
@@ -48,6 +47,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="a folder that is not there yet")
     parser.add_argument("--narrower", type=int, default=1, choices=(1, 2, 4, 8), help="times fewer channels")
     parser.add_argument("--size", type=int, default=512, help="pixels")
+    parser.add_argument("--pictures", type=int, default=32, help="to learn from")
     parser.add_argument("--batch", type=int, default=4, help="items of a step")
     parser.add_argument("--accumulate", type=int, default=4, help="parts of a batch")
     parser.add_argument("--frozen", choices=[*TYPES], default="bf16")
@@ -71,7 +71,7 @@ def main() -> None:
     base = Path(f"results/weights/{experiment.base.name}.safetensors")
     wait(stage("text_to_image.describe_base", base=experiment.base.canonical(), output=base))
     said("the base model is made and described")
-    draw_pictures(args.size)
+    draw_pictures(args.size, args.pictures)
     source = FolderSource(type="folder", path="pictures")
     pictures = {"pictures": experiment.pictures.canonical(), "base": base, "threads": 1, "gpus": gpus}
     tables = {name: f"results/drawn/{name}" for name in ("index.parquet", "fingerprints.arrow", "captions.parquet")}
@@ -134,7 +134,7 @@ def main() -> None:
 def experiment_of(args: argparse.Namespace) -> Experiment:
     """Return the experiment that is trained, in the folder of the work."""
     loop = {"batch_size": args.batch, "accumulate": args.accumulate, "preview_items": 0}
-    loop["epochs"] = -(-args.steps // (PICTURES // args.batch))
+    loop["epochs"] = -(-args.steps // (args.pictures // args.batch))
     return Experiment(
         system="paintings",
         base={"path": "base"},
@@ -144,14 +144,14 @@ def experiment_of(args: argparse.Namespace) -> Experiment:
     )
 
 
-def draw_pictures(size: int) -> None:
+def draw_pictures(size: int, count: int) -> None:
     """Write clouds as PNG files and the tables that the encoders read."""
     import cv2
 
     rng, rows = item_rng(0, "adapter training", "pictures"), []
     Path("pictures").mkdir()
     Path("results/drawn").mkdir(parents=True)
-    for number, cloud in enumerate(F.interpolate(tiny.draw_clouds(rng, PICTURES), size=(size, size), mode="bicubic")):
+    for number, cloud in enumerate(F.interpolate(tiny.draw_clouds(rng, count), size=(size, size), mode="bicubic")):
         name = f"{number:05d}.png"
         cv2.imwrite(f"pictures/{name}", ((cloud + 1) * 127.5).clamp(0, 255).byte().permute(1, 2, 0).numpy())
         rows.append({"item": name, "file": name, "kind": "picture", "width": size, "height": size, "split": "train"})

@@ -23,9 +23,9 @@ from workflow_scripts.core.tables import read_table
 from workflow_scripts.provenance.records import peak_memory
 from workflow_scripts.stages.experiments import train_network
 from workflow_scripts.systems._text_to_image.base_model import TYPES
+from workflow_scripts.systems._text_to_image.live_memory import CONTEXT
 from workflow_scripts.systems.paintings import training
 from workflow_scripts.systems.paintings.config import Experiment
-from workflow_scripts.systems.paintings.memory import CONTEXT
 from workflow_scripts.training.data import pictures_to_float
 
 
@@ -109,11 +109,13 @@ def main() -> None:
 
     training.build_system = build_system
     libraries = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    train_network.main(args.training)
-    found = {"libraries": libraries, "times": built[0].times} | peak_memory()
-    if on_gpu:
-        found["reserved"] = torch.cuda.max_memory_reserved()
-    args.output.write_text(json.dumps(found))
+    try:
+        train_network.main(args.training)
+    finally:  # also of a training that was told to stop
+        found = {"libraries": libraries, "times": built[0].times if built else []} | peak_memory()
+        if on_gpu:
+            found["reserved"] = torch.cuda.max_memory_reserved()
+        args.output.write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

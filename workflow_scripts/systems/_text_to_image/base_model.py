@@ -13,11 +13,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from workflow_scripts.core.cli import UserError
@@ -103,11 +104,22 @@ def empty_words(folder: Path) -> Tensor:
     Raises:
         UserError: the text encoder cannot be used.
     """
-    try:
+    with reading_part(f"the text encoder of {folder}", "put the model there again"):
         return TextEncoder(folder, torch.device("cpu")).encode("")
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+
+
+@contextmanager
+def reading_part(what: str, remedy: str) -> Iterator[None]:
+    """Turn what libraries raise of files that they cannot use, which can be anything, into one line.
+
+    Raises:
+        UserError: the files cannot be used.
+    """
+    try:
+        yield
+    except Exception as error:  # tokenizers raises nothing more special
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"the text encoder of {folder} cannot be used ({reason}); put the model there again") from error
+        raise UserError(f"{what} cannot be used ({reason}); {remedy}") from error
 
 
 def load_unet(folder: Path, kind: str = "fp32"):
@@ -123,11 +135,8 @@ def load_unet(folder: Path, kind: str = "fp32"):
     path = folder / "unet/diffusion_pytorch_model.safetensors"
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder / "unet", **OFFLINE))
-    try:
+    with reading_part(str(path), "put the model there again"):
         unet.load_state_dict(dict(_read_tensors(path, TYPES[kind])), assign=True)
-    except (RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} cannot be used ({reason}); put the model there again") from error
     return unet.requires_grad_(False).eval()
 
 
