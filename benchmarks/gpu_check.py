@@ -1,14 +1,16 @@
 """Trains networks of a configuration on another machine, which has a GPU, torch and neither Snakemake nor dlib.
 
-    python -m benchmarks.gpu_check pack --folder RUN --config FILE --output PACK TARGET...
+    python -m benchmarks.gpu_check pack --folder RUN --config FILE --output PACK [--pictures FOLDER...] TARGET...
     python -m benchmarks.gpu_check run PACK --work FOLDER --output FOLDER [--peer CHECKOUT]
     python -m benchmarks.gpu_check unpack OUTPUT --folder RUN
 
 `pack`, where the workflow runs: asks Snakemake which commands make the targets from what the folder `results/` of a run
-has already, such as crops, and writes them with their input files to one zip, pictures as lossless WebP.
+has already, such as landmarks, and writes them with their input files to one zip, crops as lossless WebP. Where crops
+are to be made there, the folders of the sources' pictures travel too.
 
 `run`, on the other machine: measures the card and, given the peer of `benchmarks.training`, the speed of a step
-of a training beside it; runs the commands; prints a table; and writes what the trainings made, in pieces of 15 MiB.
+of a training beside it; runs the commands, each as soon as its inputs are there; prints a table; and writes what the
+trainings made, in pieces of 15 MiB.
 
 `unpack`, again where the workflow runs: puts that into `results/`, from where the workflow goes on.
 """
@@ -22,8 +24,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import cv2
@@ -41,26 +42,39 @@ MADE = ("checkpoints", "curves", "previews", "records", "logs")  # folders of wh
 LOSSLESS = [cv2.IMWRITE_WEBP_QUALITY, 101]
 
 
-def pack(folder: Path, config: Path, targets: list[str], output: Path) -> None:
+def pack(folder: Path, config: Path, targets: list[str], pictures: list[Path], output: Path) -> None:
     """Write the commands that make the targets, and the files that they read."""
     command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-d", folder, "--configfile", config]
     command += ["--dry-run", "--printshellcmds", "--rerun-triggers", "mtime", "--set-resources", "train_network:gpu=1"]
     said = subprocess.run([*command, "--", *targets], capture_output=True, text=True, check=False)
     if said.returncode:
         sys.exit(said.stdout + said.stderr)
-    jobs, files = [], set()
-    for job in re.split(r"\n\[[^\n]*\]\n", said.stdout)[1:]:
-        rule, shell = re.search(r"rule (\w+):", job), re.search(r"^Shell command: (.*)$", job, re.M)
-        if not shell:
-            continue
-        jobs.append({"rule": rule[1], "command": shell[1]})
-        inputs = re.search(r"^    input: (.*)$", job, re.M)[1].split(", ")
-        files |= {path for path in inputs if (folder / path).is_file()}
+    jobs = []
+    for told in re.split(r"\n\[[^\n]*\]\n", said.stdout)[1:]:
+        shell = re.search(r"^Shell command: (.*)$", told, re.M)
+        if shell:
+            files = {key: _listed(told, key) for key in ("input", "output")}
+            if not all((folder / path).exists() for path in files["output"]):  # else it is wanted for its input's date
+                jobs.append({"rule": re.search(r"rule (\w+):", told)[1], "command": shell[1], **files})
+    for number, source in enumerate(pictures):  # the commands name them by where they lie here
+        for job in jobs:
+            job["command"] = job["command"].replace(str(source), f"sources/{number}")
+    files = {path for job in jobs for path in job["input"] if (folder / path).is_file()}
     with zipfile.ZipFile(output, "w") as archive:
         archive.writestr("jobs.json", json.dumps(jobs, indent=1))
         for path in sorted(files):
             archive.writestr(path, _shrunk(folder / path))
+        for number, source in enumerate(pictures):
+            for path in sorted(source.rglob("*")):
+                if path.is_file():
+                    archive.write(path, f"sources/{number}/{path.relative_to(source)}")
     print(f"{len(jobs)} commands, {len(files)} files, {output.stat().st_size / 2**20:.1f} MiB")
+
+
+def _listed(told: str, key: str) -> list[str]:
+    """Return the files that Snakemake lists for a job."""
+    found = re.search(rf"^    {key}: (.*)$", told, re.M)
+    return found[1].split(", ") if found else []
 
 
 def _is_pictures(field: pa.Field) -> bool:
@@ -130,7 +144,8 @@ def run(
         found["steps"] = compare(peer, device, rounds=3, seconds=seconds)
         if device.type == "cuda":
             torch.cuda.empty_cache()
-    found["jobs"] = [job for one in packs for job in _run_pack(one, work / one.stem, processes, limit)]
+    jobs = [job for one in packs for job in _opened(one, work / one.stem)]
+    found["jobs"] = _carry_out(jobs, processes, limit)
     (output / "gpu_check.json").write_text(json.dumps(found, indent=1))
     _write_pieces(work, output)
 
@@ -139,9 +154,9 @@ def _name_of(device: torch.device) -> str:
     return torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
 
 
-def _run_pack(path: Path, folder: Path, processes: int, limit: float) -> list[dict]:
-    """Run a pack's commands until `limit`; commands of one rule that follow each other run at once."""
-    with zipfile.ZipFile(path) as archive:
+def _opened(pack: Path, folder: Path) -> list[dict]:
+    """Write a pack's files below `folder`, and return its jobs with their place there."""
+    with zipfile.ZipFile(pack) as archive:
         jobs = json.loads(archive.read("jobs.json"))
         for name in archive.namelist():
             if name != "jobs.json":
@@ -150,30 +165,49 @@ def _run_pack(path: Path, folder: Path, processes: int, limit: float) -> list[di
                     _restore(archive.read(name), folder / name)
                 else:
                     (folder / name).write_bytes(archive.read(name))
+    for job in jobs:
+        network = re.search(r"--network (\w+)", job["command"])
+        job["name"] = f"{pack.stem}/{job['rule']}" + (f"/{network[1]}" if network else "")
+        job["folder"] = folder
+    return jobs
+
+
+def _carry_out(jobs: list[dict], processes: int, limit: float) -> list[dict]:
+    """Run commands until `limit`, `processes` at a time, the first of those whose inputs are all there."""
+    made = {job["folder"] / path for job in jobs for path in job["output"]}
+    waiting, running, finished = list(jobs), {}, []
+    with ThreadPoolExecutor(processes) as pool:
+        while waiting or running:
+            ready = [job for job in waiting if not made.intersection(job["folder"] / path for path in job["input"])]
+            for job in ready[: processes - len(running)]:
+                waiting.remove(job)
+                running[pool.submit(_carry_out_one, job, limit)] = job
+            if not running:  # what the others wait for has failed
+                break
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                job = running.pop(future)
+                finished.append(future.result())
+                if finished[-1]["code"] == 0:
+                    made -= {job["folder"] / path for path in job["output"]}
+    return finished
+
+
+def _carry_out_one(job: dict, limit: float) -> dict:
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     environment |= {"OMP_NUM_THREADS": "1", "FACE_WORKFLOW_GPU_SHARED": "1"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-    def carry_out(job: dict) -> dict:
-        start = time.perf_counter()
-        shell = job["command"]
-        for made in re.findall(r"results/[^\s'\"]+", shell):  # Snakemake makes the folders of what jobs write
-            (folder / made).parent.mkdir(parents=True, exist_ok=True)
-        left = max(1, limit - time.monotonic())
-        limited = ["timeout", "--kill-after=10", f"{left:.0f}", "bash", "-o", "pipefail", "-c", shell]
-        done = subprocess.run(limited, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        taken = time.perf_counter() - start
-        last = (done.stdout or done.stderr).strip().splitlines()[-1:] or [""]
-        network = re.search(r"--network (\w+)", shell)
-        name = f"{path.stem}/{job['rule']}" + (f"/{network[1]}" if network else "")
-        print(f"{name}: {taken:.0f} s, code {done.returncode}: {last[0][:150]}", flush=True)
-        return {"job": name, "seconds": taken, "code": done.returncode, "said": (done.stdout + done.stderr)[-3000:]}
-
-    finished = []
-    with ThreadPoolExecutor(processes) as pool:
-        for _, alike in groupby(jobs, lambda job: job["rule"]):
-            finished += pool.map(carry_out, alike)
-    return finished
+    for path in [*job["output"], *re.findall(r"results/[^\s'\"]+", job["command"])]:  # Snakemake makes these folders
+        (job["folder"] / path).parent.mkdir(parents=True, exist_ok=True)
+    left = max(1, limit - time.monotonic())
+    command = ["timeout", "--kill-after=10", f"{left:.0f}", "bash", "-o", "pipefail", "-c", job["command"]]
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=job["folder"], env=environment, capture_output=True, text=True, check=False)
+    taken = time.perf_counter() - start
+    last = (done.stdout or done.stderr).strip().splitlines()[-1:] or [""]
+    print(f"{job['name']}: {taken:.0f} s, code {done.returncode}: {last[0][:150]}", flush=True)
+    said = (done.stdout + done.stderr)[-3000:]
+    return {"job": job["name"], "seconds": taken, "code": done.returncode, "said": said}
 
 
 def _write_pieces(work: Path, output: Path) -> None:
@@ -206,13 +240,14 @@ def main() -> None:
     packing.add_argument("--folder", type=Path, required=True, help="where a run has its `results/`")
     packing.add_argument("--config", type=Path, required=True)
     packing.add_argument("--output", type=Path, required=True, help="the zip")
+    packing.add_argument("--pictures", type=Path, nargs="*", default=[], help="folders of sources whose crops are made")
     packing.add_argument("targets", nargs="+")
     running = commands.add_parser("run")
     running.add_argument("packs", nargs="*", type=Path)
     running.add_argument("--work", type=Path, required=True)
     running.add_argument("--output", type=Path, required=True)
     running.add_argument("--peer", type=Path, help="checkout of junyanz/pytorch-CycleGAN-and-pix2pix")
-    running.add_argument("--processes", type=int, default=os.cpu_count(), help="commands of one rule at a time")
+    running.add_argument("--processes", type=int, default=os.cpu_count(), help="commands at a time")
     running.add_argument("--limit", type=float, default=3600, help="seconds after which commands are ended")
     running.add_argument("--seconds", type=float, default=2.0, help="of a round of the speed of steps")
     unpacking = commands.add_parser("unpack")
@@ -221,7 +256,8 @@ def main() -> None:
     unpacking.add_argument("--pack", required=True, help="name of the zip, without .zip")
     chosen = parser.parse_args()
     if chosen.command == "pack":
-        pack(chosen.folder.resolve(), chosen.config.resolve(), chosen.targets, chosen.output)
+        pictures = [path.resolve() for path in chosen.pictures]
+        pack(chosen.folder.resolve(), chosen.config.resolve(), chosen.targets, pictures, chosen.output)
     elif chosen.command == "run":
         limit = time.monotonic() + chosen.limit
         run(chosen.packs, chosen.work.resolve(), chosen.output, chosen.peer, chosen.processes, chosen.seconds, limit)

@@ -42,6 +42,13 @@ CASES = {
         {"picture"},
         ["composite", "map", "output"],
     ),
+    "sampled": (
+        "unmask",
+        "edit",
+        {"map": {"unet": UNET}, "edit": {"sampling": {"mean": UNET, "unet": {"channels": [8, 16]}, "steps": 2}}},
+        {"picture", "noise"},
+        ["composite", "map", "output"],
+    ),
     "noise": (
         "moustache",
         "edit",
@@ -50,6 +57,7 @@ CASES = {
         ["composite", "map", "output"],
     ),
     "temporal": ("reenact", "render", {"render": PIX2PIX | {"temporal": True}}, {"drawing", "before"}, ["face"]),
+    "references": ("reenact", "render", {"render": PIX2PIX | {"references": 2}}, {"drawing", "landmarks"}, ["face"]),
     "keypoints": ("diverse", "keypoints", COMPLETION, {"picture", "hole"}, ["points", "spread"]),
     "regression": ("diverse", "regression", COMPLETION, {"picture", "hole", "drawing"}, ["composite"]),
     "flow": ("diverse", "flow", COMPLETION, {"picture", "hole", "drawing", "uncertainty", "noise"}, ["composite"]),
@@ -83,6 +91,8 @@ def write_checkpoints(folder: Path, system: str, network: str, keys: dict) -> Pa
         built = build(name, experiment)
         if network == "flow":  # a new one paints nothing
             torch.nn.init.normal_(built.unet.head.weight, 0, 0.1)
+        if getattr(built, "references", None):
+            built.references.hold(torch.rand(2, 3, SIDE, SIDE) * 2 - 1, torch.rand(2, 68, 2) * SIDE)
         if name == "map":  # half of a picture is found to be an occluder
             with torch.no_grad():
                 built.unet.head.bias -= built.eval()(torch.rand(2, 3, SIDE, SIDE) * 2 - 1).median()
@@ -148,8 +158,8 @@ def test_the_flow_completes_as_the_workflow_does_it(tmp_path, face):
     picture, landmarks = cv2.resize(face[0], (SIDE, SIDE)), face[1] * SIDE / face[0].shape[0]
     hole = np.zeros((SIDE, SIDE), bool)
     hole[20:40, 10:50] = True
-    latents = np.random.default_rng(0).standard_normal((3, 3, SIDE, SIDE)).astype(np.float32)
     network = load_network(tmp_path / "flow.safetensors", torch.device("cpu"))
+    latents = np.random.default_rng(0).standard_normal((3, *network.latent_shape(SIDE))).astype(np.float32)
     ours = complete_picture(network, picture, hole, Guide(landmarks, 0.03), latents)
     (theirs,) = run(
         file,

@@ -12,7 +12,8 @@ from workflow_scripts.systems.diverse.flow_training import FlowTraining
 from workflow_scripts.systems.diverse.networks import build_network
 
 torch.set_num_threads(1)  # small networks; more threads only wait for each other
-SMALL = {"mean": {"blocks": 5, "channels": 8, "norm": "group"}, "unet": {"channels": [8, 16, 16]}}
+BLOCKS = {"blocks": 5, "channels": 8, "norm": "group"}
+SMALL = {"mean": BLOCKS, "detail": BLOCKS, "cell": 2, "unet": {"channels": [8, 16], "blocks": 1}, "perceptual": "none"}
 
 
 def test_places_get_unit_variance_and_losses_their_weight():
@@ -65,7 +66,7 @@ def test_unet_starts_at_zero_and_sees_its_numbers():
 
 def test_default_size():
     network = build_network("flow", Experiment(system="diverse"))
-    assert sum(x.numel() for x in network.parameters()) == 10_568_050
+    assert sum(x.numel() for x in network.parameters()) == 7_037_765
 
 
 def pictures(count: int = 8) -> dict[str, torch.Tensor]:
@@ -87,7 +88,7 @@ def learned() -> tuple[FlowTraining, torch.nn.Module]:
     torch.manual_seed(0)
     config = FlowNetwork(**SMALL, steps=8)
     network = build_network("flow", Experiment(system="diverse", flow=config))
-    training = FlowTraining(config, network)
+    training = FlowTraining(config, network, None)
     optimizer = torch.optim.Adam(network.parameters(), 2e-3)
     for _ in range(250):
         (update,) = training.training_step(pictures(), None)
@@ -101,7 +102,7 @@ def learned() -> tuple[FlowTraining, torch.nn.Module]:
 def test_both_completions_are_found(learned):
     _, network = learned
     batch = pictures(16)
-    latent = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    latent = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(3))
     painted = network.complete(batch["holed"], batch["hole"], batch["guide"], batch["uncertainty"], latent)
     centres = painted[:, :, 10:22, 10:22].mean(dim=(1, 2, 3))
     assert (centres < -0.2).any() and (centres > 0.2).any()
@@ -130,7 +131,7 @@ def test_guidance_of_one_equals_the_guided_network():
     for network in networks:
         network.load_state_dict(weights)
         seen = (batch[name] for name in ("holed", "hole", "guide", "uncertainty"))
-        outputs.append(network.complete(*seen, torch.ones(8, 3, 32, 32)))
+        outputs.append(network.complete(*seen, torch.ones(8, 3, 16, 16)))
     assert torch.allclose(outputs[0], outputs[1], atol=1e-5)
     assert not torch.allclose(outputs[0], outputs[2], atol=1e-3) and not torch.allclose(
         outputs[0], outputs[3], atol=1e-3

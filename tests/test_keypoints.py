@@ -164,6 +164,31 @@ def test_mirrored_items_stay_in_step(learned):
     assert all(torch.allclose(again[name], x) for name, x in batch.items())
 
 
+def test_landmarks_move_with_their_picture(learned):
+    """Of a picture whose values are the coordinates, each landmark shows after the move what it showed before."""
+    training, batch = learned
+    count, size = len(batch["target"]), batch["target"].shape[-1]
+    axis = torch.arange(size, dtype=torch.float32)
+    places = torch.stack([axis.expand(size, size), axis[:, None].expand(size, size), 0 * axis.expand(size, size)])
+    batch = dict(batch) | {"target": places.expand(count, 3, size, size).contiguous()}
+    settings = KeypointNetwork(training={"move": 0.1, "jitter": 0, "flip": False}).training
+    keys = [("s", f"{number}", 0) for number in range(count)]
+    moved = training.augment(batch, keys, 1, 0, settings)
+    assert set(moved["hole"].unique().tolist()) <= {0, 1}
+    seen = 0
+    for number in range(count):
+        for before, after in zip(batch["landmarks"][number, 0], moved["landmarks"][number, 0], strict=True):
+            if bool(
+                (after > 2).all() and (after < size - 3).all() and (before > 2).all() and (before < size - 3).all()
+            ):
+                column, row = (after + 0.5).long().tolist()
+                nearest = moved["target"][number, :2, row, column]
+                assert (nearest - before).abs().max() < 1.2
+                seen += 1
+    assert seen > 20 * count
+    assert (moved["landmarks"] - batch["landmarks"]).abs().amax(dim=(1, 2, 3)).min() > 1
+
+
 def test_colours_that_change_do_not_fill_the_hole(learned):
     training, batch = learned
     settings = KeypointNetwork(training={"jitter": 0.5, "flip": True}).training

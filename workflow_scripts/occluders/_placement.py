@@ -113,7 +113,7 @@ def solve_pose(landmarks: np.ndarray, placement: Placement) -> Pose | None:
     equations[0, :, :, 2], equations[1, :, :, 5] = -x * targets
     equations[..., 6] = y * (down - targets)
     equations = equations.reshape(-1, 7)
-    values = (targets - y * down).ravel()
+    values = (targets - y * down).reshape(-1, 1)
     solved, solution = cv2.solve(equations.T @ equations, equations.T @ values)
     if not solved:
         return None

@@ -12,6 +12,21 @@ from workflow_scripts.core.randomness import item_rng
 from workflow_scripts.training.data import Batch, Key
 
 
+def sample_moved(columns: Batch, places: Tensor) -> dict[str, Tensor]:
+    """Shift, turn and scale the items of all columns (N, C, S, S); what comes in at the border is mirrored.
+
+    Args:
+        columns: of one side.
+        places: (N, 2, 3), where in an item a place of the result is taken from, in coordinates of -1..1.
+    """
+    grid = F.affine_grid(places, list(next(iter(columns.values())).shape), align_corners=False)
+    moved = {}
+    for name, x in columns.items():
+        sampled = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        moved[name] = sampled.contiguous(memory_format=torch.channels_last)
+    return moved
+
+
 def augment(
     batch: Batch,
     keys: Sequence[Key],
@@ -19,6 +34,7 @@ def augment(
     epoch: int,
     config: Training,
     mirror: Callable[[Batch], dict[str, Tensor]],
+    move: Callable[[Batch, Tensor], dict[str, Tensor]] = sample_moved,
 ) -> dict[str, Tensor]:
     """Mirror half of the items, show a window of each enlarged, move and recolour it; all columns of an item alike.
 
@@ -29,6 +45,7 @@ def augment(
         epoch: from 0.
         config: its keys `flip`, `enlarge`, `move` and `jitter` are used.
         mirror: returns all columns mirrored, as `System.mirror`.
+        move: returns all columns moved, as `System.move`.
 
     Returns:
         The columns, of their old sizes; maps keep their values' range, not their values: an enlarged edge is soft.
@@ -45,7 +62,7 @@ def augment(
     if config.enlarge > 1:
         columns = {name: _windows(x, config.enlarge, draws[:, 6:8]) for name, x in columns.items()}
     if config.move:
-        columns = _moved(columns, config.move * (2 * draws[:, 8:] - 1))
+        columns = move(columns, _matrices(config.move * (2 * draws[:, 8:] - 1)).to(device))
     if config.jitter:
         factors = torch.as_tensor(1 + config.jitter * (2 * draws[:, 1:6] - 1), dtype=torch.float32, device=device)
         columns = {name: _recoloured(x, factors[..., None, None]) for name, x in columns.items()}
@@ -63,25 +80,13 @@ def _windows(x: Tensor, factor: float, draws: np.ndarray) -> Tensor:
     return torch.stack(cut).contiguous(memory_format=torch.channels_last)
 
 
-def _moved(columns: Batch, amounts: np.ndarray) -> dict[str, Tensor]:
-    """Shift, turn and scale the items of all columns; what comes in at the border is mirrored.
-
-    Args:
-        columns: (N, C, S, S) each.
-        amounts: (N, 4): shift across and along, in sides; turn in radians; relative change of size.
-    """
+def _matrices(amounts: np.ndarray) -> Tensor:
+    """Return the places (N, 2, 3) for `sample_moved` of (N, 4): shift across and along in sides, turn, growth."""
     across, along, turn, growth = amounts.T
     cosine, sine = np.cos(turn) / (1 + growth), np.sin(turn) / (1 + growth)
     # A grid's side is 2.
     matrices = np.stack([np.stack([cosine, -sine, 2 * across], 1), np.stack([sine, cosine, 2 * along], 1)], 1)
-    first = next(iter(columns.values()))
-    theta = torch.as_tensor(matrices, dtype=first.dtype, device=first.device)
-    grid = F.affine_grid(theta, list(first.shape), align_corners=False)
-    moved = {}
-    for name, x in columns.items():
-        sampled = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-        moved[name] = sampled.contiguous(memory_format=torch.channels_last)
-    return moved
+    return torch.as_tensor(matrices, dtype=torch.float32)
 
 
 def _recoloured(x: Tensor, factors: Tensor) -> Tensor:

@@ -22,12 +22,12 @@ class Given(NamedTuple):
 
     Attributes:
         kind: `picture`, RGB uint8; `plane`, uint8, 0 or 255; `noise`, float32, standard normal; `fraction`, float32 in
-            0..1; `number`, int64 from 0 up.
+            0..1; `number`, int64 from 0 up; `points`, float32 (n, 2), x and y in pixels.
         shape: of one item; a batch has one more dimension in front.
-        below: of a `number`: it is less than this.
+        below: of a `number` and of `points`: they are less than this.
     """
 
-    kind: Literal["picture", "plane", "noise", "fraction", "number"]
+    kind: Literal["picture", "plane", "noise", "fraction", "number", "points"]
     shape: tuple[int, ...]
     below: int = 0
 

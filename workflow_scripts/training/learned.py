@@ -19,6 +19,8 @@ def learned(network: nn.Module) -> dict[str, Tensor]:
 def load_learned(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Put back what `learned` returned.
 
+    A buffer that is empty, since its size comes with what is learned, takes any shape; its module sees to that.
+
     Raises:
         ValueError: these are not the tensors that the network learns, or one has another shape.
     """
@@ -28,7 +30,7 @@ def load_learned(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{name} is missing")
         if name not in expected:
             raise ValueError(f"{name} is not one of the network's tensors")
-        if tensors[name].shape != expected[name].shape:
+        if expected[name].numel() and tensors[name].shape != expected[name].shape:
             raise ValueError(f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(expected[name].shape)}")
     network.load_state_dict(dict(tensors), strict=False)
 

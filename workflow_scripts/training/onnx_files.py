@@ -118,6 +118,8 @@ def _drawn(name: str, given: Given, number: int) -> np.ndarray:
         return plane
     if given.kind == "number":
         return np.asarray(rng.integers(0, given.below), np.int64)
+    if given.kind == "points":
+        return rng.uniform(0, given.below, given.shape).astype(np.float32)
     return np.asarray(rng.standard_normal(given.shape) if given.kind == "noise" else 0.1 * rng.random(), np.float32)
 
 

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from workflow_scripts.config.training import Training
 from workflow_scripts.training.adam import Adam
-from workflow_scripts.training.augmentation import augment
+from workflow_scripts.training.augmentation import augment, sample_moved
 from workflow_scripts.training.data import Batch, Items, Key, to_float
 from workflow_scripts.training.health import Limit
 
@@ -167,11 +167,15 @@ class System(ABC):
             epoch: from 0.
             settings: of the training.
         """
-        return augment(batch, keys, seed, epoch, settings, self.mirror)
+        return augment(batch, keys, seed, epoch, settings, self.mirror, self.move)
 
     def mirror(self, batch: Batch) -> dict[str, Tensor]:
         """Return the columns of mirrored items; more than a flip where colours tell left from right."""
         return {name: x.flip(-1) for name, x in batch.items()}
+
+    def move(self, batch: Batch, places: Tensor) -> dict[str, Tensor]:
+        """Return the columns of moved items, see `augmentation.sample_moved`; more where points move along."""
+        return sample_moved(batch, places)
 
     def course(self, step: int, progress: float) -> Hashable:
         """Return which course a step takes, where not all steps of a training are alike.

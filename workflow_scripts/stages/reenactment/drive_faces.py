@@ -37,7 +37,7 @@ def drive_faces(
         source: the source that the shard belongs to.
         seed: of the configuration.
         checkpoint: the network `render`.
-        drawings: the shard; its columns `input` and `follows` are used.
+        drawings: the shard; its columns `input`, `landmarks` and `follows` are used.
         output: the shard: `item`, `output`.
         threads: CPU threads.
         gpus: GPUs that the job was given.
@@ -49,10 +49,10 @@ def drive_faces(
     seeds = [item_seed(seed, Key(source, item, 0)) for item in shard.items]
 
     def paint(rows: range, before: np.ndarray | None) -> np.ndarray:
-        shown = shard.tensors("input", rows)
+        shown = [shard.tensors(column, rows) for column in ("input", "landmarks")]
         if experiment.inference == "deterministic":
-            return inference.paint_faces(network, shown, before)
-        return inference.paint_faces_as_published(network, shown, before, [seeds[row] for row in rows])
+            return inference.paint_faces(network, *shown, before)
+        return inference.paint_faces_as_published(network, *shown, before, [seeds[row] for row in rows])
 
     def outputs() -> Iterator[np.ndarray]:
         if not network.temporal:

@@ -22,15 +22,20 @@ def build_exported(
 class ExportedRender(Exported):
     """Drawing of a face's parts to `face`, uint8 (N, S, S, 3).
 
-    A temporal network also takes `before`: its face for the frame before, black where there is none.
+    A network with references also takes `landmarks`, those that are drawn, and a temporal one `before`: its face for
+    the frame before, black where there is none.
     """
 
     def __init__(self, network: nn.Module, size: int):
         picture = Given("picture", (size, size, 3))
-        super().__init__({"drawing": picture} | ({"before": picture} if network.temporal else {}), ("face",))
+        landmarks = {"landmarks": Given("points", (68, 2), size)} if network.references else {}
+        before = {"before": picture} if network.temporal else {}
+        super().__init__({"drawing": picture} | landmarks | before, ("face",))
         self.network = network
 
-    def forward(self, drawing: Tensor, before: Tensor | None = None) -> tuple[Tensor]:
-        """Map RGB uint8 (N, S, S, 3)."""
-        shown = None if before is None else pictures_to_float(before)
-        return (pictures_to_bytes(self.network(pictures_to_float(drawing), shown)),)
+    def forward(self, *given: Tensor) -> tuple[Tensor]:
+        """Map RGB uint8 (N, S, S, 3), and landmarks float32 (N, 68, 2) in pixels."""
+        named = dict(zip(self.inputs, given, strict=True))
+        recalled = self.network.recall(named["landmarks"]) if "landmarks" in named else None
+        before = pictures_to_float(named["before"]) if "before" in named else None
+        return (pictures_to_bytes(self.network(pictures_to_float(named["drawing"]), before, recalled)),)

@@ -6,50 +6,23 @@ only completion is the mean, as a baseline.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from workflow_scripts.config.base import Fraction, Model
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.config.training import Training
-from workflow_scripts.models.config import UNetConfig
+from workflow_scripts.models.config import HoleFlowConfig, UNetConfig
 from workflow_scripts.systems._completion.config import CompletionExperiment
 from workflow_scripts.systems.diverse.vae_gan_config import DeNetwork, PiiNetwork
 
 METHODS = ("regression", "pii", "de", "flow")
 
 
-class FlowUNetConfig(Model):
-    """A U-Net of residual blocks that also sees a time."""
+class FlowNetwork(HoleFlowConfig):
+    """Flow matching that is guided by keypoints."""
 
-    channels: list[Annotated[int, Field(ge=8, multiple_of=8)]] = Field(
-        [32, 64, 128, 192, 256], min_length=2, description="of each level; a level has half the side of the one before"
-    )
-    blocks: int = Field(1, ge=1, description="residual blocks of a level, on the way down and on the way up")
-    attention: bool = Field(True, description="the deepest level compares all its places with each other")
-    dropout: Fraction = Field(0.0, description="rate in residual blocks")
-
-    def check_size(self, where: str, size: int) -> None:
-        """Raise `ValueError` where pictures of `size` pixels cannot be halved for every level."""
-        halvings = len(self.channels) - 1
-        if size % 2**halvings or size >> halvings < 4:
-            raise ValueError(
-                f"{where}.channels: {halvings + 1} levels need pictures whose side is a multiple of {2**halvings} and "
-                f"leave at least 4 pixels; {size} does not. Write fewer channels"
-            )
-
-
-class FlowNetwork(Model):
-    """Conditional flow matching over the hole (rectified flow, Liu et al. 2022; Lipman et al. 2023)."""
-
-    mean: UNetConfig = Field(
-        UNetConfig(blocks=9, channels=16, max_channels=256),
-        description="the network that paints the mean of all completions and says how far they spread, from where the "
-        "flow begins",
-    )
-    unet: FlowUNetConfig = Field(FlowUNetConfig(), description="the flow's network")
-    steps: int = Field(8, ge=1, le=200, description="steps from noise to picture when it is applied")
     guidance: float = Field(
         1.0,
         ge=0,
@@ -60,11 +33,6 @@ class FlowNetwork(Model):
     training: Training = Training(
         epochs=40, batch_size=16, learning_rate=5e-4, betas=(0.9, 0.99), schedule="cosine", ema=0.999, flip=True
     )
-
-    def check_size(self, where: str, size: int) -> None:
-        """Raise `ValueError` for pictures of `size` pixels that do not fit the network's levels."""
-        self.mean.check_size(f"{where}.mean", size)
-        self.unet.check_size(f"{where}.unet", size)
 
 
 class RegressionNetwork(Model):
@@ -92,15 +60,21 @@ class Experiment(CompletionExperiment):
         """Return the names of the networks that complete faces, in the order of training."""
         return tuple(name for name in METHODS if getattr(self, name) is not None)
 
+    def weights_of(self, network: str) -> tuple[str, ...]:
+        """Return the pretrained networks that a network's training needs."""
+        if network != "flow" or self.flow.perceptual == "none" or not self.flow.perceptual_weight:
+            return ()
+        return (self.flow.perceptual,)
+
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
-        """Refuse networks that the pictures are too small for, and augmentation that would part faces and landmarks."""
+        """Refuse networks that the pictures are too small for, and what would part faces and landmarks."""
         super().check(where, sources)
         size = self.size or sources[self.train[0]].crop.size
         for name in self.networks:
             network = getattr(self, name)
             network.check_size(f"{where}.{name}", size)
-            if network.training.move or network.training.enlarge > 1:
+            if network.training.enlarge > 1:
                 raise ValueError(
-                    f"{where}.{name}.training: `move` and `enlarge` would move the picture and not its landmarks; "
-                    "leave them out, `flip` and `jitter` do"
+                    f"{where}.{name}.training: `enlarge` would move the picture and not its landmarks; leave it out, "
+                    "`flip`, `move` and `jitter` do"
                 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.systems._completion.keypoint_training import KeypointTraining
 from workflow_scripts.systems.diverse.config import Experiment
 from workflow_scripts.systems.diverse.de_training import DeTraining
@@ -14,12 +15,14 @@ from workflow_scripts.training.system import System
 
 
 def build_system(network: str, experiment: Experiment, weights: Mapping[str, Path]) -> System:
-    """Return what the training loop needs to train `network`; none needs pretrained weights."""
+    """Return what the training loop needs to train `network`; only the flow compares features of pretrained weights."""
+    module = build_network(network, experiment)
+    if network == "flow":
+        return FlowTraining(experiment.flow, module, load_perceptual(experiment.weights_of(network), weights))
     trainings = {
         "keypoints": KeypointTraining,
         "regression": RegressionTraining,
         "pii": PiiTraining,
         "de": DeTraining,
-        "flow": FlowTraining,
     }
-    return trainings[network](getattr(experiment, network), build_network(network, experiment))
+    return trainings[network](getattr(experiment, network), module)

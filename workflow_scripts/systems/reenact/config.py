@@ -32,6 +32,13 @@ class RenderNetwork(Pix2PixConfig):
         description="the network also sees the frame before, when it is applied: its own output before; "
         "published: `false`",
     )
+    references: int = Field(
+        0,
+        ge=0,
+        le=32,
+        description="training frames that the network holds and warps onto the landmarks that are drawn, to show their "
+        "detail where it fits; published: 0. A checkpoint then contains these pictures of the person",
+    )
     l1: float = Field(100.0, ge=0, description="weight of the mean absolute difference (pictures in -1..1)")
     adversarial: float = Field(
         0.1, ge=0, description="weight of the conditional discriminator's verdict; published: 1; 0: none"
@@ -40,6 +47,12 @@ class RenderNetwork(Pix2PixConfig):
         "efficientnet_lite0", description="network whose features are compared; published: `none`"
     )
     perceptual_weight: float = Field(2.0, ge=0, description="weight of the mean absolute difference of its features")
+    identity: float = Field(
+        0.0,
+        ge=0,
+        description="weight of one less the cosine between the output's face and the true one, described by the "
+        "recognition network `faceres` (`weights: {faceres: …}`); published: 0",
+    )
     training: Training = Training(
         epochs=50,
         batch_size=4,
@@ -81,9 +94,8 @@ class Experiment(ReenactmentExperiment):
 
     def weights_of(self, network: str) -> tuple[str, ...]:
         """Return the pretrained networks that a network's training needs."""
-        if self.render.perceptual == "none" or not self.render.perceptual_weight:
-            return ()
-        return (self.render.perceptual,)
+        compared = self.render.perceptual != "none" and self.render.perceptual_weight
+        return (self.render.perceptual,) * bool(compared) + ("faceres",) * bool(self.render.identity)
 
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
         """Refuse to learn more than one person, and sources without time or with crops that hold a head still."""

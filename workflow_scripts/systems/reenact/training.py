@@ -1,6 +1,6 @@
 """How the network of `reenact` learns: pix2pix (Isola et al. 2017, equations 1 to 4) from drawings to faces."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workflow_scripts.config.training import Training
 from workflow_scripts.faces.drawings import MIRRORED_CHANNELS
+from workflow_scripts.models.faceres import load_faceres
 from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.models.pix2pix import ConditionalDiscriminator
 from workflow_scripts.systems.reenact.config import Experiment, RenderNetwork
-from workflow_scripts.systems.reenact.networks import build_network
+from workflow_scripts.systems.reenact.networks import build_network, choose_references
+from workflow_scripts.training.data import Items, Key
 from workflow_scripts.training.losses import discriminator_loss, generator_loss, perceptual_loss, psnr, ssim_map
 from workflow_scripts.training.system import Batch, Score, System, Update, detached, frozen
 
 # Of the steps of a temporal training, those that show the network its own output in place of the frame before;
 # of the items of all steps, those that show it nothing, as at the start of a shot.
 OWN, NOTHING = 0.4, 0.2
+DESCRIBED = 112  # pixels of a face that is recognised: half of the network's own, as a crop has no more to show
+# The square that is recognised: its side over the height of a drawn face, and where the brows lie in it.
+SQUARE, BROWS = 1.3, 0.28
+CANDIDATES = 1000  # training frames at most, at equal distances in time, from which references are chosen
 SHIFT, NOISE, TINT = 0.02, 0.05, 0.1  # largest shift (of the side), noise and change of colour of a frame before
 
 
@@ -34,28 +41,67 @@ def build_system(network: str, experiment: Experiment, weights: Mapping[str, Pat
         UserError: weights are absent or damaged.
     """
     module = build_network(network, experiment)
-    return RenderTraining(experiment.render, module, load_perceptual(experiment.weights_of(network), weights))
+    names = [name for name in experiment.weights_of(network) if name != "faceres"]
+    recogniser = load_faceres(weights["faceres"]).requires_grad_(False) if experiment.render.identity else None
+    return RenderTraining(experiment.render, module, load_perceptual(names, weights), recogniser)
 
 
 class RenderTraining(System):
     """L_D = (BCE(D(x, y), 1) + BCE(D(x, G(x)), 0)) / 2, not halved in TensorFlow's variant;
-    L_G = w_adv BCE(D(x, G(x)), 1) + w_1 L_1 + w_perc L_perc.
+    L_G = w_adv BCE(D(x, G(x)), 1) + w_1 L_1 + w_perc L_perc + w_id (1 - cos(R(y), R(G(x)))).
 
-    x is the drawing, y the face.
+    x is the drawing, y the face, R describes a face.
     """
 
     saved = "render"
     judged_by = Score("psnr", higher_is_better=True)  # of the person's own later frames, the only ones with a truth
 
-    def __init__(self, config: RenderNetwork, module: nn.Module, perceptual: nn.Module | None):
+    def __init__(
+        self,
+        config: RenderNetwork,
+        module: nn.Module,
+        perceptual: nn.Module | None,
+        recogniser: nn.Module | None = None,
+    ):
         self.config = config
         self.perceptual = perceptual
+        self.recogniser = recogniser
         self.columns = {"input": "drawings", "target": "drawings"}
         if config.temporal:
             self.columns["previous"] = "drawings"
+        if config.references:
+            self.columns["landmarks"] = "drawings"
         self.networks = nn.ModuleDict({"render": module})
         if config.adversarial:
             self.networks["discriminator"] = ConditionalDiscriminator(config.discriminator_channels, config.variant)
+
+    def to(self, device: torch.device, layout: torch.memory_format) -> None:
+        """Move all networks."""
+        super().to(device, layout)
+        if self.recogniser is not None:
+            self.recogniser.to(device=device)
+
+    def begin(self, items: Items) -> None:
+        """Choose the network's references among the training frames."""
+        if not self.config.references:
+            return
+        candidates = np.unique(np.linspace(0, len(items) - 1, CANDIDATES).round().astype(int))
+        frames = self.to_tensors(items.gather(candidates, torch.device("cpu")))
+        chosen = choose_references(frames["landmarks"], self.config.references)
+        self.networks["render"].references.hold(frames["target"][chosen], frames["landmarks"][chosen])
+
+    def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """Return `recalled`, the references on each item's landmarks, where there are any."""
+        if not self.config.references:
+            return {}
+        return {"recalled": self.networks["render"].recall(batch["landmarks"])}
+
+    def augment(
+        self, batch: Batch, keys: Sequence[Key], seed: int, epoch: int, settings: Training
+    ) -> dict[str, Tensor]:
+        """Change pictures at random; landmarks have served."""
+        pictures = {name: x for name, x in batch.items() if name != "landmarks"}
+        return super().augment(pictures, keys, seed, epoch, settings)
 
     def mirror(self, batch: Batch) -> dict[str, Tensor]:
         """Flip all columns; a drawing's left parts have the colours of the right ones with red and green exchanged."""
@@ -69,7 +115,8 @@ class RenderTraining(System):
     def training_step(self, batch: Batch, course: bool) -> Iterator[Update]:
         """Yield the discriminator's update, where there is one, then the generator's."""
         drawing, target = batch["input"], batch["target"]
-        painted = self.networks["render"](drawing, self._frame_before(batch, course) if self.config.temporal else None)
+        before = self._frame_before(batch, course) if self.config.temporal else None
+        painted = self.networks["render"](drawing, before, batch.get("recalled"))
         if self.config.adversarial:
             judge = self.networks["discriminator"]
             share = 0.5 if self.config.variant == "original" else 1.0
@@ -81,6 +128,9 @@ class RenderTraining(System):
         if self.perceptual is not None:
             values["perceptual"] = perceptual_loss(self.perceptual, painted, target)
             loss = loss + self.config.perceptual_weight * values["perceptual"]
+        if self.recogniser is not None:
+            values["identity"] = identity_loss(self.recogniser, drawing, painted, target)
+            loss = loss + self.config.identity * values["identity"]
         if self.config.adversarial:
             with frozen(self.networks["discriminator"]) as judge:
                 values["adversarial"] = generator_loss(judge(drawing, painted), "non_saturating")
@@ -98,12 +148,12 @@ class RenderTraining(System):
         nothing = torch.rand(len(shown), 1, 1, 1, device=shown.device) < NOTHING
         shown = shown.masked_fill(nothing, -1)
         if own:
-            shown = self.networks["render"](batch["input"], shown)
+            shown = self.networks["render"](batch["input"], shown, batch.get("recalled"))
         return shown
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Return L1, PSNR in dB and SSIM of each output."""
-        painted, target = _settled(network, batch["input"]), batch["target"]
+        painted, target = _settled(network, batch), batch["target"]
         return {
             "l1": (painted - target).abs().mean(dim=(1, 2, 3)),
             "psnr": psnr(painted, target),
@@ -112,7 +162,42 @@ class RenderTraining(System):
 
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
         """Return drawing, output, truth."""
-        return [batch["input"], _settled(network, batch["input"]), batch["target"]]
+        return [batch["input"], _settled(network, batch), batch["target"]]
+
+
+def identity_loss(recogniser: nn.Module, drawings: Tensor, pictures: Tensor, truths: Tensor) -> Tensor:
+    """Return one less the cosine between the descriptors of both pictures' faces, the mean over items.
+
+    Args:
+        recogniser: describes faces of `DESCRIBED` pixels in 0..255.
+        drawings: (N, 3, S, S) in -1..1; what is not black is the face.
+        pictures: with gradient, likewise.
+        truths: without.
+    """
+    places = _face_places(drawings)
+    faces = [
+        F.grid_sample((shown + 1) * 127.5, places, padding_mode="border", align_corners=False)
+        for shown in (pictures, truths)
+    ]
+    with torch.no_grad():
+        wanted = recogniser(faces[1])
+    return 1 - F.cosine_similarity(recogniser(faces[0]).float(), wanted.float()).mean()
+
+
+@torch.no_grad()
+def _face_places(drawings: Tensor) -> Tensor:
+    """Return where the pixels of the squares around drawn faces lie, (N, D, D, 2), for `grid_sample`."""
+    drawn = (drawings > -1).any(1)
+    side = drawn.shape[-1]
+    numbers = torch.arange(side, device=drawn.device)
+    along, across = drawn.any(2), drawn.any(1)  # rows and columns of each item
+    top, left = (torch.where(lines, numbers, side).amin(1) for lines in (along, across))
+    bottom, right = (torch.where(lines, numbers, -1).amax(1) for lines in (along, across))
+    square = SQUARE * (bottom + 1 - top) / side  # in sides of the picture
+    x, y = (left + right + 1) / side - 1, 2 * (top / side + (0.5 - BROWS) * square) - 1
+    nothing = torch.zeros_like(square)
+    matrices = torch.stack([torch.stack([square, nothing, x], 1), torch.stack([nothing, square, y], 1)], 1)
+    return F.affine_grid(matrices, [len(drawn), 1, DESCRIBED, DESCRIBED], align_corners=False)
 
 
 def spoil(pictures: Tensor) -> Tensor:
@@ -134,10 +219,11 @@ def spoil(pictures: Tensor) -> Tensor:
     return noisy.clamp(-1, 1).masked_fill(black, -1)
 
 
-def _settled(network: nn.Module, drawings: Tensor) -> Tensor:
+def _settled(network: nn.Module, batch: Batch) -> Tensor:
     """Return outputs as in a video that stands still; a temporal network has seen its own output twice."""
-    painted = network(drawings)
+    drawings, recalled = batch["input"], batch.get("recalled")
+    painted = network(drawings, None, recalled)
     if network.temporal:
         for _ in range(2):
-            painted = network(drawings, painted)
+            painted = network(drawings, painted, recalled)
     return painted
