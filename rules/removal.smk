@@ -162,11 +162,15 @@ rule edit_faces:
         code=lambda wildcards: digest("stages.removal.edit_faces", f"systems.{experiment(wildcards).system}.inference"),
         system=lambda wildcards: experiment(wildcards).system,
         seed=CONFIG.seed,
+        samples=lambda wildcards: experiment(wildcards).samples,
+        diversity=lambda wildcards: experiment(wildcards).diversity,
     shell:
         "python -m workflow_scripts.stages.removal.edit_faces "
         "--system {params.system} "
         "--source {wildcards.source} "
         "--seed {params.seed} "
+        "--samples {params.samples:q} "
+        "--diversity {params.diversity:q} "
         "--checkpoint {input.checkpoint:q} "
         "--splits {input.splits:q} "
         "--pairs {input.pairs:q} "

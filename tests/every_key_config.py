@@ -125,6 +125,7 @@ def every_experiment() -> dict:
     objects, segmented = generation()
     return {
         "moustache": moustache(),
+        "sampled": sampled(),
         "reenact": reenact(),
         "diverse": diverse(),
         "objects": objects,
@@ -169,6 +170,7 @@ def moustache() -> dict:
         "edit": {
             "fill": "mean",
             "border": {"margin": 1, "feather": 1.5},
+            "mirror": True,
             "residual": False,
             "sees_map": False,
             "generator": {"halvings": 3, "channels": 4, "max_channels": 8, "up": "transposed_conv", "dropout": 0.1},
@@ -177,6 +179,23 @@ def moustache() -> dict:
             "losses": {"l1": 90.0, "adversarial": 0.9, "perceptual": 9.0, "hole": 5.0},
             "training": training(1),
         },
+    }
+
+
+def sampled() -> dict:
+    """Return an experiment of an editor that samples, with the keys that no other editor uses."""
+    once = {"epochs": 1, "batch_size": 4}
+    return {
+        "system": "unmask",
+        "train": ["celeba"],
+        "test": ["celeba"],
+        "score_train": 0,
+        "map": {"unet": unet(3), "training": once},
+        "edit": {
+            "sampling": {"mean": unet(3), "detail": unet(3), "unet": {"channels": [8, 8]}, "perceptual": "none"},
+            "training": once,
+        },
+        "evaluation": {"features": "none", "samples": 3, "diversity": 0.5},
     }
 
 
@@ -233,7 +252,7 @@ def diverse() -> dict:
         "keypoints": {"unet": unet(3), "training": training(3, still)},
         "flow": {
             "mean": unet(3),
-            "unet": {"channels": [8, 16], "blocks": 2, "attention": False, "dropout": 0.1},
+            "unet": {"channels": [8, 16], "blocks": 1, "attention": False, "dropout": 0.1},
             "cell": 2,
             "detail": unet(3),
             "perceptual": "efficientnet_lite0",

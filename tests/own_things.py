@@ -16,16 +16,24 @@ from workflow_scripts.training.checkpoint import save_checkpoint
 SIZE = 64
 
 
-def save_unmask(folder: Path, finds: bool = True) -> Path:
-    """Write the two networks of an experiment, whose map holds the whole crop, or nothing, and return their folder."""
+def save_unmask(folder: Path, finds: bool = True, edit: dict | None = None) -> Path:
+    """Write the two networks of an experiment, whose map holds the whole crop, or nothing, and return their folder.
+
+    Args:
+        folder: where they go.
+        finds: whether the map holds the whole crop.
+        edit: keys of the editing network, in place of a small one that paints one face.
+    """
     torch.manual_seed(0)
     unet = {"blocks": 5, "channels": 4, "max_channels": 8}
     small = {"unet": unet | {"squeeze_excitation": [], "atrous": False}, "perceptual": "none", "residual": False}
-    config = Experiment(system="unmask", map={"unet": unet}, edit=small | {"fill": "grey"})
+    config = Experiment(system="unmask", map={"unet": unet}, edit=edit or small | {"fill": "grey"})
     for name in ("map", "edit"):
         network = build_network(name, config)
         last = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
         torch.nn.init.constant_(last.bias, (9 if finds else -9) if name == "map" else 0.3)
+        if config.edit.sampling and name == "edit":  # a new flow is at 0
+            torch.nn.init.normal_(network.unet.head.weight, 0, 0.1)
         description = {"system": "unmask", "network": name, "config": config.model_dump(mode="json"), "bases": {}}
         description |= {"shapes": {"input": [SIZE, SIZE, 3]}}
         description |= {"crops": {"photos": {"size": SIZE, "frame": "celeba"}}}

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from workflow_scripts.systems._removal.config import Border
-from workflow_scripts.systems._removal.fill import widen
+from workflow_scripts.systems._removal.fill import feathered, widen
 from workflow_scripts.systems._removal.inference import paint_bare_faces
 from workflow_scripts.systems._removal.maps import border_weights, mix
+from workflow_scripts.systems._removal.training import composite
 from workflow_scripts.systems.unmask.config import EditNetwork
 from workflow_scripts.systems.unmask.networks import EditModule
 from workflow_scripts.systems.unmask.training import UnmaskTraining
@@ -43,6 +44,19 @@ def test_networks_learn_and_paint_with_the_margin(found):
     module.register_forward_hook(lambda _module, given, _output: seen.append(given[1][0, 0].numpy()))
     paint_bare_faces(module, np.full((1, 64, 64, 3), 255, np.uint8), found[None])
     assert np.array_equal(seen[0], wide)
+
+
+@pytest.mark.parametrize(("margin", "feather"), [(0, 0), (0, 1.5), (2, 2), (1, 5.5), (3, 31.7)])
+def test_networks_are_trained_with_the_border_that_is_applied(found, margin, feather):
+    border = Border(margin=margin, feather=feather)
+    maps = torch.from_numpy(np.stack([found, np.roll(found, 20, 0), np.zeros_like(found)]))[:, None] / 255
+    wanted = [border_weights((one[0] * 255).byte().numpy(), border) for one in maps]
+    assert torch.allclose(feathered(widen(maps, margin), feather)[:, 0], torch.from_numpy(np.stack(wanted)), atol=1e-5)
+
+    system = UnmaskTraining(EditNetwork(border=border), EditModule(EditNetwork(border=border)), None)
+    batch = {"input": torch.ones(3, 3, 64, 64), "target": torch.ones(3, 3, 64, 64), "map": maps}
+    shown = composite(torch.full((3, 3, 64, 64), -1.0), batch | system.prepare(batch, [0] * 3))
+    assert np.allclose(shown[0, 0].numpy(), 1 - 2 * wanted[0], atol=1e-5)
 
 
 def test_the_picture_stays_beyond_the_border(found):

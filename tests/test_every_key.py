@@ -37,7 +37,7 @@ def everything(tmp_path_factory, astronaut) -> Project:
     project.configure(installed(every_key()))
     indexes = [f"{name}/index/00000.parquet" for name in ("sample", "photos", "named")]
     results = ["moustache/metrics.json", "celeba/exports/parquet", "reenact/videos/driver.json"]
-    results += [f"{name}/metrics.json" for name in ("diverse", "objects")]
+    results += [f"{name}/metrics.json" for name in ("sampled", "diverse", "objects")]
     results += ["segmented/checkpoints/segment.json", "named/motion/00000.parquet", "sequences/motion_scores.json"]
     results += [f"{name}/metrics.json" for name in OF_GROUPS if name in project.config()["experiments"]]
     project.said(*(f"results/{file}" for file in (*results, *indexes, "coco/rejected_annotations.parquet")))

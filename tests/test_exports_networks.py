@@ -42,6 +42,13 @@ CASES = {
         {"picture"},
         ["composite", "map", "output"],
     ),
+    "sampled": (
+        "unmask",
+        "edit",
+        {"map": {"unet": UNET}, "edit": {"sampling": {"mean": UNET, "unet": {"channels": [8, 16]}, "steps": 2}}},
+        {"picture", "noise"},
+        ["composite", "map", "output"],
+    ),
     "noise": (
         "moustache",
         "edit",

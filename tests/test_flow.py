@@ -66,7 +66,7 @@ def test_unet_starts_at_zero_and_sees_its_numbers():
 
 def test_default_size():
     network = build_network("flow", Experiment(system="diverse"))
-    assert sum(x.numel() for x in network.parameters()) == 19_764_421
+    assert sum(x.numel() for x in network.parameters()) == 7_037_765
 
 
 def pictures(count: int = 8) -> dict[str, torch.Tensor]:

@@ -11,13 +11,17 @@ from torch import nn
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.models.config import UNetConfig
-from workflow_scripts.models.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
+from workflow_scripts.models.efficientnet_lite import Convolution, EfficientNetLite0, load_efficientnet_lite0
 from workflow_scripts.models.patch_discriminator import PatchDiscriminator
 from workflow_scripts.models.unet import SqueezeExcitation, UNet
 from workflow_scripts.models.vgg19 import TAPS, VGG19, load_vgg19
 from workflow_scripts.systems._removal.config import MapNetwork
 from workflow_scripts.systems._removal.maps import clean_map, difference_map
 from workflow_scripts.systems._removal.networks import MapModule
+from workflow_scripts.systems.moustache.config import PaintNetwork
+from workflow_scripts.systems.moustache.networks import PaintModule
+from workflow_scripts.systems.unmask.config import EditNetwork
+from workflow_scripts.systems.unmask.networks import EditModule
 
 ATROUS = dict(blocks=5, atrous=True, dropout=[0.25, 0.5])
 SE = dict(squeeze_excitation=[1, 2])
@@ -25,6 +29,14 @@ SE = dict(squeeze_excitation=[1, 2])
 
 def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def build_editor(mirror: bool) -> EditModule:
+    return EditModule(EditNetwork(unet={"blocks": 3, "channels": 4, "squeeze_excitation": []}, mirror=mirror))
+
+
+def build_painter(mirror: bool) -> PaintModule:
+    return PaintModule(PaintNetwork(generator={"halvings": 3, "channels": 4, "max_channels": 8}, mirror=mirror))
 
 
 def convolution(inputs: int, outputs: int, side: int = 3, bias: bool = False) -> int:
@@ -108,6 +120,18 @@ def test_a_mirrored_face_has_the_mirrored_map_where_the_configuration_asks_for_i
         assert torch.allclose(network(pictures), mirrored, atol=1e-6) == mirror
 
 
+@pytest.mark.parametrize("mirror", [True, False])
+@pytest.mark.parametrize("build", [build_editor, build_painter])
+def test_a_mirrored_face_is_painted_mirrored_where_the_configuration_asks_for_it(build, mirror):
+    torch.manual_seed(0)
+    network = build(mirror).eval()
+    shown = torch.rand(2, 3, 16, 16) * 2 - 1, (torch.rand(2, 1, 16, 16) > 0.5).float()
+    with torch.inference_mode():
+        mirrored = network(*(x.flip(-1) for x in shown)).flip(-1)
+        assert torch.allclose(network(*shown), mirrored, atol=1e-6) == mirror
+    assert not torch.allclose(network.train()(*shown), network(*(x.flip(-1) for x in shown)).flip(-1), atol=1e-6)
+
+
 def test_a_picture_that_cannot_be_halved_is_named():
     with pytest.raises(ValueError, match=r"sides divisible by 16, got 120x128"):
         UNet(UNetConfig(blocks=9, channels=4), 3, 1)(torch.zeros(1, 3, 128, 120))
@@ -146,6 +170,20 @@ def test_vgg19_loads_torchvisions_tensors_and_refuses_others(tmp_path):
         load_vgg19(path)
     with pytest.raises(UserError, match="no weights at"):
         load_vgg19(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize(("size", "kernel"), [(33, 3), (35, 5), (34, 5)])
+def test_the_gradient_of_a_strided_depthwise_convolution_in_bf16_is_torchs_own(size, kernel):
+    torch.manual_seed(0)
+    layer = Convolution(6, 6, kernel, stride=2, groups=6, linear=True).requires_grad_(False).eval()
+    gradients = []
+    for dtype in (torch.bfloat16, torch.float32):  # as with autocast: of bf16 we compute it ourselves
+        picture = torch.randn(2, 6, size, size, generator=torch.Generator().manual_seed(1)).to(dtype).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            (layer(picture) * torch.linspace(0, 1, 6)[:, None, None]).float().sum().backward()
+        gradients.append(picture.grad.float())
+    assert gradients[1].abs().amax() > 0.1
+    assert torch.allclose(*gradients, atol=0.02)
 
 
 def test_efficientnet_features_do_not_depend_on_the_mode():

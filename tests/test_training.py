@@ -46,6 +46,8 @@ EDIT = {
     "discriminator_channels": 8,
     "training": LOOP | {"epochs": 4, "ema": 0.9, "clip": 100.0},
 }
+FLOW = {"cell": 2, "mean": SMALL | {"blocks": 3}, "detail": SMALL, "unet": {"channels": [8, 16], "blocks": 1}}
+SAMPLE = {"sampling": FLOW | {"perceptual": "none", "steps": 3}, "training": EDIT["training"]}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,9 @@ def assert_same(first: dict, second: dict) -> None:
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
 
 
-@pytest.mark.parametrize(("network", "config", "score"), [("map", MAP, "cross_entropy"), ("edit", EDIT, "l1")])
+@pytest.mark.parametrize(
+    ("network", "config", "score"), [("map", MAP, "cross_entropy"), ("edit", EDIT, "l1"), ("edit", SAMPLE, "flow")]
+)
 def test_training_lowers_the_loss_and_leaves_all_its_files(shards, tmp_path, network, config, score):
     main(arguments(shards, tmp_path, network, with_loop(config, epochs=12)))
 
@@ -130,13 +134,13 @@ def test_training_lowers_the_loss_and_leaves_all_its_files(shards, tmp_path, net
     watched = curves[(curves["split"] == "val") & (curves["name"] == score)].sort_values("epoch")["value"].to_list()
     assert len(watched) == 12
     assert watched[-1] < 0.8 * watched[0]
-    if network == "edit":  # the mask discriminator joins after half of the 36 steps
+    if config is EDIT:  # the mask discriminator joins after half of the 36 steps
         judged = curves.groupby("name")["step"].min()
         assert judged["whole total"] == 3
         assert judged["mask total"] > 18
 
     preview = cv2.imread(str(tmp_path / "previews/epoch_0012.png"))
-    columns = {"map": 3, "edit": 5}[network]
+    columns = {"cross_entropy": 3, "l1": 5, "flow": 6}[score]
     assert preview.shape == (6 * (SIDE + 2) - 2, columns * (SIDE + 2) - 2, 3)
     sidecar = json.loads((tmp_path / f"checkpoints/{network}.json").read_text())
     assert Experiment(**sidecar["config"]).system == "unmask"
@@ -351,6 +355,24 @@ def test_inference_repeats_itself_and_stays_in_range(shards, tmp_path):
     assert edited.dtype == np.uint8
     assert np.array_equal(edited, paint_bare_faces(editor, images, holes))
     assert np.abs(edited[2].astype(int) - paint_bare_faces(editor, images[2:3], holes[2:3])[0]).max() <= 1
+
+
+def test_samples_of_an_item_differ_by_their_number_and_are_the_same_each_time(shards, tmp_path):
+    main(arguments(shards, tmp_path, "edit", SAMPLE))
+    editor = load_network(tmp_path / "checkpoints/edit.safetensors", CPU)
+    pairs = Shard(next(shards.glob("pairs/*/*.arrow")))
+    images, holes = pairs.tensors("input", range(4)), pairs.tensors("map", range(4))
+
+    def painted(rows=slice(None), **keys):
+        return paint_bare_faces(editor, images[rows], holes[rows], [5, 6, 7, 8][rows], **keys).astype(int)
+
+    first, second = painted(), painted(number=1)
+    inside = holes > 0
+    assert (np.abs(first - second)[inside].mean() > 1) and np.array_equal(first[~inside], images[~inside])
+    assert np.array_equal(first, painted()) and np.abs(first[2:3] - painted(slice(2, 3))).max() <= 1
+    assert np.abs(painted(diversity=0) - painted(number=1, diversity=0)).max() == 0
+    near, far = (np.abs(painted(number=1, diversity=knob) - painted(diversity=0)).mean() for knob in (0.3, 1))
+    assert 0 < near < far
 
 
 def test_an_editor_whose_hole_is_filled_never_sees_the_occluders_colour(astronaut):

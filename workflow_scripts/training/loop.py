@@ -349,7 +349,7 @@ class Trainer:
         self.step, self.epochs = header["step"], header["epochs"]
         self.states.scores = dict(header["scores"])
         self.states.best = state.below("best", tensors)
-        self.window = [(*update, torch.tensor(values)) for *update, values in header["window"]]
+        self.window = [(*update, torch.tensor(values, device=self.device)) for *update, values in header["window"]]
         self.health.restore(header["health"])
 
     def _rewind(self, collapse: Collapse) -> None:

@@ -9,8 +9,8 @@ C1, C2 = 0.01**2, 0.03**2  # for pictures in 0..1
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of (N, C, H, W) with weights (N, 1, H, W)."""
-    return (values * weight).sum() / (weight.sum() * values.shape[1])
+    """Return the mean of (N, C, H, W) with weights (N, 1, H, W); 0 where all of them are 0."""
+    return (values * weight).sum() / (weight.sum() * values.shape[1]).clamp(min=1)
 
 
 def ssim_map(first: Tensor, second: Tensor) -> Tensor:
@@ -20,10 +20,11 @@ def ssim_map(first: Tensor, second: Tensor) -> Tensor:
     """
     with torch.autocast(first.device.type, enabled=False):  # differences of squares do not survive bf16
         first, second = (first.float() + 1) / 2, (second.float() + 1) / 2
-        products = torch.cat([first, second, first * first, second * second, first * second], dim=1)
-        mean_1, mean_2, square_1, square_2, product = _blur(products).chunk(5, dim=1)
+        products = torch.cat([first, first * first + second * second, first * second], dim=1)
+        mean_1, squares, product = _blur(products).chunk(3, dim=1)
+        mean_2 = _blur(second)  # apart, as a target needs no gradient
         luminance = (2 * mean_1 * mean_2 + C1) / (mean_1**2 + mean_2**2 + C1)
-        contrast = (2 * (product - mean_1 * mean_2) + C2) / (square_1 - mean_1**2 + square_2 - mean_2**2 + C2)
+        contrast = (2 * (product - mean_1 * mean_2) + C2) / (squares - mean_1**2 - mean_2**2 + C2)
         return luminance * contrast
 
 

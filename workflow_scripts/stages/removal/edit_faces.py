@@ -1,4 +1,7 @@
-"""Stage: take the occluder off: the edited picture, and a composite that keeps all beyond the map's border."""
+"""Stage: take the occluder off: the edited picture, and a composite that keeps all beyond the map's border.
+
+A network that samples paints several pictures of each item. The first one is the item's, wherever one is shown.
+"""
 
 from collections.abc import Iterator
 
@@ -21,6 +24,8 @@ def edit_faces(
     system: str,
     source: str,
     seed: int,
+    samples: int,
+    diversity: float,
     checkpoint: Input,
     splits: Input,
     pairs: Input,
@@ -35,6 +40,8 @@ def edit_faces(
         system: name below `systems/`.
         source: the source that the shard belongs to.
         seed: of the configuration.
+        samples: pictures of each item; more than one of a network that samples.
+        diversity: a factor of the random numbers that samples are made of.
         checkpoint: the editing network.
         splits: the experiment's splits; its `scored` items are edited.
         pairs: the shard whose `input` is edited.
@@ -51,6 +58,9 @@ def edit_faces(
     size = shard.tensor("input", 0).shape[0] if len(shard) else 1
     picture = (np.uint8, (size, size, 3))
     variants = shard.scalars("variant")
+    columns = {"item": pa.string(), "variant": pa.int32(), "output": picture, "composite": picture}
+    if samples > 1:
+        columns["samples"] = (np.uint8, (samples, size, size, 3))
     chosen = [row for row, item in enumerate(shard.items) if item in scored and variants[row] == 0]
 
     def rows() -> Iterator[dict]:
@@ -58,12 +68,17 @@ def edit_faces(
             batch = chosen[start : start + BATCH]
             images, holes = shard.tensors("input", batch), predicted.tensors("map", batch)
             seeds = [item_seed(seed, Key(source, shard.items[row], 0)) for row in batch]
-            edited = inference.paint_bare_faces(network, images, holes, seeds)
-            for row, image, found, painted in zip(batch, images, holes, edited, strict=True):
-                composite = mix(image, painted, border_weights(found, network.border))
-                yield {"item": shard.items[row], "variant": 0, "output": painted, "composite": composite}
+            edited = [
+                inference.paint_bare_faces(network, images, holes, seeds, number, diversity)
+                for number in range(samples)
+            ]
+            for row, image, found, *painted in zip(batch, images, holes, *edited, strict=True):
+                weights = border_weights(found, network.border)
+                made = np.stack([mix(image, one, weights) for one in painted])
+                pictures = {"output": painted[0], "composite": made[0], "samples": made}
+                yield {"item": shard.items[row], "variant": 0} | {x: pictures[x] for x in pictures if x in columns}
 
-    write_shard(output, rows(), {"item": pa.string(), "variant": pa.int32(), "output": picture, "composite": picture})
+    write_shard(output, rows(), columns)
 
 
 main = stage_command(edit_faces)

@@ -13,6 +13,8 @@ Columns of the `metrics` table, one row per item and variant:
 | `ssim_{picture}_{region}` | float64 | scikit-image's definition, Gaussian window |
 | `identity_{picture}` | float64 | cosine of dlib's face descriptors of picture and truth; null without landmarks |
 | `faceres_{picture}` | float64 | likewise, by the network `faceres`; null where it is not asked for |
+| `psnr_{best,mean}_hole` | float64 | the highest and the mean PSNR of all samples' composites; null where one is made |
+| `spread` | float64 | of all samples: root of their mean variance in the predicted map, of 0..255; null likewise |
 | `map_iou`, `map_dice` | float64 | predicted map against the difference map |
 | `coverage_iou` | float64 | difference map against the drawn occluder's coverage (half or more); null for given pairs |
 | `predicted_area`, `true_area` | float64 | fraction of the picture in the predicted map and in the difference map |
@@ -32,7 +34,7 @@ from workflow_scripts.core.tables import read_table, write_table
 from workflow_scripts.faces.descriptors import face_descriptors
 from workflow_scripts.metrics.identity import cosine
 from workflow_scripts.metrics.overlap import area, dice, iou
-from workflow_scripts.metrics.pictures import compare_pictures
+from workflow_scripts.metrics.pictures import compare_pictures, psnr_of_error
 from workflow_scripts.metrics.recognition import recognition_descriptors
 from workflow_scripts.models.faceres import FaceRes, load_faceres
 from workflow_scripts.provenance.stage import Input, Inputs, Output, stage_command
@@ -89,6 +91,9 @@ def score_outputs(
             coverage = paired.tensor("coverage", place) if "coverage" in paired.columns else None
             row |= score_pictures(pictures, target, hole, faces.tensor("landmarks", face_rows[item]), recogniser)
             row |= score_map(predicted, hole, coverage)
+        if "samples" in edited.columns:
+            truth = (target, hole) if "target" in paired.columns else None
+            row |= score_samples(edited.tensor("samples", number), predicted, truth)
         rows.append(row)
     write_table(output, sorted(rows, key=lambda row: (row["item"], row["variant"])), METRICS)
 
@@ -121,6 +126,24 @@ def score_pictures(
             described["faceres"] = recognition_descriptors(recogniser, shown, landmarks)
         for network, (truth, *others) in described.items():
             scores |= {f"{network}_{name}": cosine(one, truth) for name, one in zip(pictures, others, strict=True)}
+    return scores
+
+
+def score_samples(
+    samples: np.ndarray, predicted: np.ndarray, truth: tuple[np.ndarray, np.ndarray] | None
+) -> dict[str, float]:
+    """Return the columns of one item that are about several pictures of it.
+
+    Args:
+        samples: their composites, uint8 (n, S, S, 3).
+        predicted: the predicted map, bool (S, S).
+        truth: uint8 (S, S, 3), and the hole, bool (S, S); None where it is not known.
+    """
+    scores = {"spread": float(np.sqrt(samples[:, predicted].var(axis=0).mean()))} if predicted.any() else {}
+    if truth is not None and (hole := truth[1]).any():
+        errors = ((samples.astype(np.float64) - truth[0])[:, hole] ** 2).mean(axis=(1, 2))
+        likeness = [psnr_of_error(error) for error in errors]
+        scores |= {"psnr_best_hole": max(likeness), "psnr_mean_hole": float(np.mean(likeness))}
     return scores
 
 

@@ -13,6 +13,7 @@ from workflow_scripts.faces.landmark_groups import MIRRORED
 from workflow_scripts.systems._completion.guides import move_hidden
 from workflow_scripts.systems._completion.networks import Completer
 from workflow_scripts.training.data import Batch, Key, pictures_to_float
+from workflow_scripts.training.hole_flow import draw_normal
 from workflow_scripts.training.system import System
 
 MAX_UNCERTAINTY = 0.04  # of the side; largest standard deviation of the keypoints that a guided network is shown
@@ -95,21 +96,6 @@ class GuidedTraining(HoleTraining):
             "guide": pictures_to_float(torch.from_numpy(np.stack(guides))).to(device),
             "uncertainty": torch.from_numpy(uncertainty).to(device)[:, None, None, None],
         }
-
-
-def draw_normal(seeds: Tensor, shape: tuple[int, ...], purpose: int) -> Tensor:
-    """Return standard normal numbers (N, *shape) that depend on the items' seeds and `purpose` alone.
-
-    Args:
-        seeds: integers (N, 1, 1, 1).
-        shape: of one draw.
-        purpose: which of several draws of an item.
-    """
-    draws = []
-    for seed in seeds.flatten().tolist():
-        generator = torch.Generator().manual_seed((seed + purpose * 0x9E3779B97F4A7C15) % 2**63)
-        draws.append(torch.randn(shape, generator=generator))
-    return torch.stack(draws).to(seeds.device)
 
 
 def completion_of(network: Completer, batch: Batch, number: int, knob: float = 1.0) -> Tensor:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Fraction, Model
 from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.config.training import Training
-from workflow_scripts.models.config import UNetConfig
+from workflow_scripts.models.config import HoleFlowConfig, UNetConfig
 from workflow_scripts.occluders._config import Occluders
 
 # What an editing network is shown inside the predicted map.
@@ -51,6 +51,34 @@ class Painter(Model):
     """What editing networks of all systems share."""
 
     border: Border = Border()
+    mirror: bool = Field(
+        False, description="a trained network's answer is the mean of those for the picture and its mirror image"
+    )
+    sampling: HoleFlowConfig | None = Field(
+        None,
+        description="a network that paints one of many possible faces in place of one that paints what lies between "
+        "them: sharp mouths, open or closed, at a greater distance from the true one; of the other keys of `edit`, "
+        "only `border` and `training` are used with it; null and published: none",
+    )
+
+    @model_validator(mode="after")
+    def _sampling_stands_alone(self):
+        if self.sampling is not None:
+            for name, field in type(self).model_fields.items():
+                if name not in ("border", "sampling", "training") and getattr(self, name) != field.default:
+                    raise ValueError(f"`sampling` makes no use of `{name}`; leave one of the two out")
+        return self
+
+    def check_size(self, where: str, size: int) -> None:
+        """Raise `ValueError` for crops of `size` pixels that do not fit the network."""
+        if self.sampling is None:
+            self.check_painter_size(where, size)
+        else:
+            self.sampling.check_size(f"{where}.sampling", size)
+
+    def check_painter_size(self, where: str, size: int) -> None:
+        """Raise `ValueError` for crops of `size` pixels that do not fit the network that is used without `sampling`."""
+        raise NotImplementedError
 
 
 class Evaluation(Model):
@@ -66,6 +94,16 @@ class Evaluation(Model):
         "`weights: {faceres: …}`",
     )
     min_images: int = Field(2048, ge=2, description="with fewer pictures the Fréchet distance carries a warning")
+    samples: int = Field(
+        8, ge=1, le=64, description="with `edit.sampling`: pictures that are made of each item; the first is the result"
+    )
+    diversity: float = Field(
+        1.0,
+        ge=0,
+        le=4,
+        description="with `edit.sampling`: scales the random numbers that they are made of; 1 is what the network is "
+        "trained with, at 0 all are alike",
+    )
 
 
 class Presence(Model):
@@ -155,13 +193,29 @@ class RemovalExperiment(BaseExperiment):
 
     def weights_of(self, network: str) -> tuple[str, ...]:
         """Return the pretrained networks that a network's training needs."""
-        if network == "map" or self.edit.perceptual == "none" or not self.edit.losses.perceptual:
+        if network == "map":
             return ()
-        return (self.edit.perceptual,)
+        sampling = self.edit.sampling
+        name, weight = (
+            (self.edit.perceptual, self.edit.losses.perceptual)
+            if sampling is None
+            else (sampling.perceptual, sampling.perceptual_weight)
+        )
+        return () if name == "none" or not weight else (name,)
 
     def beside(self, network: str) -> tuple[str, ...]:
         """Return the map network, which tells the editing network where to paint."""
         return ("map",) if network == "edit" else ()
+
+    @property
+    def samples(self) -> int:
+        """Return how many pictures are made of each item."""
+        return self.evaluation.samples if self.edit.sampling is not None else 1
+
+    @property
+    def diversity(self) -> float:
+        """Return the factor of the random numbers that they are made of."""
+        return self.evaluation.diversity if self.edit.sampling is not None else 1.0
 
     @property
     def score_weights(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from workflow_scripts.systems._removal.config import RemovalExperiment
 from workflow_scripts.systems._removal.fill import filled_with
+from workflow_scripts.systems._removal.networks import SamplingModule
 from workflow_scripts.training.data import pictures_to_float
 from workflow_scripts.training.exported import Exported, Given, pictures_to_bytes, planes_to_bytes
 
@@ -42,12 +43,15 @@ class ExportedEdit(Exported):
     """Picture to `composite`, the face without its occluder, uint8 (N, S, S, 3), and `map`, where it was painted.
 
     `output` is all that was painted, also outside the map. With `fill: noise` it takes `noise`, any RGB picture of
-    independent colours.
+    independent colours; a network that samples takes normal numbers as `noise`, float32, and paints one picture for
+    each draw.
     """
 
     def __init__(self, finder: nn.Module, painter: nn.Module, opening: int, size: int):
         picture = Given("picture", (size, size, 3))
         noise = {"noise": picture} if painter.fill == "noise" else {}
+        if isinstance(painter, SamplingModule):
+            noise = {"noise": Given("noise", painter.latent_shape(size))}
         super().__init__({"picture": picture} | noise, ("composite", "map", "output"))
         self.finder, self.painter, self.opening = finder, painter, opening
 
@@ -55,10 +59,15 @@ class ExportedEdit(Exported):
         """Map RGB uint8 (N, S, S, 3)."""
         shown = pictures_to_float(picture)
         _, cleaned = find(self.finder, shown, self.opening)
-        drawn = None if noise is None else pictures_to_float(noise)
-        painted = self.painter(filled_with(shown, cleaned, self.painter.fill, drawn), cleaned)
+        painted = self._paint(shown, cleaned, noise)
         output, found = pictures_to_bytes(painted), planes_to_bytes(cleaned)
         return torch.where(found[..., None] > 0, output, picture), found, output
+
+    def _paint(self, shown: Tensor, holes: Tensor, noise: Tensor | None) -> Tensor:
+        fill = self.painter.fill
+        if isinstance(self.painter, SamplingModule):
+            return self.painter.sample(filled_with(shown, holes, fill, None), holes, noise)
+        return self.painter(filled_with(shown, holes, fill, None if noise is None else pictures_to_float(noise)), holes)
 
 
 def find(network: nn.Module, pictures: Tensor, opening: int) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@
 | `first_look.png` | the best, the middle and the worst test picture: occluded, what was made of it, truth |
 | `gallery_{source}.png` | test items with a truth: occluded, true map, predicted map, output, composite, truth |
 | `applied_{source}.png` | items of a source without a truth: input, predicted map, composite |
+| `samples_{source}.png` | several pictures that were made of the same item, where an editor samples |
 | `scores.svg` | spread of the test items' scores by kind of occluder |
 | `presence.svg` | the predicted area as a detector, where the experiment asks for it |
 
@@ -33,6 +34,7 @@ GALLERY = {
 }
 APPLIED = {name: GALLERY[name] for name in ("occluded", "predicted map", "composite")}
 APPLIED_PER_LINE = 2
+SHOWN_SAMPLES = 6  # of an item at most
 FIRST_LOOK = {"given": GALLERY["occluded"], "taken off": GALLERY["composite"], "truth": GALLERY["truth"]}
 FIRST_LOOK_ITEMS = 3
 
@@ -54,6 +56,9 @@ def draw(
         draw_test_gallery(of_source, pictures, experiment.gallery, folder / f"gallery_{source}.png")
     for source, of_source in rows[rows["split"] == "apply"].groupby("source"):
         draw_applied_gallery(of_source, pictures, experiment.gallery, folder / f"applied_{source}.png")
+    for (split, source), of_source in rows.dropna(subset="spread").groupby(["split", "source"]):
+        if split != "train":
+            draw_samples(of_source, pictures, experiment.gallery, folder / f"samples_{source}.png")
     if len(test):
         draw_first_look(_first_look(test, pictures), folder / "first_look.png")
     draw_score_boxes(test, folder / "scores.svg")
@@ -89,6 +94,23 @@ def draw_applied_gallery(rows: pd.DataFrame, pictures: ShardedTensors, count: in
         labels = [(row.item, f"map {row.predicted_area:.1%}") for row in of_line]
         lines.append(Row(labels, [panel for row in of_line for panel in _panels(row, pictures, APPLIED)]))
     draw_gallery(["input", "predicted map", "composite"] * APPLIED_PER_LINE, lines, path)
+
+
+def draw_samples(rows: pd.DataFrame, pictures: ShardedTensors, count: int, path: Path) -> None:
+    """Draw `count` items of one source at equal distances from the largest to the smallest spread of their samples."""
+    known, lines = rows["true_area"].notna().all(), []
+    for row in rows.loc[choose_by_rank(rows["spread"], count)].itertuples():
+        shown = [("pairs", "input"), *([("pairs", "target")] if known else [])]
+        given, *truth = (pictures.get(*place, row.source, row.item, row.variant) for place in shown)
+        samples = pictures.get("outputs", "samples", row.source, row.item, row.variant)[:SHOWN_SAMPLES]
+        lines.append(Row([_samples_label(row, known)], [given, *samples, *truth]))
+    numbers = [f"sample {number}" for number in range(1, len(samples) + 1)]
+    draw_gallery(["occluded", *numbers, *(["truth"] if known else [])], lines, path)
+
+
+def _samples_label(row, known: bool) -> list[str]:
+    likeness = [f"best {row.psnr_best_hole:.1f} dB there", f"mean {row.psnr_mean_hole:.1f} dB"] if known else []
+    return [row.item, f"spread {row.spread:.1f} of 255", *likeness]
 
 
 def _panels(row, pictures: ShardedTensors, columns: dict[str, tuple[str, str]]) -> list[np.ndarray]:

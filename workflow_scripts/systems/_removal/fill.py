@@ -1,5 +1,6 @@
 """What an editing network is shown where the occluder was found: not its colours, but a guess of what is below."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,27 @@ from workflow_scripts.training.data import pictures_to_float
 def widen(maps: Tensor, margin: int) -> Tensor:
     """Return maps (N, 1, S, S) that reach so many pixels farther on all sides, corners too."""
     return F.max_pool2d(maps, 2 * margin + 1, stride=1, padding=margin) if margin else maps
+
+
+def feathered(holes: Tensor, feather: float) -> Tensor:
+    """Return how much of each pixel is replaced by what was painted, as `border_weights` does for one map.
+
+    Args:
+        holes: maps (N, 1, S, S) in 0..1, already widened by the margin; what is at least a half belongs to the hole.
+        feather: pixels over which the weights fall from 1 to 0 beyond the hole.
+    """
+    if not feather:
+        return holes
+    reach = math.ceil(feather)
+    # The squared distance to the nearest pixel of the hole is the least over columns, then over rows.
+    squares = torch.where(holes >= 0.5, 0.0, float("inf"))
+    for axis in (-1, -2):
+        padding = (reach, reach, 0, 0) if axis == -1 else (0, 0, reach, reach)
+        shifted = F.pad(squares, padding, value=float("inf")).unfold(axis, 2 * reach + 1, 1)
+        steps = torch.arange(-reach, reach + 1, device=holes.device, dtype=holes.dtype)
+        squares = (shifted + steps.square()).amin(dim=-1)
+    near = (1 - squares.sqrt() / feather).clamp(min=0)
+    return torch.maximum(holes, near * near * (3 - 2 * near))
 
 
 def fill_holes(pictures: Tensor, maps: Tensor, fill: str, seeds: Sequence[int]) -> Tensor:

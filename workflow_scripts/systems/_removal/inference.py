@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.systems._removal.fill import fill_holes, widen
-from workflow_scripts.systems._removal.networks import MapModule
+from workflow_scripts.systems._removal.networks import MapModule, SamplingModule
 from workflow_scripts.training.data import maps_to_float, on_device, pictures_to_float, pictures_to_uint8
 
 
@@ -26,18 +27,33 @@ def find_occluders(network: MapModule, images: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def paint_bare_faces(network: nn.Module, images: np.ndarray, maps: np.ndarray, seeds: Sequence[int] = ()) -> np.ndarray:
+def paint_bare_faces(
+    network: nn.Module,
+    images: np.ndarray,
+    maps: np.ndarray,
+    seeds: Sequence[int] = (),
+    number: int = 0,
+    diversity: float = 1.0,
+) -> np.ndarray:
     """Return the faces without their occluders.
 
     Args:
-        network: as `load_network` returns it: a `PaintModule` or `EditModule`.
+        network: as `load_network` returns it: a `PaintModule`, `EditModule` or `SamplingModule`.
         images: RGB uint8 (N, S, S, 3).
         maps: cleaned maps, uint8 (N, S, S), 0 or 255.
         seeds: of the items, for a network that is shown noise, which is drawn from them.
+        number: which of many pictures a network paints that samples.
+        diversity: of those; a factor of their noise.
 
     Returns:
         RGB uint8 (N, S, S, 3); what lies outside the map is painted too.
     """
     pictures = pictures_to_float(on_device(network, images))
     holes = widen(maps_to_float(on_device(network, maps)), network.border.margin)
-    return pictures_to_uint8(network(fill_holes(pictures, holes, network.fill, seeds), holes))
+    filled = fill_holes(pictures, holes, network.fill, seeds)
+    if not isinstance(network, SamplingModule):
+        return pictures_to_uint8(network(filled, holes))
+    shape = network.latent_shape(images.shape[1])
+    rngs = (np.random.default_rng(stable_hash(seed, "sample", number)) for seed in seeds)
+    latents = np.stack([rng.standard_normal(shape, np.float32) for rng in rngs])
+    return pictures_to_uint8(network.sample(filled, holes, on_device(network, diversity * latents)))

@@ -1,10 +1,14 @@
-"""The network that finds an occluder."""
+"""The network that finds an occluder, and one that samples what is below it."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from workflow_scripts.models.flow_matching import follow_flow
+from workflow_scripts.models.hole_flow import HoleFlow, Start
 from workflow_scripts.models.unet import UNet
-from workflow_scripts.systems._removal.config import MapNetwork
+from workflow_scripts.systems._removal.config import MapNetwork, Painter, RemovalExperiment
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in OpenCV
 
@@ -22,7 +26,48 @@ class MapModule(nn.Module):
         """Map RGB (N, 3, S, S) in -1..1 to logits float32 (N, 1, S, S)."""
         if self.grey:
             pictures = torch.einsum("nchw,c->nhw", pictures, pictures.new_tensor(LUMA))[:, None]
-        logits = self.unet(pictures)
-        if self.mirror and not self.training:
-            logits = (logits + self.unet(pictures.flip(-1)).flip(-1)) / 2
-        return logits
+        return answer(self.unet, pictures, self.mirror and not self.training)
+
+
+def answer(network: nn.Module, pictures: Tensor, mirror: bool) -> Tensor:
+    """Return what a network answers, or the mean of that and of its answer to the mirror images."""
+    found = network(pictures)
+    return (found + network(pictures.flip(-1)).flip(-1)) / 2 if mirror else found
+
+
+class SamplingModule(HoleFlow):
+    """What could the face look like below the occluder? It sees the picture with colours continued into the map."""
+
+    fill = "around"
+
+    def __init__(self, config: Painter):
+        super().__init__(config.sampling, guides=0)
+        self.border = config.border
+
+    def start(self, filled: Tensor, maps: Tensor) -> Start:
+        """Return where the flow begins for filled RGB (N, 3, S, S) in -1..1 and maps (N, 1, S, S) in 0..1."""
+        return self.begin(filled, maps, filled[:, :0])
+
+    def sample(self, filled: Tensor, maps: Tensor, latent: Tensor) -> Tensor:
+        """Return the pictures, RGB float32 (N, 3, S, S) in -1..1, that random numbers (N, *latent_shape(S)) lead to."""
+        start = self.start(filled, maps)
+
+        def predict(place: Tensor, time: float) -> Tensor:
+            return self(place, torch.full((place.shape[0], 1, 1, 1), time, device=place.device), start)
+
+        return self.paint(follow_flow(predict, latent, self.steps), start)
+
+
+def build_removal_network(
+    network: str, experiment: RemovalExperiment, painter: Callable[[Painter], nn.Module]
+) -> nn.Module:
+    """Return the untrained network that a checkpoint named `network` holds.
+
+    Args:
+        network: `map` or `edit`.
+        experiment: its configuration.
+        painter: makes the editing network of one that does not sample.
+    """
+    if network == "map":
+        return MapModule(experiment.map)
+    return (painter if experiment.edit.sampling is None else SamplingModule)(experiment.edit)

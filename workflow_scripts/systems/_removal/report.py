@@ -15,6 +15,8 @@ CAPTIONS = {
     "unchanged input there, IoU of the predicted map.",
     "applied_": "Pictures of {rest}, without a known truth, at equal distances from the largest to the smallest "
     "predicted map.",
+    "samples_": "Several pictures that the editor made of the same items of {rest}, from the largest spread of these "
+    "pictures to the smallest. The first one is what other figures show.",
     "scores": "Spread of the test items' scores by kind of occluder. Boxes hold the middle half, whiskers 90 %, the "
     "line is the median.",
     "presence": "The predicted area as a detector of an occluder: its distribution by source, and the receiver "

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from workflow_scripts.config.base import Model
 from workflow_scripts.config.training import Training
 from workflow_scripts.models.perceptual import load_perceptual
-from workflow_scripts.systems._removal.config import MapNetwork, RemovalExperiment
+from workflow_scripts.systems._removal.config import MapNetwork, Painter, RemovalExperiment
 from workflow_scripts.systems._removal.degradation import degrade, step_back
-from workflow_scripts.systems._removal.fill import fill_holes, widen
+from workflow_scripts.systems._removal.fill import feathered, fill_holes, widen
+from workflow_scripts.systems._removal.networks import SamplingModule
 from workflow_scripts.training.data import Key
+from workflow_scripts.training.hole_flow import draw_normal, flow_update, watch_flow
 from workflow_scripts.training.losses import dice_loss, psnr, ssim_map
 from workflow_scripts.training.system import Batch, Score, System, Update, detached
 
@@ -80,7 +82,7 @@ class EditTraining(System):
     """What trainings of editing networks share: pictures whose predicted map is filled, judged by the composite.
 
     Attributes:
-        config: of the network; its keys `fill` and `border` are used here.
+        config: of the network; its key `border` is used here, and `fill` of the network.
     """
 
     saved = "edit"
@@ -89,9 +91,53 @@ class EditTraining(System):
     columns: Mapping[str, str] = {"input": "pairs", "target": "pairs", "map": "maps"}
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
-        """Widen the maps by the border's margin, and fill their region: the column `filled`."""
-        holes = widen(batch["map"], self.config.border.margin)
-        return {"map": holes, "filled": fill_holes(batch["input"], holes, self.config.fill, seeds)}
+        """Widen the maps by the border's margin, fill their region, and tell how much of each pixel is replaced."""
+        border = self.config.border
+        holes = widen(batch["map"], border.margin)
+        filled = fill_holes(batch["input"], holes, self.networks["edit"].fill, seeds)
+        return {"map": holes, "filled": filled, "replaced": feathered(holes, border.feather)}
+
+
+class SamplingTraining(EditTraining):
+    """The losses of `flow_update`: the predicted map is the hole, and what is below it is to be sampled."""
+
+    judged_by = Score("flow", higher_is_better=False)
+
+    def __init__(self, config: Painter, module: SamplingModule, perceptual: nn.Module | None):
+        self.config, self.perceptual = config, perceptual
+        self.networks = nn.ModuleDict({"edit": module})
+
+    def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
+        """Add the items' seeds as a column (N, 1, 1, 1), for random numbers that stay the same."""
+        column = torch.tensor([seed % 2**62 for seed in seeds], device=batch["map"].device)[:, None, None, None]
+        return super().prepare(batch, seeds) | {"seed": column}
+
+    def augment(
+        self, batch: Batch, keys: Sequence[Key], seed: int, epoch: int, settings: Training
+    ) -> dict[str, Tensor]:
+        """Return the pictures' augmentation; training draws its noise anew in every step, not from seeds."""
+        pictures = {name: x for name, x in batch.items() if name != "seed"}
+        return super().augment(pictures, keys, seed, epoch, settings)
+
+    def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
+        """Yield the one update."""
+        network, weight = self.networks["edit"], self.config.sampling.perceptual_weight
+        start = network.start(batch["filled"], batch["map"])
+        yield flow_update("edit", network, start, batch["target"], self.perceptual, weight)
+
+    def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the scores of `watch_flow`, and those of `score_edit` for the mean of all pictures."""
+        start = network.start(batch["filled"], batch["map"])
+        mean = network.paint(torch.zeros_like(start.mean), start)
+        return watch_flow(network, start, batch["target"], batch["seed"]) | score_edit(mean, batch)
+
+    def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
+        """Return input, map, the composites of two samples and of the mean, truth."""
+        shape = network.latent_shape(batch["target"].shape[-1])
+        noise = [draw_normal(batch["seed"], shape, number) for number in range(2)]
+        made = [network.sample(batch["filled"], batch["map"], one) for one in (*noise, 0 * noise[0])]
+        plane = (batch["map"] * 2 - 1).expand(-1, 3, -1, -1)
+        return [batch["input"], plane, *(composite(picture, batch) for picture in made), batch["target"]]
 
 
 def build_removal(
@@ -108,13 +154,16 @@ def build_removal(
         experiment: its configuration.
         weights: name -> file of the pretrained networks that `experiment.weights_of(network)` names.
         module: the untrained network.
-        editing: makes the training of `edit` of its configuration, the module and the perceptual network.
+        editing: makes the training of `edit`, where it does not sample, of its configuration, the module and the
+            perceptual network.
 
     Raises:
         UserError: weights are absent or damaged.
     """
     if network == "map":
         return MapTraining(experiment.map, module)
+    if experiment.edit.sampling is not None:
+        editing = SamplingTraining
     return editing(experiment.edit, module, load_perceptual(experiment.weights_of(network), weights))
 
 
@@ -130,5 +179,5 @@ def score_edit(edited: Tensor, batch: Batch) -> dict[str, Tensor]:
 
 
 def composite(picture: Tensor, batch: Batch) -> Tensor:
-    """Return the picture inside the map, the input outside it."""
-    return batch["input"] + (picture - batch["input"]) * batch["map"]
+    """Return the picture inside the map and its margin, the input outside it, both mixed along the feather."""
+    return batch["input"] + (picture - batch["input"]) * batch["replaced"]

@@ -57,12 +57,13 @@ NOISE = {
 }
 
 
-def write_tokenizer(vocabulary: Path, folder: Path) -> None:
+def write_tokenizer(vocabulary: Path, folder: Path, length: int = LENGTH) -> None:
     """Write CLIP's tokenizer as transformers reads it.
 
     Args:
         vocabulary: `bpe_simple_vocab_16e6.txt.gz` of OpenAI's CLIP.
         folder: where `vocab.json`, `merges.txt` and `tokenizer_config.json` go.
+        length: tokens of a text.
     """
     folder.mkdir()
     lines = gzip.decompress(vocabulary.read_bytes()).decode("utf-8").split("\n")[1 : TOKENS + 1]
@@ -72,7 +73,7 @@ def write_tokenizer(vocabulary: Path, folder: Path) -> None:
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(lines) + "\n", "utf-8")
     special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END}
     write_json(
-        folder / "tokenizer_config.json", special | {"model_max_length": LENGTH, "tokenizer_class": "CLIPTokenizer"}
+        folder / "tokenizer_config.json", special | {"model_max_length": length, "tokenizer_class": "CLIPTokenizer"}
     )
 
 

@@ -52,7 +52,7 @@ class PaintNetwork(Painter):
         epochs=30, learning_rate=2e-4, betas=(0.5, 0.999), schedule="cosine", ema=0.999, flip=True, save_every=200
     )
 
-    def check_size(self, where: str, size: int) -> None:
+    def check_painter_size(self, where: str, size: int) -> None:
         """Raise `ValueError` for crops that reflection cannot pad, and for a batch that leaves nothing to normalise."""
         self.generator.check_padding(f"{where}.generator", size)
         if self.generator.ends_in_one(size) and self.training.batch_size == 1:

@@ -42,7 +42,7 @@ class PaintTraining(EditTraining):
             loss = discriminator_loss(judge(shown, target), judge(shown, edited.detach()))
             yield Update("discriminator", loss)
 
-        weight = 1 + (self.losses.hole - 1) * batch["map"]
+        weight = 1 + (self.losses.hole - 1) * batch["replaced"]
         values = {"l1": weighted_mean((edited - target).abs(), weight)}
         if self.perceptual is not None:
             values["perceptual"] = perceptual_loss(self.perceptual, composite(edited, batch), target)

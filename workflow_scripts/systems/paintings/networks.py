@@ -1,9 +1,11 @@
 """The network of `paintings`: the frozen denoising network of the base model, and adapters of low rank on it."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -40,7 +42,10 @@ class AdaptedUNet(nn.Module):
     def forward(self, latents: Tensor, times: Tensor, embeddings: Tensor) -> Tensor:
         """Map noisy latents (N, c, h, w), times (N,) and embeddings (N, tokens, d) to a prediction (N, c, h, w)."""
         kind = self.unet.dtype
-        return self.unet(latents.to(kind), times, embeddings.to(kind)).sample.float()
+        # A network that is held in bf16 computes in it as it is; autocast of a GPU would keep normalised values in fp32.
+        plain = torch.autocast("cuda" if latents.is_cuda else "cpu", enabled=False)
+        with nullcontext() if kind == torch.float32 else plain:
+            return self.unet(latents.to(kind), times, embeddings.to(kind)).sample.float()
 
     def base(self, latents: Tensor, times: Tensor, embeddings: Tensor) -> Tensor:
         """Return what the network predicts without its adapters."""

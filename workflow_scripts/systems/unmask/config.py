@@ -61,7 +61,7 @@ class EditNetwork(Painter):
         epochs=100, learning_rate=2e-4, betas=(0.5, 0.999), schedule="cosine", ema=0.999, clip=100.0, flip=True
     )
 
-    def check_size(self, where: str, size: int) -> None:
+    def check_painter_size(self, where: str, size: int) -> None:
         """Raise `ValueError` for crops of `size` pixels that are too small for the network's depth."""
         self.unet.check_size(f"{where}.unet", size)
 

@@ -67,7 +67,7 @@ class UnmaskTraining(EditTraining):
 
     def _reconstruction(self, edited: Tensor, seen: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the parts of the reconstruction loss; `seen` is what the perceptual network is shown."""
-        target, weight = batch["target"], 1 + (self.losses.hole - 1) * batch["map"]
+        target, weight = batch["target"], 1 + (self.losses.hole - 1) * batch["replaced"]
         values = {}
         if self.losses.l1:
             values["l1"] = weighted_mean((edited - target).abs(), weight)
