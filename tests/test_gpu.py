@@ -3,6 +3,9 @@
 `python -m pytest tests/test_gpu.py` needs neither Snakemake nor dlib.
 """
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -13,11 +16,13 @@ from test_objects_training import shards as squares  # noqa: F401 (a fixture)
 from test_objects_training import train as train_objects
 from test_training import EDIT, MAP, arguments, assert_same, astronaut_module, shards, weights, with_loop  # noqa: F401
 
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.stages.experiments.train_network import main
 from workflow_scripts.systems.diverse.config import Experiment
 from workflow_scripts.systems.diverse.training import build_system
 from workflow_scripts.training import steps
 from workflow_scripts.training.device import tune
+from workflow_scripts.training.learners import Learners
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 ON_GPU = {"device": "cuda", "deterministic": True, "precision": "bf16"}
@@ -25,7 +30,7 @@ SMALL = {"blocks": 5, "channels": 16, "max_channels": 32}
 COMPLETERS = {
     "keypoints": {"unet": SMALL},
     "regression": {"unet": SMALL},
-    "flow": {"unet": {"channels": [16, 16, 32]}},
+    "flow": {"unet": {"channels": [16, 16, 32]}, "perceptual": "none"},
     "pii": {"side": 64, "channels": 8, "latent": 8, "extractor_channels": 8, "critic_channels": 8, "critic_steps": 2},
     "de": {
         **{"side": 64, "channels": 8, "latent": 8, "style": 8, "extractor_channels": 8, "critic_channels": 8},
@@ -94,6 +99,26 @@ def test_a_training_on_a_gpu_goes_on_bit_for_bit(shards, tmp_path, network, conf
     main(arguments(shards, parts, network, with_loop(config, **ON_GPU, epochs=10)))
     assert "not recorded" not in capfd.readouterr().err
     assert_same(weights(whole, network), weights(parts, network))
+
+
+def test_a_training_that_was_stopped_within_an_epoch_goes_on(shards, tmp_path, monkeypatch, capfd):  # noqa: F811
+    """Then there are values that were not yet logged; the state has them as numbers."""
+    config = with_loop(MAP, **ON_GPU, epochs=4)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    main(arguments(shards, whole, "map", config))
+    follow = Learners.follow
+
+    def stop_in_the_second_epoch(learners, step):
+        follow(learners, step)
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="stopped at step 5"):
+        patch.setattr(Learners, "follow", stop_in_the_second_epoch)
+        main(arguments(shards, parts, "map", config))
+    main(arguments(shards, parts, "map", config))
+    assert "going on from step 5" in capfd.readouterr().err
+    assert_same(weights(whole, "map"), weights(parts, "map"))
 
 
 def test_what_cannot_be_recorded_is_launched(capfd):
