@@ -12,7 +12,7 @@ from weights import random_faceres
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
 from workflow_scripts.models.faceres import load_faceres
-from workflow_scripts.models.warping import warp_faces
+from workflow_scripts.models.warping import nearness, warp_faces
 from workflow_scripts.systems.reenact.inference import load_network
 from workflow_scripts.systems.reenact.networks import choose_references
 from workflow_scripts.systems.reenact.training import identity_loss
@@ -62,6 +62,18 @@ def test_each_of_several_pictures_shows_its_landmarks_where_they_are_wanted():
         light = (warped[item, other].mean(0) + 1) / 2
         middle = torch.stack([(light * columns).sum(), (light * rows).sum()]) / light.sum()
         assert (middle - wanted[item, eye].mean(0)).norm() < 1.5
+
+
+def test_a_face_is_near_its_landmarks_wherever_and_however_large_it_is():
+    faces = torch.stack([FACE, FACE * 0.5 + 20])
+    near = nearness(faces, LARGE)
+    assert near.shape == (2, 1, LARGE, LARGE) and near.min() == 0 and near.max() == 1
+    for face, map_ in zip(faces, near[:, 0], strict=True):
+        radius = (face - face.mean(0)).norm(dim=1).max()
+        rows, columns = torch.meshgrid(torch.arange(LARGE), torch.arange(LARGE), indexing="ij")
+        away = (torch.stack([columns, rows], 2) - face.mean(0)).norm(dim=2)
+        across, along = face.round().int().unbind(1)
+        assert (map_[along, across] > 0.95).all() and (map_[away > 2.2 * radius] == 0).all()
 
 
 def test_references_stand_for_all_frames_and_odd_ones_are_not_chosen():
