@@ -29,7 +29,7 @@ verify: $(READY) ## read all results and name every file that is not what the wo
 	@$(BIN)/python -m workflow_scripts.provenance.verify_results check
 
 test: $(READY) $(VENV)/.ready-s3 $(VENV)/.ready-exports $(VENV)/.ready-app-test $(VENV)/.ready-paintings ## the tests, in one process per core (or CORES=1)
-	@$(BIN)/python -m pytest --numprocesses $(CORES:all=auto) --dist worksteal
+	@XDG_CACHE_HOME="$(CURDIR)/$(VENV)/cache" $(BIN)/python -m pytest --numprocesses $(CORES:all=auto) --dist worksteal
 
 chaos: $(READY) ## kill the workflow at 20 moments and compare what comes out (minutes)
 	@$(BIN)/python -m pytest -m chaos tests/test_chaos.py
