@@ -83,8 +83,10 @@ $(VENV)/.ready-s3: $(READY) envs/s3.lock envs/s3-test.lock
 $(VENV)/.ready-exports: $(READY) envs/exports.lock envs/exports-test.lock
 	@$(INSTALL) -r envs/exports.lock -r envs/exports-test.lock && touch $@ || echo "exports are not tested"
 
+# The page also works without a network afterwards, so what it would download is taken now.
 $(VENV)/.ready-app: $(READY) envs/app.lock
 	@$(INSTALL) -r envs/app.lock
+	@$(BIN)/python -c "from workflow_scripts.faces.centerface import load_centerface; load_centerface()"
 	@touch $@
 
 # The tests of the page are skipped where this fails.

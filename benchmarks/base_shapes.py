@@ -1,4 +1,4 @@
-"""Base models of the shapes of Stable Diffusion 1.5, of random weights: memory and speed do not depend on their values."""
+"""Base models of the shapes of Stable Diffusion 1.5, of random weights, on which neither memory nor speed depends."""
 
 import tempfile
 from pathlib import Path

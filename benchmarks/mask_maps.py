@@ -3,14 +3,14 @@
 python -m benchmarks.mask_maps --results FOLDER --experiment NAME --checkpoints FOLDER [FOLDER ...]
     [--given given] [--occluded real_masks] [--bare bare_faces]
 
-Each difficulty is made of the pictures at hand, in this file and not by the training's own augmentation. Of given pairs
-the intersection over union with the map of the difference is told, of photographs the area under the ROC of the
-predicted area, occluded against bare faces, both made equally difficult. Of given pairs those of the test set count, of
-bare faces those that were not trained on.
+Each difficulty is made of the pictures at hand, in this file and not by the training's own augmentation. Of watched
+items and of given pairs the intersection over union with the map of the difference is told, of photographs the area
+under the ROC of the predicted area, occluded against bare faces, both made equally difficult. Of given pairs those of
+the test set count, of bare faces those that were not trained on.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -85,27 +85,56 @@ PLACES: dict[str, Change] = {"half as large": _far, "tilted by 30 degrees": _til
 
 
 class Items:
-    """Pictures of a source, with maps where it has them, and by how much the faces are turned.
+    """First variants of pairs: pictures, bare faces and maps where there are such, and by how much faces are turned.
 
     Args:
         results: the folder of results.
         experiment: the experiment's name.
-        source: the source's name.
-        names: of its items.
+        rows: of its table of splits.
     """
 
-    def __init__(self, results: Path, experiment: str, source: str, names: set[str]):
-        self.pictures, self.maps, yaws = [], [], []
-        for path in sorted((results / experiment / "pairs" / source).glob("*.arrow")):
+    def __init__(self, results: Path, experiment: str, rows: pd.DataFrame):
+        self.pictures, self.targets, self.maps, yaws = [], [], [], []
+        wanted = set(zip(rows["source"], rows["item"], strict=True))
+        for path in sorted((results / experiment / "pairs").glob("*/*.arrow")):
+            source = path.parent.name
+            if source not in set(rows["source"]):
+                continue
             pairs, crops = Shard(path), Shard(results / source / "crops" / path.name)
             faces = {item: row for row, item in enumerate(crops.items)}
             for (item, variant), row in pairs.row_numbers().items():
-                if item in names and variant == 0:
+                if (source, item) in wanted and variant == 0:
                     self.pictures.append(pairs.tensor("input", row))
+                    self.targets.append(pairs.tensor("target", row) if "target" in pairs.columns else None)
                     self.maps.append(pairs.tensor("map", row) if "map" in pairs.columns else None)
                     points = np.asarray(crops.tensor("landmarks", faces[item]), np.float64)
                     yaws.append(abs(head_yaw(points[None])[0]) if np.isfinite(points).all() else np.nan)
         self.turned = np.array(yaws) >= TURNED
+
+
+def choose_items(args: argparse.Namespace) -> dict[str, Items]:
+    """Return the watched items, the given test pairs, occluded photographs and bare ones not trained on."""
+    rows = pd.read_parquet(args.results / args.experiment / "splits.parquet")
+    rows = rows[~rows["seen"]]
+    parts = {"watched": rows[rows["split"] == "val"]}
+    for kind, split in (("given", "test"), ("occluded", "apply"), ("bare", "apply")):
+        parts[kind] = rows[(rows["source"] == getattr(args, kind)) & (rows["split"] == split)]
+    chosen = {kind: Items(args.results, args.experiment, part) for kind, part in parts.items()}
+    counts = (f"{len(one.pictures)} {kind} ({one.turned.sum()} turned)" for kind, one in chosen.items())
+    print(", ".join(counts) + "\n")
+    return chosen
+
+
+def parser_of(description: str) -> argparse.ArgumentParser:
+    """Return a parser of the options that say which items are looked at."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--experiment", required=True)
+    parser.add_argument("--given", default="given")
+    parser.add_argument("--occluded", default="real_masks")
+    parser.add_argument("--bare", default="bare_faces")
+    parser.add_argument("--opening", type=int, default=3)
+    return parser
 
 
 def predict(network: torch.nn.Module, pictures: Sequence[np.ndarray], opening: int) -> list[np.ndarray]:
@@ -117,63 +146,49 @@ def predict(network: torch.nn.Module, pictures: Sequence[np.ndarray], opening: i
     return found
 
 
-def measure(network: torch.nn.Module, opening: int, given: Items, occluded: Items, bare: Items) -> pd.DataFrame:
-    """Return a row for each difficulty: `iou` of given pairs and `roc` of photographs."""
+def measure(network: torch.nn.Module, opening: int, chosen: Mapping[str, Items]) -> pd.DataFrame:
+    """Return a row for each difficulty: `watched` and `given`, both IoU, and `roc` of photographs."""
     rows = {}
     for name, change in (COLOURS | PLACES).items():
         found = {
             kind: predict(network, [change(picture, n) for n, picture in enumerate(items.pictures)], opening)
-            for kind, items in (("given", given), ("occluded", occluded), ("bare", bare))
+            for kind, items in chosen.items()
         }
-        wanted = [change(plane, n) > 127 if name in PLACES else plane > 0 for n, plane in enumerate(given.maps)]
-        overlaps = np.array([iou(a, b) for a, b in zip(found["given"], wanted, strict=True)])
+        overlaps = {}
+        for kind in ("watched", "given"):
+            maps = chosen[kind].maps
+            wanted = [change(plane, n) > 127 if name in PLACES else plane > 0 for n, plane in enumerate(maps)]
+            overlaps[kind] = np.array([iou(a, b) for a, b in zip(found[kind], wanted, strict=True)])
         areas = {kind: np.array([area(one) for one in found[kind]]) for kind in ("occluded", "bare")}
-        rows[name] = {"iou": overlaps.mean(), "roc": roc_area(areas["occluded"], areas["bare"])}
+        rows[name] = _row(overlaps, areas)
         if name == "as they are":
-            turned = f"turned by {TURNED} degrees or more"
-            sides = areas["occluded"][occluded.turned], areas["bare"][bare.turned]
-            rows[turned] = {
-                "iou": overlaps[given.turned].mean() if given.turned.any() else np.nan,
-                "roc": roc_area(*sides) if all(map(len, sides)) else np.nan,
-            }
+            turned = {kind: values[chosen[kind].turned] for kind, values in (overlaps | areas).items()}
+            rows[f"turned by {TURNED} degrees or more"] = _row(turned, turned)
     return pd.DataFrame(rows).T
 
 
+def _row(overlaps: Mapping[str, np.ndarray], areas: Mapping[str, np.ndarray]) -> dict[str, float]:
+    row = {kind: overlaps[kind].mean() if len(overlaps[kind]) else np.nan for kind in ("watched", "given")}
+    sides = areas["occluded"], areas["bare"]
+    return row | {"roc": roc_area(*sides) if all(map(len, sides)) else np.nan}
+
+
 def main() -> None:
-    """Print a table with a pair of columns for each folder of checkpoints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--experiment", required=True)
+    """Print a table with three columns for each folder of checkpoints."""
+    parser = parser_of(__doc__.splitlines()[0])
     parser.add_argument("--checkpoints", type=Path, nargs="+", required=True)
-    parser.add_argument("--given", default="given")
-    parser.add_argument("--occluded", default="real_masks")
-    parser.add_argument("--bare", default="bare_faces")
-    parser.add_argument("--opening", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    places = pd.read_parquet(args.results / args.experiment / "splits.parquet")
-    given, occluded, bare = (
-        Items(
-            args.results,
-            args.experiment,
-            source,
-            set(places[(places["source"] == source) & (places["split"] == split) & ~places["seen"]]["item"]),
-        )
-        for source, split in ((args.given, "test"), (args.occluded, "apply"), (args.bare, "apply"))
-    )
-    print(f"{len(given.pictures)} of {args.given} ({given.turned.sum()} turned), ", end="")
-    print(f"{len(occluded.pictures)} of {args.occluded}, {len(bare.pictures)} of {args.bare}\n")
-    tables = {
-        str(folder): measure(
-            load_network(folder / "map.safetensors", torch.device("cpu")), args.opening, given, occluded, bare
-        )
+    chosen = choose_items(args)
+    tables = [
+        measure(load_network(folder / "map.safetensors", torch.device("cpu")), args.opening, chosen)
         for folder in args.checkpoints
-    }
-    print("| | " + " | ".join(f"IoU, {name} | ROC, {name}" for name in tables) + " |")
-    print("|---" * (1 + 2 * len(tables)) + "|")
-    for row in next(iter(tables.values())).index:
-        values = " | ".join(f"{table.loc[row, 'iou']:.3f} | {table.loc[row, 'roc']:.3f}" for table in tables.values())
-        print(f"| {row} | {values} |")
+    ]
+    print("| | " + " | ".join(f"{folder}: IoU watched | IoU given | ROC" for folder in args.checkpoints) + " |")
+    print("|---" * (1 + 3 * len(tables)) + "|")
+    for row in tables[0].index:
+        values = (f"{table.loc[row, name]:.3f}" for table in tables for name in ("watched", "given", "roc"))
+        print(f"| {row} | " + " | ".join(values) + " |")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ OUTPUTS
     results/{experiment}/captions/{source}/{shard}.arrow                     embeddings of captions
     results/{experiment}/metrics/{source}/{shard}.parquet                    errors of held-out items, with adapters and without
     results/{experiment}/samples/{network}/00000.arrow                       generated pictures, and the nearest training pictures
+    results/{experiment}/held_out/{network}/00000.arrow                      the nearest training pictures of held-out pictures
     results/{experiment}/generated/{network}/                                the generated pictures as marked PNGs
     results/{experiment}/lora/{network}/                                     the adapters as diffusers loads them, with their card
     results/{experiment}/tables/memory/                                      the memory that each stage was predicted to need, and took
@@ -235,10 +236,14 @@ rule generate_pictures:
     input:
         checkpoint="results/{experiment}/checkpoints/{network}.safetensors",
         training="results/{experiment}/training.parquet",
-        latents=lambda wildcards: experiment_shards(["latents"], experiment(wildcards).train, wildcards.experiment),
+        splits="results/{experiment}/splits.parquet",
+        latents=lambda wildcards: experiment_shards(
+            ["latents"], experiment(wildcards).used_sources, wildcards.experiment
+        ),
         base=description,
     output:
         samples="results/{experiment}/samples/{network}/00000.arrow",
+        held_out="results/{experiment}/held_out/{network}/00000.arrow",
         pictures=directory("results/{experiment}/generated/{network}"),
         record=record_of("generate_pictures/{experiment}/{network}"),
     log:
@@ -264,9 +269,11 @@ rule generate_pictures:
         "--evaluation {params.evaluation:q} "
         "--checkpoint {input.checkpoint:q} "
         "--training {input.training:q} "
+        "--splits {input.splits:q} "
         "--latents {input.latents:q} "
         "--base {input.base:q} "
         "--output {output.samples:q} "
+        "--held-out {output.held_out:q} "
         "--pictures {output.pictures:q} "
         "--threads {threads} "
         "--gpus {params.gpus} "

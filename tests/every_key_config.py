@@ -218,10 +218,12 @@ def reenact() -> dict:
             "variant": "tensorflow",
             "discriminator_channels": 3,
             "temporal": True,
+            "references": 2,
             "l1": 80.0,
             "adversarial": 0.2,
             "perceptual": "none",
             "perceptual_weight": 1.0,
+            "identity": 3.0,
             "training": training(2),
         },
     }

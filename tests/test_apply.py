@@ -1,5 +1,6 @@
 """Trained networks are applied to whole pictures: several people, all that a file tells is kept, bad input is named."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,13 @@ def test_of_an_animation_the_first_picture_is_edited_and_that_is_said(checkpoint
     assert np.array_equal(pixels(tmp_path / "out/moving.png")[~changed], portrait[~changed])
 
 
+def test_a_name_that_is_no_text_is_as_good_as_any(checkpoints, portrait, tmp_path, capfd):
+    name = os.fsdecode(b"one\xff.png")
+    Image.fromarray(portrait).save(tmp_path / name)
+    assert run(checkpoints, tmp_path / name, "--output", tmp_path / "out", "--maps") == 0
+    assert (tmp_path / "out" / name).is_file() and "one\\xff.png" in capfd.readouterr().out
+
+
 def test_jpeg_is_near_the_picture_and_marked(checkpoints, portrait, tmp_path):
     Image.fromarray(portrait).save(tmp_path / "one.png")
     assert run(checkpoints, tmp_path / "one.png", "--output", tmp_path, "--format", "jpeg", "--maps") == 0
@@ -191,6 +199,33 @@ def test_wrong_words_end_in_one_line(checkpoints, portrait, tmp_path):
         (old / f"{name}.json").write_text((old / f"{name}.json").read_text().replace('"crops"', '"was"'))
     assert "write `--frame celeba`" in refused(old, photo, *out)
     assert run(old, photo, *out, "--frame", "celeba") == 0
+
+
+CRASHING = """
+import ctypes, sys
+from workflow_scripts.core import cli, guard
+guard.supervise()
+from workflow_scripts.commands import apply
+from workflow_scripts.faces import everyone
+search = everyone.frontal_faces
+
+def crash_at_one(picture, config):
+    return ctypes.string_at(0) if picture.size == (299, 300) else search(picture, config)
+
+everyone.frontal_faces = crash_at_one
+cli.run(apply.main)
+"""
+
+
+def test_a_picture_that_crashes_a_library_is_named_and_the_rest_goes_on(checkpoints, portrait, tmp_path):
+    for name, width in (("a", 300), ("b", 299), ("c", 300)):
+        Image.fromarray(portrait[:, :width]).save(tmp_path / f"{name}.png")
+    words = [checkpoints, *(tmp_path / f"{name}.png" for name in "abc"), "--output", tmp_path / "out"]
+    command = [sys.executable, "-c", CRASHING, *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "1 of 3 inputs were not edited" in done.stderr
+    assert f"{tmp_path / 'b.png'}: crashes a library; what works on it cannot take it" in done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "c.png"}
 
 
 def test_it_runs_as_a_command_of_its_own(checkpoints, portrait, tmp_path):

@@ -48,7 +48,7 @@ def photo(tmp_path_factory, astronaut) -> Path:
 
 def run(checkpoint: Path, photo: Path, output: Path, *more: str) -> list[np.ndarray]:
     """Run the command and return what it wrote, the sheet apart."""
-    apply.main([str(checkpoint), str(photo), "--output", str(output), "--count", "2", "--search-side", "320", *more])
+    apply.main([str(checkpoint), str(photo), "--output", str(output), "--count", "2", "--search-side", "640", *more])
     return [np.asarray(Image.open(path)) for path in sorted(output.glob("*_0*.png"))]
 
 

@@ -83,7 +83,7 @@ BAD = {
     "weights that are not there": (
         "experiments.unmask.edit.perceptual",
         "vgg19",
-        ["edit.perceptual", "weights: {vgg19:"],
+        ["unmask.edit: vgg19", "weights: {vgg19:"],
     ),
     "a list of one that is none": ("experiments.unmask.train", "sample", ["is a list; write `train: [sample]`"]),
     "detector without its weights": ("sources.sample.faces", {"detector": "yunet"}, ["detector", "weights: {yunet:"]),

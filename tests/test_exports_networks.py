@@ -42,6 +42,13 @@ CASES = {
         {"picture"},
         ["composite", "map", "output"],
     ),
+    "bordered": (
+        "unmask",
+        "edit",
+        {"map": {"unet": UNET}, "edit": {"unet": UNET, "fill": "around", "border": {"margin": 1, "feather": 2.5}}},
+        {"picture"},
+        ["composite", "map", "output"],
+    ),
     "sampled": (
         "unmask",
         "edit",
@@ -132,11 +139,12 @@ def test_every_network_is_written_and_computes_what_torch_does(tmp_path, case):
         assert check["difference"][name]["largest"] <= (1 if check["outputs"][name]["type"] == "uint8" else 0.01)
 
 
-def test_a_face_is_edited_as_the_workflow_does_it(tmp_path, face):
+@pytest.mark.parametrize("case", ["edit", "bordered"])
+def test_a_face_is_edited_as_the_workflow_does_it(tmp_path, face, case):
     from workflow_scripts.systems._removal.inference import find_occluders, paint_bare_faces
-    from workflow_scripts.systems._removal.maps import clean_map
+    from workflow_scripts.systems._removal.maps import border_weights, clean_map, mix
 
-    file, _ = export(tmp_path, "edit")
+    file, _ = export(tmp_path, case)
     pictures = np.stack([cv2.resize(face[0], (SIDE, SIDE)), cv2.resize(face[0][:, ::-1], (SIDE, SIDE))])
     finder, painter = (load_network(tmp_path / f"{name}.safetensors", torch.device("cpu")) for name in ("map", "edit"))
     found = np.rint(find_occluders(finder, pictures) * 255).astype(np.uint8)
@@ -144,9 +152,14 @@ def test_a_face_is_edited_as_the_workflow_does_it(tmp_path, face):
     assert 0 < (maps > 0).mean() < 1
     composite, our_maps, output = run(file, picture=pictures)
     assert (our_maps != maps).mean() < 1e-3
-    assert (np.abs(output.astype(int) - paint_bare_faces(painter, pictures, maps)) > 1).mean() < 1e-2
-    assert (composite[our_maps == 0] == pictures[our_maps == 0]).all()
+    painted = paint_bare_faces(painter, pictures, maps)
+    assert (np.abs(output.astype(int) - painted) > 1).mean() < 1e-2
+    weights = np.stack([border_weights(one, painter.border) for one in our_maps])
+    mixed = np.stack([mix(*one) for one in zip(pictures, output, weights, strict=True)])
+    assert (np.abs(composite.astype(int) - mixed) > 1).mean() < 1e-3
+    assert (composite[weights == 0] == pictures[weights == 0]).all() and (weights == 0).any()
     assert (composite[our_maps > 0] == output[our_maps > 0]).all()
+    assert ((weights > 0) != (our_maps > 0)).any() == (case == "bordered")
 
 
 def test_the_flow_completes_as_the_workflow_does_it(tmp_path, face):

@@ -15,9 +15,10 @@ import pytest
 import yaml
 from PIL import Image
 from projects import ROOT, Project, edit_code
+from weights import landmark_weights
 
 from workflow_scripts.core.files import open_regular, sha256_of
-from workflow_scripts.core.tables import read_table, read_tables
+from workflow_scripts.core.tables import INDEX, read_table, read_tables, write_table
 
 CRASH = b"a decoder crashes"  # bytes for which the decoder of the project below is made to crash
 SCRIPT = """
@@ -49,12 +50,36 @@ guard.SECONDS = 1
 guard.supervise()
 cli.run(main)
 """
+WORK = """
+import ctypes, sys, time
+from workflow_scripts.core import cli, guard
+
+def main():
+    for item in sys.argv[1:]:
+        try:
+            with guard.working(item):
+                with guard.reading(item + " as bytes"):
+                    if item == "bad bytes": ctypes.string_at(0)
+                with guard.working("a part of " + item):
+                    pass
+                if item == "crash": ctypes.string_at(0)
+                end = time.process_time() + 3 * (item == "busy")
+                while time.process_time() < end: pass
+        except cli.BadItem as bad:
+            print(item, bad.reason, sep=": ")
+        else:
+            print(item)
+
+guard.SECONDS = 1
+guard.supervise()
+cli.run(main)
+"""
 
 
-def start(*items: str) -> subprocess.Popen:
+def start(*items: str, script: str = SCRIPT) -> subprocess.Popen:
     """Start a job that reads items, each of which does what its name says."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", SCRIPT, *items]
+    command = [sys.executable, "-c", script, *items]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -74,6 +99,13 @@ def test_an_item_that_kills_its_reader_is_refused_and_the_others_are_read():
         "'abort' crashes its reader; the stage begins again without it",
         "'time' takes too long to read; the stage begins again without it",
     ]
+
+
+def test_work_on_an_item_is_not_limited_and_a_crash_refuses_the_item():
+    said, log = start("good", "crash", "bad bytes", "busy", script=WORK).communicate(timeout=60)
+    wanted = ["good", "crash: crashes a library", "bad bytes: crashes its reader", "busy"]
+    assert said.splitlines()[-4:] == wanted
+    assert log.count("begins again") == 2
 
 
 def test_a_worker_that_is_killed_from_outside_ends_its_stage():
@@ -161,6 +193,36 @@ def bombs(folder: Path) -> None:
     )
     (folder / "annotations").mkdir()
     (folder / "annotations/instances_val2017.json").write_text(text.replace('"id": 0', f'"id": {"9" * 5000}'))
+
+
+SEARCH = """
+import ctypes
+from workflow_scripts.core import guard
+guard.supervise()
+from workflow_scripts.stages.faces import find_landmarks as stage
+search = stage.detect_faces
+
+def crash_at_one(picture, *words):
+    return ctypes.string_at(0) if picture.size == (299, 300) else search(picture, *words)
+
+stage.detect_faces = crash_at_one
+stage.main()
+"""
+
+
+def test_a_picture_in_which_the_search_for_faces_crashes_is_a_row_of_the_quarantine(astronaut, tmp_path):
+    folder = tmp_path / "people"
+    folder.mkdir()
+    for name, width in (("a", 300), ("b", 299), ("c", 300)):
+        Image.fromarray(astronaut[:300, 70 : 70 + width]).save(folder / f"{name}.png")
+    source = {"type": "folder", "path": str(folder), "faces": {"detector": "dlib_hog"}}
+    write_table(tmp_path / "index", [{"item": f"{name}.png", "file": f"{name}.png"} for name in "abc"], INDEX)
+    words = ["--source", json.dumps(source), "--index", tmp_path / "index", "--model", landmark_weights()]
+    words += ["--output", tmp_path / "faces", "--quarantine", tmp_path / "lost"]
+    _, log = start(*map(str, words), script=SEARCH).communicate(timeout=120)
+    assert read_table(tmp_path / "faces")["item"].tolist() == ["a.png", "c.png"], log
+    lost = read_table(tmp_path / "lost")
+    assert lost[["item", "reason"]].to_numpy().tolist() == [["b.png", "crashes a library"]]
 
 
 def test_bombs_and_special_files_are_rows_of_the_quarantine_of_a_real_run(tmp_path):

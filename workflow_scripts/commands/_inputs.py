@@ -9,8 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import cv2
 from tqdm import tqdm
 
+from workflow_scripts.core import guard
 from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.core.names import readable
 from workflow_scripts.sources._listing import PICTURE_SUFFIXES, VIDEO_SUFFIXES
@@ -113,9 +115,14 @@ def work_through(inputs: Sequence[Given], work: Callable[[Given], Done]) -> list
     outcomes = []
     for given in tqdm(inputs, "inputs", unit="file", disable=len(inputs) < 2):
         try:
-            done = work(given)
+            with guard.working(str(given.path)):
+                done = work(given)
         except BadItem as bad:
             done = Done(remarks=[f"{bad.reason}; {bad.detail}"], failed=True)
+        except (MemoryError, cv2.error) as error:  # OpenCV also says so where memory runs out
+            done = Done(
+                remarks=[f"cannot be worked on ({type(error).__name__}); try it in a smaller size"], failed=True
+            )
         for path in done.written:
             print(readable(str(path)))
         for line in done.remarks:

@@ -39,7 +39,7 @@ from workflow_scripts.commands._editing import (
     Editor,
     describe_person,
     edit_picture,
-    load_landmark_model,
+    load_finder,
     read_picture,
 )
 from workflow_scripts.commands._inputs import Done, Given, at_least, check_output, list_inputs, work_through
@@ -47,8 +47,7 @@ from workflow_scripts.commands._trained import Trained, find_trained
 from workflow_scripts.config.experiments import experiment_type
 from workflow_scripts.core import cli, marking
 from workflow_scripts.core.files import atomic_path
-from workflow_scripts.faces.everyone import SEARCHED_SIDE
-from workflow_scripts.faces.landmarks import LandmarkModel
+from workflow_scripts.faces.everyone import SEARCHED_SIDE, Finder
 from workflow_scripts.reporting.contact_sheets import Tile, draw_contact_sheet
 from workflow_scripts.training.device import choose_device
 
@@ -66,15 +65,15 @@ class Pictures:
     Args:
         editor: what edits faces.
         choice: which faces.
-        model: finds landmarks.
+        finder: the networks that find faces.
         args: `output`, `format`, `maps`.
         inputs: all of them, none of which may be overwritten.
     """
 
     def __init__(
-        self, editor: Editor, choice: Choice, model: LandmarkModel, args: argparse.Namespace, inputs: Sequence[Given]
+        self, editor: Editor, choice: Choice, finder: Finder, args: argparse.Namespace, inputs: Sequence[Given]
     ):
-        self._editor, self._choice, self._model, self._args, self._inputs = editor, choice, model, args, inputs
+        self._editor, self._choice, self._finder, self._args, self._inputs = editor, choice, finder, args, inputs
 
     def edit(self, given: Given) -> Done:
         """Edit one input.
@@ -89,7 +88,7 @@ class Pictures:
 
     def _edit_picture(self, given: Given) -> Done:
         original = read_picture(given.path)
-        edited = edit_picture(given.path.name, original.shown, self._editor, self._choice, self._model)
+        edited = edit_picture(given.path.name, original.shown, self._editor, self._choice, self._finder)
         if not edited.versions:
             path = self._path(given, "", given.path.suffix)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,9 +161,9 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-face", type=at_least(8), help="pixels, width of the smallest face; default: 24 or more")
     parser.add_argument(
         "--search-side",
-        type=at_least(320),
+        type=at_least(640),
         default=SEARCHED_SIDE,
-        help="pixels of the copy of a picture in which masked and turned faces are found from 80 pixels on",
+        help="pixels of the largest copy of a picture in which masked and turned faces are searched",
     )
     parser.add_argument("--frame", choices=FRAMES, help="how faces are cut out, in place of what the sidecar says")
     parser.add_argument("--whole", action="store_true", help="a picture without a face is a tight crop of one")
@@ -195,10 +194,10 @@ def apply(argv: list[str]) -> list[Done]:
     if hasattr(family, "drive"):
         return work_through(inputs, lambda given: _drive(given, family, trained, args, inputs))
     editor = family.build_editor(trained, args, choose_device("auto", args.gpus, args.threads))
-    model = load_landmark_model()
-    like = describe_person(args.like, model) if args.like else None
+    finder = load_finder()
+    like = describe_person(args.like, finder) if args.like else None
     choice = Choice(args.face, like, args.min_face, args.whole, args.search_side)
-    return work_through(inputs, Pictures(editor, choice, model, args, inputs).edit)
+    return work_through(inputs, Pictures(editor, choice, finder, args, inputs).edit)
 
 
 def _drive(

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from workflow_scripts.commands._controls import COLOR
-from workflow_scripts.commands._editing import Choice, load_landmark_model, read_picture
+from workflow_scripts.commands._editing import Choice, load_finder, read_picture
 from workflow_scripts.commands._inputs import Done, Given, at_least, check_output, list_inputs, work_through
 from workflow_scripts.config.sources import Crop
 from workflow_scripts.core import cli, marking
@@ -32,7 +32,6 @@ from workflow_scripts.core.files import atomic_path
 from workflow_scripts.core.randomness import item_rng
 from workflow_scripts.faces.alignment import transform_points
 from workflow_scripts.faces.everyone import FoundFace
-from workflow_scripts.faces.landmarks import LandmarkModel
 from workflow_scripts.occluders._apply import Style, apply_occluder, fit_reason, load_kind
 from workflow_scripts.occluders._config import OWN_PICTURES, Fit, occluder_kinds
 from workflow_scripts.occluders._pictures import list_pictures, read_pictures
@@ -115,14 +114,14 @@ def _misfit(coverage: np.ndarray, points: np.ndarray, face: FoundFace, kind: str
 class _Occluder:
     def __init__(self, wish: Wish, choice: Choice, args: argparse.Namespace, inputs: Sequence[Given]):
         self._wish, self._choice, self._args, self._inputs = wish, choice, args, inputs
-        self._model: LandmarkModel = load_landmark_model()
+        self._finder = load_finder()
 
     def occlude(self, given: Given) -> Done:
         """Write a picture with its occluders and its map."""
         if given.is_video:
             raise cli.BadItem("is a video", "write out its frames, or name pictures")
         original = read_picture(given.path)
-        faces = self._choice.find(original.shown, self._model)
+        faces = self._choice.find(original.shown, self._finder)
         if not faces:
             raise cli.BadItem("no face", "no face that is chosen was found; try a smaller --min-face")
         result, coverage, said = occlude_picture(given.path.name, original.shown, faces, self._wish)

@@ -1,6 +1,7 @@
 """Check the whole configuration at the start. If a key is wrong, say what to write instead, and run nothing."""
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args
 
@@ -158,19 +159,18 @@ class Config(Model):
         for network in experiment.networks:
             key = f"{here}.{experiment.key_of(network)}"
             experiment.settings_of(network).check_size(key, next(iter(sizes.values())))
-            if "vgg19" in experiment.weights_of(network) and self.weights.vgg19 is None:
-                raise ValueError(
-                    f"{here}.{network}.perceptual: vgg19 needs its weights; add "
-                    "`weights: {vgg19: PATH/vgg19-dcbb9e9d.pth}` or write `perceptual: efficientnet_lite0`"
-                )
-        for name in experiment.score_weights:
+            self._check_weights(f"{here}.{network}", experiment.weights_of(network))
+        self._check_weights(f"{here}.evaluation", experiment.score_weights)
+        experiment.check(here, self.sources)
+
+    def _check_weights(self, where: str, names: Iterable[str]) -> None:
+        for name in names:
             if name in Weights.model_fields and getattr(self.weights, name) is None:
                 file = Weights.model_fields[name].description.partition(";")[0]
                 raise ValueError(
-                    f"{here}.evaluation: {name} needs its weights, which are not downloaded; add `weights: {{{name}: "
-                    f"PATH}}` ({file}), or choose what needs no such file"
+                    f"{where}: {name} needs its weights, which are not downloaded; add `weights: {{{name}: PATH}}` "
+                    f"({file}), or choose what needs no such file"
                 )
-        experiment.check(here, self.sources)
 
     def needs_of(self, source: str) -> tuple[str, ...]:
         """Return what is made of a source beside its index, in the order of `NEEDS`."""

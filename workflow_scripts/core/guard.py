@@ -5,7 +5,10 @@ works in a process of its own, the worker, and notes which item it reads (`readi
 processor time are limited. When the worker dies there, its parent starts another one, for which that item is refused:
 it goes to quarantine like any other bad item, and the rest of the shard comes out as if it had not been there.
 
-A death outside of `reading`, or by a signal that comes from elsewhere, as that of the system when memory runs out, is
+Libraries that work on the pixels may crash, too, and need what they need. So the item is noted there (`working`), and
+nothing is limited.
+
+A death outside of both, or by a signal that comes from elsewhere, as that of the system when memory runs out, is
 no item's fault and ends the stage.
 """
 
@@ -33,6 +36,7 @@ OWN_FAULT = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signa
 TOO_LONG = ("takes too long to read", f"it takes over {SECONDS} seconds of processor time; make it anew or remove it")
 TOO_LARGE = ("needs too much memory", "its content is much larger than it should be; make it anew or remove it")
 CRASH = ("crashes its reader", "it is damaged, or asks for too much memory; make it anew or remove it")
+CRASH_AT_WORK = ("crashes a library", "what works on it cannot take it; try it in another size, or remove it")
 
 
 class _Guard:
@@ -41,13 +45,14 @@ class _Guard:
     Attributes:
         refused: item -> reason and detail, of the items of which workers have died.
         is_reading: whether an item is being read.
+        at_work: the item that is being worked on; empty if there is none.
     """
 
     def __init__(self):
         self.refused: dict[str, tuple[str, str]] = {}
-        self.is_reading = False
+        self.is_reading, self.at_work = False, ""
         # Shared with the worker: in eight bytes the number of the part that is read, in two the length of the item's
-        # name, which is 0 where none is read, and the name.
+        # name, which is 0 where there is none, in one whether it is read, and the name.
         self._note = mmap.mmap(-1, NOTE_BYTES)
         self._part = 0
         self._limit, self._most = resource.getrlimit(resource.RLIMIT_AS)
@@ -56,24 +61,37 @@ class _Guard:
 
     @property
     def item(self) -> str:
-        """The item that is being read; empty if there is none."""
+        """The item that is being read or worked on; empty if there is none."""
         length = int.from_bytes(self._note[8:10], "big")
-        return self._note[10 : 10 + length].decode(errors="surrogateescape")
+        return self._note[11 : 11 + length].decode(errors="surrogateescape")
 
     def begin(self, item: str, memory: int) -> None:
         """Note the item, and set limits to what this process does until `end`."""
-        if item in self.refused:
-            raise BadItem(*self.refused[item])
+        self._write(item, is_read=True)
         self.is_reading = True
-        name = item.encode(errors="surrogateescape")[: NOTE_BYTES - 10]
-        self._note[10 : 10 + len(name)] = name
-        self._note[8:10] = len(name).to_bytes(2, "big")
         self.go_on()
         if self._statm is not None:
             self._items += 1
             if self._items <= WARM or self._items % SIZED_EVERY == 0:
                 self._bytes = int(os.pread(self._statm, 64, 0).split(None, 1)[0]) * mmap.PAGESIZE
             resource.setrlimit(resource.RLIMIT_AS, (self._lower(self._bytes + memory), self._most))
+
+    def begin_work(self, item: str) -> None:
+        """Note the item until `end_work`."""
+        self._write(item, is_read=False)
+        self.at_work = item
+
+    def end_work(self) -> None:
+        """Note that nothing is worked on."""
+        self._note[8:10], self.at_work = b"\0\0", ""
+
+    def _write(self, item: str, is_read: bool) -> None:
+        if item in self.refused:
+            raise BadItem(*self.refused[item])
+        name = item.encode(errors="surrogateescape")[: NOTE_BYTES - 11]
+        self._note[8:10] = b"\0\0"
+        self._note[10 : 11 + len(name)] = bytes([is_read]) + name
+        self._note[8:10] = len(name).to_bytes(2, "big")
 
     def go_on(self) -> None:
         """Note that the next part is read."""
@@ -85,6 +103,8 @@ class _Guard:
         resource.setrlimit(resource.RLIMIT_AS, (self._limit, self._most))
         self._note[8:10] = b"\0\0"
         self.is_reading = False
+        if self.at_work:
+            self.begin_work(self.at_work)
 
     def outlive_workers(self) -> None:
         """Fork and return in the worker; the parent ends as its last worker ends."""
@@ -103,7 +123,8 @@ class _Guard:
             item = self.item
             if not item or not os.WIFSIGNALED(status) or os.WTERMSIG(status) not in OWN_FAULT:
                 _end_like(status)
-            self.refused[item] = TOO_LONG if os.WTERMSIG(status) == signal.SIGPROF else CRASH
+            crash = CRASH if self._note[10] else CRASH_AT_WORK
+            self.refused[item] = TOO_LONG if os.WTERMSIG(status) == signal.SIGPROF else crash
             self._note[8:10] = b"\0\0"
             print(f"{item!r} {self.refused[item][0]}; the stage begins again without it", file=sys.stderr, flush=True)
 
@@ -117,7 +138,7 @@ class _Guard:
         part, since = b"", 0.0
         while not select.select([end], [], [], 1.0)[0]:
             now, used = self._note[:10], _processor_time(worker)
-            if now != part or not self.item:
+            if now != part or not self.item or not self._note[10]:
                 part, since = now, used
             elif used - since > SECONDS:
                 os.kill(worker, signal.SIGPROF)
@@ -157,6 +178,29 @@ class reading:
             self._guard.end()
             if isinstance(error, MemoryError):
                 raise BadItem(*TOO_LARGE) from error
+
+
+@contextmanager
+def working(item: str) -> Iterator[None]:
+    """Work on what was read of an item, by libraries that may crash; `reading` within it has its limits as always.
+
+    Args:
+        item: by a name that no other item of the stage has.
+
+    Raises:
+        BadItem: an earlier worker has died of it.
+    """
+    if _guard is None:
+        yield
+        return
+    around = _guard.at_work
+    _guard.begin_work(item)
+    try:
+        yield
+    finally:
+        _guard.end_work()
+        if around:
+            _guard.begin_work(around)
 
 
 @contextmanager

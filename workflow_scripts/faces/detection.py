@@ -116,13 +116,6 @@ def frontal_faces(picture: Picture, config: FaceSearch) -> list[Face]:
     return distinct(chain(coarse, *_fine_steps(picture, config)))
 
 
-def network_faces(picture: Picture, most: int) -> list[Face]:
-    """Return what dlib's network finds in a copy of at most `most` pixels; small pictures are enlarged."""
-    side = max(picture.size)
-    scale = CNN_SIDES[1] / side if side < CNN_SIDES[1] else min(1.0, most / side)
-    return distinct(mmod(picture, scale, "dlib_cnn"))
-
-
 def is_sure(face: Face, config: FaceSearch) -> bool:
     """Tell whether a detection is a face without a second look."""
     return face.detector == WHOLE_PICTURE or face.score >= _limits(face, config)[1]

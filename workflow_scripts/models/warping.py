@@ -25,23 +25,49 @@ def warp_faces(pictures: Tensor, found: Tensor, wanted: Tensor) -> Tensor:
         (N, R, C, S, S); what comes in at the border is the border's own pixel.
     """
     side = pictures.shape[-1]
-    found, wanted = (2 * points.float() + 1 for points in (found, wanted))
-    # From the middle of the first pixel to that of the last one.
-    middles = torch.linspace(1 / side - 1, 1 - 1 / side, -(-side // COARSE), device=wanted.device)
-    places = _origins(found / side - 1, wanted / side - 1, middles)
-    grids = F.interpolate(places.flatten(0, 1), size=side, mode="bilinear", align_corners=True).permute(0, 2, 3, 1)
+    places = _origins(_scaled(found, side), _scaled(wanted, side), _coarse_pixels(side, wanted.device))
+    grids = _fine(places.flatten(0, 1), side).permute(0, 2, 3, 1)
     repeated = pictures.repeat(wanted.shape[0], 1, 1, 1)
     warped = F.grid_sample(repeated, grids, padding_mode="border", align_corners=False)
     return warped.unflatten(0, (-1, len(pictures)))
 
 
-def _origins(found: Tensor, wanted: Tensor, middles: Tensor) -> Tensor:
-    """Return (N, R, 2, G, G): from where in each picture each pixel is taken; a picture's side is -1..1.
+def nearness(landmarks: Tensor, side: int) -> Tensor:
+    """Return (N, 1, S, S): 1 on faces and near them, falling to 0 where no landmark is within half the face's size.
+
+    Args:
+        landmarks: (N, P, 2), in pixels; a face's size is twice their root mean square distance from their mean.
+        side: S, pixels.
+    """
+    points = _scaled(landmarks, side)
+    size = (points - points.mean(1, keepdim=True)).square().sum(2).mean(1).sqrt()
+    distances = (_coarse_pixels(side, points.device)[:, None] - points[:, None]).square().sum(3).amin(2).sqrt()
+    near = (2 - 2 * distances / size[:, None].clamp(min=1e-8)).clamp(0, 1)
+    return _fine(near.unflatten(1, (1, -(-side // COARSE), -1)), side)
+
+
+def _scaled(points: Tensor, side: int) -> Tensor:
+    """Return points in pixels as places of a picture whose side is -1..1."""
+    return (2 * points.float() + 1) / side - 1
+
+
+def _coarse_pixels(side: int, device: torch.device) -> Tensor:
+    """Return (G G, 2), row by row, from the middle of a picture's first pixel to that of its last one."""
+    middles = torch.linspace(1 / side - 1, 1 - 1 / side, -(-side // COARSE), device=device)
+    return torch.stack([middles.repeat(len(middles)), middles.repeat_interleave(len(middles))], 1)
+
+
+def _fine(coarse: Tensor, side: int) -> Tensor:
+    """Return (N, C, G, G) at `_coarse_pixels` interpolated to all pixels, (N, C, side, side)."""
+    return F.interpolate(coarse, size=side, mode="bilinear", align_corners=True)
+
+
+def _origins(found: Tensor, wanted: Tensor, pixels: Tensor) -> Tensor:
+    """Return (N, R, 2, G, G): from where in each picture each of `pixels` (G G, 2) is taken; a picture's side is -1..1.
 
     The similarity of a pixel, a complex factor and a shift, is the weighted regression of the points `found` on those
-    `wanted`. The pixels computed are those at `middles` (G,), along and across.
+    `wanted`.
     """
-    pixels = torch.stack([middles.repeat(len(middles)), middles.repeat_interleave(len(middles))], 1)
     distances = (pixels[:, None] - wanted[:, None]).square().sum(3) + (2 * SOFTNESS) ** 2
     weights = distances**-2
     weights = (weights / weights.sum(2, keepdim=True))[:, None]  # (N, 1, G G, P)
@@ -54,7 +80,8 @@ def _origins(found: Tensor, wanted: Tensor, middles: Tensor) -> Tensor:
     x, y = ((pixels - centre) / spread).unbind(3)
     real, imaginary = real[..., 0], imaginary[..., 0]
     moved = torch.stack([real * x - imaginary * y, imaginary * x + real * y], 3) + mean
-    return moved.transpose(2, 3).unflatten(3, (len(middles), len(middles)))
+    side = round(len(pixels) ** 0.5)
+    return moved.transpose(2, 3).unflatten(3, (side, side))
 
 
 def _cross(first: Tensor, second: Tensor) -> Tensor:

@@ -86,6 +86,7 @@ class System(ABC):
         bases: name -> file of the pretrained models that the saved network adapts and that its checkpoint therefore
             does not repeat; their parameters are frozen (`requires_grad_(False)`). Most systems have none.
         limits: of logged values; a training that breaks one has failed, and does what `on_collapse` says.
+        keeps_items: whether all items lie on a GPU where they fit, which is as fast as small networks need it.
     """
 
     networks: nn.ModuleDict
@@ -95,6 +96,7 @@ class System(ABC):
     perceptual: nn.Module | None = None
     bases: Mapping[str, Path] = {}
     limits: Sequence[Limit] = ()
+    keeps_items: bool = True
 
     def to(self, device: torch.device, layout: torch.memory_format) -> None:
         """Move all networks, the frozen ones too."""

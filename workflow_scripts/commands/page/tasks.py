@@ -21,7 +21,7 @@ CHOICES = (
     Control("--like", "Only the person in this picture", "file"),
     FORMAT,
     SMALLEST,
-    Control("--search-side", "Search side, pixels", "number", (320, 8192, 1)),
+    Control("--search-side", "Search side, pixels", "number", (640, 4096, 1)),
     Control("--frame", "How faces are cut out", "one"),
     Control("--whole", "A picture without a face is a tight crop of one", "switch"),
     SEED,

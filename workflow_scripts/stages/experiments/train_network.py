@@ -114,7 +114,7 @@ def _train(
             f"`batch_size: {settings.batch_size}` of {len(train)} items cannot be shared by {world.size} GPUs with "
             f"`accumulate: {settings.accumulate}`; write a multiple of their product"
         )
-    if train.keep_on(device) and val.keep_on(device):
+    if system.keeps_items and train.keep_on(device) and val.keep_on(device):
         print(f"all {len(train)} training items are on the GPU", file=sys.stderr)
 
     used = dict.fromkeys([splits, *(path for paths in columns.values() for path in paths), *weights])

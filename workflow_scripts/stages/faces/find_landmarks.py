@@ -17,7 +17,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource, FaceSearch, Weights
-from workflow_scripts.core import cli
+from workflow_scripts.core import cli, guard
+from workflow_scripts.core.cli import BadItem
 from workflow_scripts.core.tables import LANDMARKS, Quarantine, read_table, write_table
 from workflow_scripts.faces.detection import NO_WEIGHTS, Found, detect_faces, is_sure, smallest_face, whole_picture
 from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES
@@ -131,12 +132,17 @@ class _Search:
             if picture is None:
                 continue
             given = prior_face(self.config.prior, row.points, row.box)
-            if given:
-                found = Found([given])
-            elif again:
-                found = detect_faces(picture, self.config, self.model, self.weights, [refused[row.item]])
-            else:
-                found = detect_faces(picture, self.config, None, self.weights)
+            try:
+                with guard.working(row.item):
+                    if given:
+                        found = Found([given])
+                    elif again:
+                        found = detect_faces(picture, self.config, self.model, self.weights, [refused[row.item]])
+                    else:
+                        found = detect_faces(picture, self.config, None, self.weights)
+            except BadItem as bad:
+                self.rejected.add(row.item, bad.reason, bad.detail)
+                continue
             if not found.faces:
                 self.rejected.add(row.item, "no face", _no_face(row.item, picture, self.config, found))
             for rank, face in enumerate(found.faces):
@@ -158,7 +164,12 @@ class _Search:
                 continue
             alone = prior_face(self.config.prior, frame.points, frame.box)
             if alone is None:
-                followed, found = shot.follow(picture, frame.time)
+                try:
+                    with guard.working(frame.item):
+                        followed, found = shot.follow(picture, frame.time)
+                except BadItem as bad:
+                    self.rejected.add(frame.item, bad.reason, bad.detail)
+                    continue
                 if followed:
                     numbers, faces = zip(*followed, strict=True)
                     predicted = self.model.predict(faces, [face_patch(picture, face) for face in faces])

@@ -11,7 +11,8 @@ from workflow_scripts.core import cli
 from workflow_scripts.core.files import atomic_folder
 from workflow_scripts.core.marking import save_png
 from workflow_scripts.core.shards import write_shard
-from workflow_scripts.metrics.neighbours import NEAREST, training_pictures
+from workflow_scripts.core.tables import read_table
+from workflow_scripts.metrics.neighbours import NEAREST, find_pictures, training_pictures
 from workflow_scripts.provenance.stage import Input, Inputs, Output, OutputFolder, stage_command
 from workflow_scripts.systems._text_to_image.agreement import agreements
 from workflow_scripts.systems._text_to_image.base_model import read_base
@@ -25,9 +26,11 @@ def generate_pictures(
     evaluation: PaintedEvaluation,
     checkpoint: Input,
     training: Input,
+    splits: Input,
     latents: Inputs,
     base: Input,
     output: Output,
+    held_out: Output,
     pictures: OutputFolder,
     threads: int,
     gpus: int,
@@ -39,11 +42,13 @@ def generate_pictures(
         evaluation: its key `clip`.
         checkpoint: the adapters.
         training: the experiment's training table.
-        latents: `latents/{source}/{shard}.arrow` of the sources that are trained on, which hold their squares.
+        splits: the experiment's splits.
+        latents: `latents/{source}/{shard}.arrow` of all sources, which hold their squares.
         base: the description of the base model.
         output: the shard: `item`, `prompt`, `seed`, `image`, `base_image` (of the base model from the same noise), the
             nearest training picture as `nearest_source`, `_item`, `_variant` and `_distance`, and, where a CLIP is
             given, `agreement` and `base_agreement`.
+        held_out: the shard of the scored test pictures: `item`, and the nearest training picture likewise.
         pictures: the folder of PNG files, called after their items.
         threads: CPU threads.
         gpus: GPUs that the job was given.
@@ -61,6 +66,11 @@ def generate_pictures(
             found = {"item": f"{number:05d}", "prompt": wish.prompt, "seed": wish.seed}
             yield found | {"image": image, "base_image": by_base} | near | (agreeing[number] if agreeing else {})
 
+    table = read_table(splits)
+    table = table[(table["split"] == "test") & table["scored"]]
+    keys, held = find_pictures(latents, set(zip(table["source"], table["item"], strict=True)), mirrored=True)
+    found = [{"item": item} | near for (_, item, _), near in zip(keys, known.nearest(held), strict=True)]
+    write_shard(held_out, found, {"item": pa.string()} | NEAREST)
     side = painted[0][0].shape[0]
     images = dict.fromkeys(("image", "base_image"), (np.uint8, (side, side, 3)))
     columns = {"item": pa.string(), "prompt": pa.string(), "seed": pa.int64()} | images | NEAREST

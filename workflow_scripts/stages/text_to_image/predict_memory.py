@@ -7,7 +7,7 @@ from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.systems import system_module
 from workflow_scripts.systems._text_to_image.base_model import BaseModel, read_base
 from workflow_scripts.systems._text_to_image.config import Limits
-from workflow_scripts.training.device import use_bf16
+from workflow_scripts.systems._text_to_image.live_memory import CONTEXT
 
 GB = 1e9
 
@@ -33,24 +33,18 @@ def predict_memory(experiment: BaseExperiment, base: Input, gpus: int, output: O
 
 
 def _predict(experiment: BaseExperiment, base: BaseModel, gpus: int) -> dict[str, dict[str, int]]:
-    import torch
-
     (network,) = experiment.networks
     settings = experiment.settings_of(network).training
     on_gpu = settings.device == "cuda" or (settings.device == "auto" and bool(gpus))
-    if settings.precision != "auto":
-        bf16 = settings.precision == "bf16"
-    else:  # a GPU computes bf16, as all do that one would train on
-        bf16 = on_gpu or use_bf16("auto", torch.device("cpu"))
-    return system_module(experiment.system, "memory").predict(experiment, base, on_gpu, bf16)
+    return system_module(experiment.system, "memory").predict(experiment, base, on_gpu)
 
 
 def _over(predicted: dict[str, dict[str, int]], limits: Limits) -> str:
     """Return what needs more than there is, in words; nothing if all fits."""
     lines = []
-    for kind, limit in (("ram", limits.ram_gb), ("device", limits.device_gb)):
+    for kind, limit, beside in (("ram", limits.ram_gb, 0), ("device", limits.device_gb, CONTEXT)):
         stage = max(predicted, key=lambda name: predicted[name][kind])
-        need = predicted[stage][kind] / GB
+        need = (predicted[stage][kind] + beside) / GB if predicted[stage][kind] else 0
         if limit is not None and need > limit:
             lines.append(f"{stage} will need {need:.1f} GB ({kind}), and `{kind}_gb` is {limit:g}")
     return ", ".join(lines)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workflow_scripts.systems._removal.config import RemovalExperiment
-from workflow_scripts.systems._removal.fill import filled_with
+from workflow_scripts.systems._removal.fill import feathered, filled_with, widen
 from workflow_scripts.systems._removal.networks import SamplingModule
 from workflow_scripts.training.data import pictures_to_float
 from workflow_scripts.training.exported import Exported, Given, pictures_to_bytes, planes_to_bytes
@@ -40,11 +40,11 @@ class ExportedMap(Exported):
 
 
 class ExportedEdit(Exported):
-    """Picture to `composite`, the face without its occluder, uint8 (N, S, S, 3), and `map`, where it was painted.
+    """Picture to `composite`, the face without its occluder, uint8 (N, S, S, 3), and `map`, where it was found.
 
-    `output` is all that was painted, also outside the map. With `fill: noise` it takes `noise`, any RGB picture of
-    independent colours; a network that samples takes normal numbers as `noise`, float32, and paints one picture for
-    each draw.
+    `output` is all that was painted; the composite has it in the map and its border (`edit.border`). With `fill: noise`
+    it takes `noise`, any RGB picture of independent colours; a network that samples takes normal numbers as `noise`,
+    float32, and paints one picture for each draw.
     """
 
     def __init__(self, finder: nn.Module, painter: nn.Module, opening: int, size: int):
@@ -59,9 +59,12 @@ class ExportedEdit(Exported):
         """Map RGB uint8 (N, S, S, 3)."""
         shown = pictures_to_float(picture)
         _, cleaned = find(self.finder, shown, self.opening)
-        painted = self._paint(shown, cleaned, noise)
-        output, found = pictures_to_bytes(painted), planes_to_bytes(cleaned)
-        return torch.where(found[..., None] > 0, output, picture), found, output
+        border = self.painter.border
+        holes = widen(cleaned, border.margin)
+        output = pictures_to_bytes(self._paint(shown, holes, noise))
+        weights = feathered(holes, border.feather)[:, 0, ..., None]
+        composite = (picture + weights * (output.float() - picture)).round().byte()
+        return composite, planes_to_bytes(cleaned), output
 
     def _paint(self, shown: Tensor, holes: Tensor, noise: Tensor | None) -> Tensor:
         fill = self.painter.fill

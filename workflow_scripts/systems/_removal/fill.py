@@ -27,13 +27,14 @@ def feathered(holes: Tensor, feather: float) -> Tensor:
     if not feather:
         return holes
     reach = math.ceil(feather)
-    # The squared distance to the nearest pixel of the hole is the least over columns, then over rows.
+    # The squared distance to the nearest pixel of the hole is the least over columns, then over rows. ONNX has no
+    # sliding windows, so they are taken apart.
     squares = torch.where(holes >= 0.5, 0.0, float("inf"))
     for axis in (-1, -2):
         padding = (reach, reach, 0, 0) if axis == -1 else (0, 0, reach, reach)
-        shifted = F.pad(squares, padding, value=float("inf")).unfold(axis, 2 * reach + 1, 1)
-        steps = torch.arange(-reach, reach + 1, device=holes.device, dtype=holes.dtype)
-        squares = (shifted + steps.square()).amin(dim=-1)
+        padded, side = F.pad(squares, padding, value=float("inf")), holes.shape[axis]
+        moved = [padded.narrow(axis, step, side) + (step - reach) ** 2 for step in range(2 * reach + 1)]
+        squares = torch.stack(moved).amin(dim=0)
     near = (1 - squares.sqrt() / feather).clamp(min=0)
     return torch.maximum(holes, near * near * (3 - 2 * near))
 

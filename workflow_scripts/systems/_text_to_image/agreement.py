@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from workflow_scripts.systems._text_to_image.base_model import LOCAL
+from workflow_scripts.systems._text_to_image.base_model import LOCAL, OFFLINE, reading_part
 
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of CLIP's inputs
 
@@ -22,13 +22,17 @@ def agreements(
         prompts: the words.
         painted: for each prompt, RGB uint8 (S, S, 3) twice: `agreement` is of the first, `base_agreement` the second.
         device: where CLIP runs.
+
+    Raises:
+        UserError: the CLIP cannot be used.
     """
     if clip is None:
         return []
     from transformers import CLIPModel, CLIPTokenizer
 
-    tokenizer = CLIPTokenizer.from_pretrained(Path(clip), local_files_only=True)
-    network = CLIPModel.from_pretrained(Path(clip), **LOCAL).eval().to(device)
+    with reading_part(f"evaluation.clip: {clip}", "put a CLIP there, or leave the key out"):
+        tokenizer = CLIPTokenizer.from_pretrained(Path(clip), **OFFLINE)
+        network = CLIPModel.from_pretrained(Path(clip), **LOCAL).eval().to(device)
     side = network.config.vision_config.image_size
     mean, deviation = (torch.tensor(values, device=device)[:, None, None] for values in (MEAN, DEVIATION))
     found = []

@@ -12,6 +12,8 @@ metadata a JSON text with
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +29,8 @@ from workflow_scripts.training.data import pictures_to_bytes
 # Read when these libraries are imported, which the functions below do: nothing is looked for in a network.
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-LOCAL = {"local_files_only": True, "use_safetensors": True}
+OFFLINE = {"local_files_only": True}
+LOCAL = OFFLINE | {"use_safetensors": True}
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -101,19 +104,52 @@ def empty_words(folder: Path) -> Tensor:
     Raises:
         UserError: the text encoder cannot be used.
     """
-    try:
+    with reading_part(f"the text encoder of {folder}", "put the model there again"):
         return TextEncoder(folder, torch.device("cpu")).encode("")
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+
+
+@contextmanager
+def reading_part(what: str, remedy: str) -> Iterator[None]:
+    """Turn what libraries raise of files that they cannot use, which can be anything, into one line.
+
+    Raises:
+        UserError: the files cannot be used.
+    """
+    try:
+        yield
+    except Exception as error:  # tokenizers raises nothing more special
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"the text encoder of {folder} cannot be used ({reason}); put the model there again") from error
+        raise UserError(f"{what} cannot be used ({reason}); {remedy}") from error
 
 
 def load_unet(folder: Path, kind: str = "fp32"):
-    """Return the denoising network (`UNet2DConditionModel`), frozen; `kind` is a key of `TYPES`."""
+    """Return the denoising network (`UNet2DConditionModel`), frozen; `kind` is a key of `TYPES`.
+
+    No more than the network itself and one tensor of the file are in memory at a time.
+
+    Raises:
+        UserError: the file has not the weights of the network that the configuration tells of.
+    """
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=TYPES[kind], **LOCAL)
+    path = folder / "unet/diffusion_pytorch_model.safetensors"
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder / "unet", **OFFLINE))
+    with reading_part(str(path), "put the model there again"):
+        unet.load_state_dict(dict(_read_tensors(path, TYPES[kind])), assign=True)
     return unet.requires_grad_(False).eval()
+
+
+def _read_tensors(path: Path, kind: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of a file of safetensors, those of convolutions in the layout in which they are fastest."""
+    with safe_open(path, "pt") as file:
+        names = list(file.keys())
+    for name in names:
+        # Opened for each, because what was read of a file that is mapped counts as memory until it is closed.
+        with safe_open(path, "pt") as file:
+            value = file.get_tensor(name)
+            layout = torch.channels_last if value.ndim == 4 else torch.contiguous_format
+            yield name, value.to(kind, copy=True, memory_format=layout)
 
 
 def load_vae(folder: Path, device: torch.device):

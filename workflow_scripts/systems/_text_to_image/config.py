@@ -23,6 +23,7 @@ PARTS = (
     *("tokenizer/vocab.json", "tokenizer/merges.txt", "tokenizer/tokenizer_config.json"),
     "scheduler/scheduler_config.json",
 )
+CLIP_PARTS = ("config.json", "model.safetensors", "vocab.json", "merges.txt")
 
 
 class BaseModelFolder(Model):
@@ -97,8 +98,8 @@ class PaintedEvaluation(Model):
     )
     clip: UserPath | None = Field(
         None,
-        description="a CLIP in the layout of transformers (`config.json`, `model.safetensors`, its tokenizer), which "
-        "tells how well pictures agree with their prompts; null: not measured",
+        description="a CLIP in the layout of transformers (`config.json`, `model.safetensors`, `vocab.json`, "
+        "`merges.txt`), which tells how well pictures agree with their prompts; null: not measured",
     )
     min_images: int = Field(2048, ge=2, description="with fewer pictures the Fréchet distance carries a warning")
 
@@ -111,7 +112,7 @@ class TextToImageExperiment(BaseExperiment):
     applied_keys = ("base", "pictures")
     item_kind = "latents"
     item_stage = "encode_images"
-    summarized_kinds = ("latents", "samples")
+    summarized_kinds = ("latents", "samples", "held_out")
     summarized_keys = ("evaluation", "generation", "train")
     drawn_kinds = ("latents", "samples")
     drawn_keys = ("gallery", "generation", "train")
@@ -131,8 +132,8 @@ class TextToImageExperiment(BaseExperiment):
         return (self.base.name,)
 
     def makers_of(self, kind: str) -> tuple[str, ...] | None:
-        """Return the networks that make samples."""
-        return self.networks if kind == "samples" else None
+        """Return the networks that make samples, and compare held-out pictures with those of their training."""
+        return self.networks if kind in ("samples", "held_out") else None
 
     @property
     def summary_weights(self) -> tuple[str, ...]:
@@ -166,5 +167,7 @@ class TextToImageExperiment(BaseExperiment):
                 "`save_pretrained` of diffusers writes one: weights as safetensors, each in one file"
             )
         clip = self.evaluation.clip
-        if clip and not Path(clip, "model.safetensors").is_file():
-            raise UserError(f"evaluation.clip: no model.safetensors in {clip}; put a CLIP there, or leave the key out")
+        if clip and (missing := [part for part in CLIP_PARTS if not Path(clip, part).is_file()]):
+            raise UserError(
+                f"evaluation.clip: {clip} lacks {', '.join(missing)}; put a CLIP there, or leave the key out"
+            )

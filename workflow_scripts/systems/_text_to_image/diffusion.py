@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.systems._text_to_image.base_model import BaseModel
 
 LEVELS = 4  # of noise, at equal distances, at which items are judged
@@ -18,6 +19,9 @@ class Diffusion:
         base: its description.
         predicts: `base`, `epsilon` or `v_prediction`, what the network predicts.
         min_snr: gamma of Hang et al. 2023; 0: no weighting.
+
+    Raises:
+        UserError: the noise is to be predicted where nothing else is left, which tells nothing of the picture.
     """
 
     def __init__(self, base: BaseModel, predicts: str, min_snr: float = 0.0):
@@ -25,6 +29,12 @@ class Diffusion:
 
         config = base.configs["scheduler"]
         self.predicts = config.get("prediction_type", "epsilon") if predicts == "base" else predicts
+        if self.predicts == "epsilon" and config.get("rescale_betas_zero_snr"):
+            raise UserError(
+                "adapters.predicts: the last noise of the base model leaves nothing of a picture "
+                "(`rescale_betas_zero_snr`), out of which the noise is told and no picture; write "
+                "`predicts: v_prediction`"
+            )
         self._config, self._min_snr = config, min_snr
         self._scheduler = DDPMScheduler.from_config(config, prediction_type=self.predicts)
         self.times = self._scheduler.config.num_train_timesteps
@@ -99,4 +109,6 @@ class Diffusion:
             return torch.ones_like(times, dtype=torch.float32)
         signal = self._scheduler.alphas_cumprod.to(times.device)[times]
         ratio = signal / (1 - signal)
-        return ratio.clamp(max=self._min_snr) / (ratio + 1 if self.predicts == "v_prediction" else ratio)
+        if self.predicts == "v_prediction":
+            return ratio.clamp(max=self._min_snr) / (ratio + 1)
+        return (self._min_snr / ratio).clamp(max=1)

@@ -11,6 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
+CONTEXT = 500_000_000  # bytes of a GPU's memory that CUDA takes for itself
+
 
 class LiveMemory(TorchDispatchMode):
     """Counts the bytes of the tensors that operations make, while they are alive.

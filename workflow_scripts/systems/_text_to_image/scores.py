@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.metrics.frechet import frechet_distance, picture_features
-from workflow_scripts.metrics.neighbours import TrainingPictures, find_pictures, tell_copies
+from workflow_scripts.metrics.neighbours import find_pictures, tell_copies
 from workflow_scripts.systems._text_to_image.columns import METRICS, SCORES
 from workflow_scripts.systems._text_to_image.config import TextToImageExperiment
 
@@ -43,7 +42,7 @@ def summarize(
         experiment: its keys `evaluation`, `generation` and `train` are used.
         rows: the table of scores, which says which pictures are held out.
         metrics: not used.
-        shards: kind -> paths of `latents` of every source, and of `samples`.
+        shards: kind -> paths of `latents` of every source, and of `samples` and `held_out`.
         weights: of the networks whose features are compared.
     """
     (path,) = shards["samples"]
@@ -62,7 +61,7 @@ def summarize(
             "pictures": len(samples),
             "prompts": len(experiment.generation.prompts),
             "described": {name: _distances(generated, real, weights[name]) for name in evaluation.features},
-            "copies": _copies(np.array(samples.scalars("nearest_distance")), real),
+            "copies": _copies(samples, Shard(*shards["held_out"])),
         }
         | {name: _mean(samples, name) for name in ("agreement", "base_agreement")},
         "warning": f"{', '.join(few)}, fewer than {evaluation.min_images}: Fréchet distances are biased upwards and "
@@ -86,13 +85,11 @@ def _distances(generated: Mapping[str, list], real: Mapping[str, list], weights:
     return found
 
 
-def _copies(distances: np.ndarray, real: Mapping[str, list]) -> dict:
+def _copies(samples: Shard, held_out: Shard) -> dict:
     """Return how near generated pictures are to training pictures, beside held-out ones."""
-    if not real["train"] or not real["test"]:
+    distances, held = (np.array(shard.scalars("nearest_distance")) for shard in (samples, held_out))
+    if not len(held):
         return {"nearest": float(np.median(distances)), "test": None, "fraction": None}
-    keys = [("", f"{number}", 0) for number in range(len(real["train"]))]
-    known = TrainingPictures(keys, real["train"], torch.device("cpu"))
-    held = np.array([row["nearest_distance"] for row in known.nearest(real["test"])])
     return tell_copies(distances, held)
 
 

@@ -5,7 +5,6 @@ size is asked in seconds. To them come the programs and libraries of a process, 
 """
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 
 import torch
 
@@ -18,29 +17,29 @@ from workflow_scripts.systems.paintings.networks import AdaptedUNet
 # Bytes of RAM of a stage's process, with its libraries, beside the tensors: measured with the tiny model.
 PROCESS = {
     "encode_images": 600_000_000,
-    "encode_captions": 475_000_000,
+    "encode_captions": 530_000_000,
     "train_network": 680_000_000,
     "score_captions": 580_000_000,
     "generate_pictures": 640_000_000,
 }
-CONTEXT = 500_000_000  # bytes of a GPU's memory that CUDA takes for itself
 SCORED = 4  # items that are scored at once
 Predicted = dict[str, dict[str, int]]
 
 
-def predict(experiment: Experiment, base: BaseModel, on_gpu: bool, bf16: bool) -> Predicted:
-    """Return stage -> `ram` and `device`, bytes at its peak; without a GPU, `device` is 0.
+def predict(experiment: Experiment, base: BaseModel, on_gpu: bool) -> Predicted:
+    """Return stage -> `ram` and `device`, bytes at its peak; on a GPU those of tensors, without one 0.
+
+    What is computed is counted in the type in which the base model is held.
 
     Args:
         experiment: its keys `pictures`, `generation` and `adapters` are used.
         base: the base model's description.
         on_gpu: whether networks run on a GPU.
-        bf16: whether the training computes in bf16.
     """
     stages = {
         "encode_images": lambda: _encoding(experiment, base),
         "encode_captions": lambda: _words(base),
-        "train_network": lambda: _training(experiment, base, bf16),
+        "train_network": lambda: _training(experiment, base),
         "score_captions": lambda: _denoising(experiment, base, SCORED),
         "generate_pictures": lambda: max(
             _words(base), _denoising(experiment, base, 2), _encoding(experiment, base, backwards=True)
@@ -66,7 +65,7 @@ def alternatives(experiment: Experiment) -> Iterator[Experiment]:
 
 def _placed(process: int, tensors: int, on_gpu: bool) -> dict[str, int]:
     """Return where the tensors of a stage lie; on their way to a GPU, networks are in RAM first."""
-    return {"ram": process + tensors, "device": CONTEXT + tensors if on_gpu else 0}
+    return {"ram": process + tensors, "device": tensors if on_gpu else 0}
 
 
 def _encoding(experiment: Experiment, base: BaseModel, backwards: bool = False) -> int:
@@ -102,18 +101,16 @@ def _denoising(experiment: Experiment, base: BaseModel, items: int) -> int:
     return peak_of(denoise)
 
 
-def _training(experiment: Experiment, base: BaseModel, bf16: bool) -> int:
+def _training(experiment: Experiment, base: BaseModel) -> int:
     settings, moments = experiment.adapters.training, [0]
     diffusion = Diffusion(base, experiment.adapters.predicts, experiment.adapters.min_snr)
 
     def step() -> None:
         network = _network(experiment, base)
         moments[0] = size_of(network, learned=True) * (2 + bool(settings.ema))
-        with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-            latents, times, words = _batch(experiment, base, settings.batch_size // settings.accumulate)
-            errors = diffusion.errors(network, latents, words, times, torch.randn_like(latents))
-            loss = (errors * diffusion.weights(times)).mean()
-        loss.backward()
+        latents, times, words = _batch(experiment, base, settings.batch_size // settings.accumulate)
+        errors = diffusion.errors(network, latents, words, times, torch.randn_like(latents))
+        (errors * diffusion.weights(times)).mean().backward()
 
     return peak_of(step) + moments[0]
 

