@@ -57,7 +57,7 @@ class Painter(Model):
     sampling: HoleFlowConfig | None = Field(
         None,
         description="a network that paints one of many possible faces in place of one that paints what lies between "
-        "them: sharp mouths, open or closed, at a greater distance from the true one; of the other keys of `edit`, "
+        "them; of the other keys of `edit`, "
         "only `fill`, `border` and `training` are used with it; null and published: none",
     )
 
