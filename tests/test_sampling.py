@@ -156,6 +156,8 @@ def test_versions_of_ones_own_picture(checkpoints, astronaut, tmp_path):
 def test_keys_that_exclude_each_other_are_named():
     with pytest.raises(ValidationError, match="`sampling` makes no use of `mirror`; leave one of the two out"):
         Experiment(system="unmask", edit={"sampling": {}, "mirror": True})
+    with pytest.raises(ValidationError, match="draws noise of its own; write `fill: none` or `fill: around`"):
+        Experiment(system="unmask", edit={"sampling": {}, "fill": "noise"})
     with pytest.raises(ValidationError, match="nothing that could fade beyond the margin; write `feather: 0`"):
         Experiment(system="unmask", edit={"sampling": {}, "border": {"margin": 1, "feather": 2}})
     trained = {"epochs": 3, "learning_rate": 5e-4}

@@ -67,6 +67,8 @@ class Painter(Model):
             for name, field in type(self).model_fields.items():
                 if name not in ("border", "fill", "sampling", "training") and getattr(self, name) != field.default:
                     raise ValueError(f"`sampling` makes no use of `{name}`; leave one of the two out")
+            if self.fill == "noise":
+                raise ValueError("`sampling` draws noise of its own; write `fill: none` or `fill: around`")
             if self.border.feather:
                 raise ValueError("`sampling` paints nothing that could fade beyond the margin; write `feather: 0`")
         return self
