@@ -223,7 +223,6 @@ def reenact() -> dict:
             "adversarial": 0.2,
             "perceptual": "none",
             "perceptual_weight": 1.0,
-            "identity": 3.0,
             "training": training(2),
         },
     }

@@ -1,21 +1,17 @@
-"""What keeps a driven face like the person: frames that the network holds and warps, and the loss of an identity."""
+"""What keeps a driven face like the person: frames that the network holds and warps."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
 from safetensors.torch import load_file
-from test_render import CPU, FRAMES, SIDE, WATCHED, drive, first_losses, frame, landmarks, shards, train
-from weights import random_faceres
+from test_render import CPU, FRAMES, SIDE, WATCHED, drive, frame, landmarks, shards, train
 
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table
-from workflow_scripts.models.faceres import load_faceres
 from workflow_scripts.models.warping import nearness, warp_faces
 from workflow_scripts.systems.reenact.inference import load_network
 from workflow_scripts.systems.reenact.networks import choose_references
-from workflow_scripts.systems.reenact.training import identity_loss
 from workflow_scripts.training.data import pictures_to_uint8
 
 __all__ = ["shards"]  # a fixture
@@ -116,32 +112,3 @@ def test_a_checkpoint_has_its_references_and_a_training_goes_on(shards, tmp_path
     driven = drive(shards, whole, tmp_path / "driven.arrow")
     truth = np.stack([frame(number)[1] for number in (40, 41, 42, 43, 50, 51, 52)])
     assert len(Shard(tmp_path / "driven.arrow")) == 7 and np.abs(driven.astype(int) - truth).mean() < 30
-
-
-@pytest.fixture(scope="module")
-def faceres(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "faceres.safetensors"
-    save_file(random_faceres(), path)
-    return path
-
-
-def test_an_identity_is_that_of_the_drawn_face_and_of_nothing_else(faceres):
-    network, drawing, face = load_faceres(faceres), *(as_tensor(picture) for picture in frame(3))
-    drawn = (drawing > -1).any(1, keepdim=True)
-    beside = torch.where(torch.nn.functional.max_pool2d(drawn.float(), 9, 1, 4) > 0, face, -face)
-    changed = torch.where(drawn, -face, face).requires_grad_()
-    assert identity_loss(network, drawing, face, face) == pytest.approx(0, abs=1e-5)
-    loss = identity_loss(network, drawing, changed, face)
-    assert loss > 10 * identity_loss(network, drawing, beside, face).abs() and loss > 0.001
-    loss.backward()
-    assert changed.grad[drawn.expand_as(face)].any()
-    together = identity_loss(network, drawing.repeat(2, 1, 1, 1), torch.cat([face, -face]), face.repeat(2, 1, 1, 1))
-    assert together == pytest.approx(identity_loss(network, drawing, -face, face).item() / 2, rel=1e-3)
-
-
-def test_the_identity_joins_the_losses(shards, tmp_path, faceres):
-    loop = {"epochs": 1, "batch_size": FRAMES - WATCHED}
-    train(shards, tmp_path, "--weights", str(faceres), loop=loop, identity=20, adversarial=0)
-    losses = first_losses(tmp_path)
-    parts = 100 * losses["render l1"] + 20 * losses["render identity"]
-    assert losses["render identity"] > 0 and losses["render total"] == pytest.approx(parts, rel=1e-4)

@@ -284,7 +284,6 @@ REFUSED = {
         r"experiments\.r\.inference: .*`halvings: 5`",
     ),
     "no weights": ({"render": {"halvings": 6, "perceptual": "vgg19"}}, {}, r"vgg19 needs .*weights: {vgg19:"),
-    "no weights of faceres": ({"render": {"halvings": 6, "identity": 1}}, {}, r"faceres needs its weights"),
 }
 
 

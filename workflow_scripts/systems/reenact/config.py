@@ -47,12 +47,6 @@ class RenderNetwork(Pix2PixConfig):
         "efficientnet_lite0", description="network whose features are compared; published: `none`"
     )
     perceptual_weight: float = Field(2.0, ge=0, description="weight of the mean absolute difference of its features")
-    identity: float = Field(
-        0.0,
-        ge=0,
-        description="weight of one less the cosine between the output's face and the true one, described by the "
-        "recognition network `faceres` (`weights: {faceres: …}`); published: 0",
-    )
     training: Training = Training(
         epochs=50,
         batch_size=4,
@@ -94,8 +88,9 @@ class Experiment(ReenactmentExperiment):
 
     def weights_of(self, network: str) -> tuple[str, ...]:
         """Return the pretrained networks that a network's training needs."""
-        compared = self.render.perceptual != "none" and self.render.perceptual_weight
-        return (self.render.perceptual,) * bool(compared) + ("faceres",) * bool(self.render.identity)
+        if self.render.perceptual == "none" or not self.render.perceptual_weight:
+            return ()
+        return (self.render.perceptual,)
 
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
         """Refuse to learn more than one person, and sources without time or with crops that hold a head still."""

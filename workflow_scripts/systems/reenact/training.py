@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from workflow_scripts.config.training import Training
 from workflow_scripts.faces.drawings import MIRRORED_CHANNELS
-from workflow_scripts.models.faceres import load_faceres
 from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.models.pix2pix import ConditionalDiscriminator
 from workflow_scripts.systems.reenact.config import Experiment, RenderNetwork
@@ -22,9 +21,6 @@ from workflow_scripts.training.system import Batch, Score, System, Update, detac
 # Of the steps of a temporal training, those that show the network its own output in place of the frame before;
 # of the items of all steps, those that show it nothing, as at the start of a shot.
 OWN, NOTHING = 0.4, 0.2
-DESCRIBED = 112  # pixels of a face that is recognised: half of the network's own, as a crop has no more to show
-# The square that is recognised: its side over the height of a drawn face, and where the brows lie in it.
-SQUARE, BROWS = 1.3, 0.28
 CANDIDATES = 1000  # training frames at most, at equal distances in time, from which references are chosen
 SHIFT, NOISE, TINT = 0.02, 0.05, 0.1  # largest shift (of the side), noise and change of colour of a frame before
 
@@ -41,31 +37,22 @@ def build_system(network: str, experiment: Experiment, weights: Mapping[str, Pat
         UserError: weights are absent or damaged.
     """
     module = build_network(network, experiment)
-    names = [name for name in experiment.weights_of(network) if name != "faceres"]
-    recogniser = load_faceres(weights["faceres"]).requires_grad_(False) if experiment.render.identity else None
-    return RenderTraining(experiment.render, module, load_perceptual(names, weights), recogniser)
+    return RenderTraining(experiment.render, module, load_perceptual(experiment.weights_of(network), weights))
 
 
 class RenderTraining(System):
     """L_D = (BCE(D(x, y), 1) + BCE(D(x, G(x)), 0)) / 2, not halved in TensorFlow's variant;
-    L_G = w_adv BCE(D(x, G(x)), 1) + w_1 L_1 + w_perc L_perc + w_id (1 - cos(R(y), R(G(x)))).
+    L_G = w_adv BCE(D(x, G(x)), 1) + w_1 L_1 + w_perc L_perc.
 
-    x is the drawing, y the face, R describes a face.
+    x is the drawing, y the face.
     """
 
     saved = "render"
     judged_by = Score("psnr", higher_is_better=True)  # of the person's own later frames, the only ones with a truth
 
-    def __init__(
-        self,
-        config: RenderNetwork,
-        module: nn.Module,
-        perceptual: nn.Module | None,
-        recogniser: nn.Module | None = None,
-    ):
+    def __init__(self, config: RenderNetwork, module: nn.Module, perceptual: nn.Module | None):
         self.config = config
         self.perceptual = perceptual
-        self.recogniser = recogniser
         self.columns = {"input": "drawings", "target": "drawings"}
         if config.temporal:
             self.columns["previous"] = "drawings"
@@ -74,12 +61,6 @@ class RenderTraining(System):
         self.networks = nn.ModuleDict({"render": module})
         if config.adversarial:
             self.networks["discriminator"] = ConditionalDiscriminator(config.discriminator_channels, config.variant)
-
-    def to(self, device: torch.device, layout: torch.memory_format) -> None:
-        """Move all networks."""
-        super().to(device, layout)
-        if self.recogniser is not None:
-            self.recogniser.to(device=device)
 
     def begin(self, items: Items) -> None:
         """Choose the network's references among the training frames."""
@@ -128,9 +109,6 @@ class RenderTraining(System):
         if self.perceptual is not None:
             values["perceptual"] = perceptual_loss(self.perceptual, painted, target)
             loss = loss + self.config.perceptual_weight * values["perceptual"]
-        if self.recogniser is not None:
-            values["identity"] = identity_loss(self.recogniser, drawing, painted, target)
-            loss = loss + self.config.identity * values["identity"]
         if self.config.adversarial:
             with frozen(self.networks["discriminator"]) as judge:
                 values["adversarial"] = generator_loss(judge(drawing, painted), "non_saturating")
@@ -163,41 +141,6 @@ class RenderTraining(System):
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
         """Return drawing, output, truth."""
         return [batch["input"], _settled(network, batch), batch["target"]]
-
-
-def identity_loss(recogniser: nn.Module, drawings: Tensor, pictures: Tensor, truths: Tensor) -> Tensor:
-    """Return one less the cosine between the descriptors of both pictures' faces, the mean over items.
-
-    Args:
-        recogniser: describes faces of `DESCRIBED` pixels in 0..255.
-        drawings: (N, 3, S, S) in -1..1; what is not black is the face.
-        pictures: with gradient, likewise.
-        truths: without.
-    """
-    places = _face_places(drawings)
-    faces = [
-        F.grid_sample((shown + 1) * 127.5, places, padding_mode="border", align_corners=False)
-        for shown in (pictures, truths)
-    ]
-    with torch.no_grad():
-        wanted = recogniser(faces[1])
-    return 1 - F.cosine_similarity(recogniser(faces[0]).float(), wanted.float()).mean()
-
-
-@torch.no_grad()
-def _face_places(drawings: Tensor) -> Tensor:
-    """Return where the pixels of the squares around drawn faces lie, (N, D, D, 2), for `grid_sample`."""
-    drawn = (drawings > -1).any(1)
-    side = drawn.shape[-1]
-    numbers = torch.arange(side, device=drawn.device)
-    along, across = drawn.any(2), drawn.any(1)  # rows and columns of each item
-    top, left = (torch.where(lines, numbers, side).amin(1) for lines in (along, across))
-    bottom, right = (torch.where(lines, numbers, -1).amax(1) for lines in (along, across))
-    square = SQUARE * (bottom + 1 - top) / side  # in sides of the picture
-    x, y = (left + right + 1) / side - 1, 2 * (top / side + (0.5 - BROWS) * square) - 1
-    nothing = torch.zeros_like(square)
-    matrices = torch.stack([torch.stack([square, nothing, x], 1), torch.stack([nothing, square, y], 1)], 1)
-    return F.affine_grid(matrices, [len(drawn), 1, DESCRIBED, DESCRIBED], align_corners=False)
 
 
 def spoil(pictures: Tensor) -> Tensor:
