@@ -54,7 +54,7 @@ def test_the_folder_of_checkpoints_is_all_that_is_needed_to_apply_them(finished,
     experiment = load_config(finished.config()).experiments["unmask"]
     assert trained.experiment("map").difference == experiment.difference
     assert trained.frame("map", None) == "celeba" and trained.size("map", "input") == 64
-    removal.build_editor(trained, argparse.Namespace(frame=None, seed=1), torch.device("cpu"))
+    removal.build_editor(trained, argparse.Namespace(frame=None, seed=1, count=1, diversity=None), torch.device("cpu"))
 
 
 def test_items_in_are_items_out_plus_quarantined_at_every_stage(finished):
