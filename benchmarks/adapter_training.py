@@ -112,8 +112,10 @@ def main() -> None:
             generation=experiment.generation.canonical(),
             evaluation=experiment.evaluation.canonical(),
             training="results/mine/training.parquet",
+            splits="results/mine/splits.parquet",
             latents=encoded["latents"],
             output="results/mine/samples.arrow",
+            held_out="results/mine/held_out.arrow",
             pictures="generated",
         ),
         stage(

@@ -41,14 +41,6 @@ def main():
                             while time.process_time() < end: pass
                             guard.go_on()
                     case "wait": print(os.getpid(), flush=True); time.sleep(60)
-        except cli.BadItem as bad:
-            print(item, bad.reason, sep=": ")
-        else:
-            print(item)
-
-guard.SECONDS = 1
-guard.supervise()
-cli.run(main)
 """
 WORK = """
 import ctypes, sys, time
@@ -65,6 +57,8 @@ def main():
                 if item == "crash": ctypes.string_at(0)
                 end = time.process_time() + 2.5 * (item == "busy")
                 while time.process_time() < end: pass
+"""
+END = """
         except cli.BadItem as bad:
             print(item, bad.reason, sep=": ")
         else:
@@ -76,7 +70,7 @@ cli.run(main)
 """
 
 
-def start(*items: str, script: str = SCRIPT) -> subprocess.Popen:
+def start(*items: str, script: str = SCRIPT + END) -> subprocess.Popen:
     """Start a job that reads items, each of which does what its name says."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script, *items]
@@ -102,7 +96,7 @@ def test_an_item_that_kills_its_reader_is_refused_and_the_others_are_read():
 
 
 def test_work_on_an_item_is_not_limited_and_a_crash_refuses_the_item():
-    said, log = start("good", "crash", "bad bytes", "busy", script=WORK).communicate(timeout=300)
+    said, log = start("good", "crash", "bad bytes", "busy", script=WORK + END).communicate(timeout=300)
     wanted = ["good", "crash: crashes a library", "bad bytes: crashes its reader", "busy"]
     assert said.splitlines()[-4:] == wanted
     assert log.count("begins again") == 2

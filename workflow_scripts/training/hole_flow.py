@@ -1,5 +1,7 @@
 """How flows that fill holes learn, and the random numbers by which they are watched."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -87,11 +89,16 @@ def watch_flow(network: HoleFlow, start: Start, target: Tensor, seeds: Tensor, *
     }
 
 
+def as_column(seeds: Sequence[int], device: torch.device) -> Tensor:
+    """Return the seeds of items as a column of a batch, integers (N, 1, 1, 1)."""
+    return torch.tensor([seed % 2**62 for seed in seeds], device=device)[:, None, None, None]
+
+
 def draw_normal(seeds: Tensor, shape: tuple[int, ...], purpose: int) -> Tensor:
     """Return standard normal numbers (N, *shape) that depend on the items' seeds and `purpose` alone.
 
     Args:
-        seeds: integers (N, 1, 1, 1).
+        seeds: as `as_column` returns them.
         shape: of one draw.
         purpose: which of several draws of an item.
     """

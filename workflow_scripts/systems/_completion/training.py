@@ -13,7 +13,7 @@ from workflow_scripts.faces.landmark_groups import MIRRORED
 from workflow_scripts.systems._completion.guides import move_hidden
 from workflow_scripts.systems._completion.networks import Completer
 from workflow_scripts.training.data import Batch, Key, pictures_to_float
-from workflow_scripts.training.hole_flow import draw_normal
+from workflow_scripts.training.hole_flow import as_column, draw_normal
 from workflow_scripts.training.system import System
 
 MAX_UNCERTAINTY = 0.04  # of the side; largest standard deviation of the keypoints that a guided network is shown
@@ -36,8 +36,7 @@ class HoleTraining(System):
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
         """Return `holed`, and the items' seeds as a column, for random numbers that stay the same."""
-        device = batch["target"].device
-        seeds = torch.tensor([seed % 2**62 for seed in seeds], device=device)[:, None, None, None]
+        seeds = as_column(seeds, batch["target"].device)
         return {"holed": batch["target"] * (1 - batch["hole"]), "seed": seeds}
 
     def augment(

@@ -10,7 +10,7 @@ from workflow_scripts.config.base import Fraction, Model
 from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.config.training import Training
-from workflow_scripts.models.config import HoleFlowConfig, UNetConfig
+from workflow_scripts.models.config import HoleFlowConfig, UNetConfig, compared
 from workflow_scripts.occluders._config import Occluders
 
 # What an editing network is shown inside the predicted map.
@@ -199,13 +199,9 @@ class RemovalExperiment(BaseExperiment):
         """Return the pretrained networks that a network's training needs."""
         if network == "map":
             return ()
-        sampling = self.edit.sampling
-        name, weight = (
-            (self.edit.perceptual, self.edit.losses.perceptual)
-            if sampling is None
-            else (sampling.perceptual, sampling.perceptual_weight)
-        )
-        return () if name == "none" or not weight else (name,)
+        if self.edit.sampling is not None:
+            return compared(self.edit.sampling.perceptual, self.edit.sampling.perceptual_weight)
+        return compared(self.edit.perceptual, self.edit.losses.perceptual)
 
     def beside(self, network: str) -> tuple[str, ...]:
         """Return the map network, which tells the editing network where to paint."""

@@ -15,7 +15,7 @@ from workflow_scripts.systems._removal.degradation import degrade, step_back
 from workflow_scripts.systems._removal.fill import feathered, fill_holes, widen
 from workflow_scripts.systems._removal.networks import SamplingModule
 from workflow_scripts.training.data import Key
-from workflow_scripts.training.hole_flow import draw_normal, flow_update, watch_flow
+from workflow_scripts.training.hole_flow import as_column, draw_normal, flow_update, watch_flow
 from workflow_scripts.training.losses import dice_loss, psnr, ssim_map
 from workflow_scripts.training.system import Batch, Score, System, Update, detached
 
@@ -109,8 +109,7 @@ class SamplingTraining(EditTraining):
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
         """Add the items' seeds as a column (N, 1, 1, 1), for random numbers that stay the same."""
-        column = torch.tensor([seed % 2**62 for seed in seeds], device=batch["map"].device)[:, None, None, None]
-        return super().prepare(batch, seeds) | {"seed": column}
+        return super().prepare(batch, seeds) | {"seed": as_column(seeds, batch["map"].device)}
 
     def augment(
         self, batch: Batch, keys: Sequence[Key], seed: int, epoch: int, settings: Training

@@ -13,7 +13,7 @@ from pydantic import Field
 from workflow_scripts.config.base import Fraction, Model
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.config.training import Training
-from workflow_scripts.models.config import HoleFlowConfig, UNetConfig
+from workflow_scripts.models.config import HoleFlowConfig, UNetConfig, compared
 from workflow_scripts.systems._completion.config import CompletionExperiment
 from workflow_scripts.systems.diverse.vae_gan_config import DeNetwork, PiiNetwork
 
@@ -62,9 +62,7 @@ class Experiment(CompletionExperiment):
 
     def weights_of(self, network: str) -> tuple[str, ...]:
         """Return the pretrained networks that a network's training needs."""
-        if network != "flow" or self.flow.perceptual == "none" or not self.flow.perceptual_weight:
-            return ()
-        return (self.flow.perceptual,)
+        return compared(self.flow.perceptual, self.flow.perceptual_weight) if network == "flow" else ()
 
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
         """Refuse networks that the pictures are too small for, and what would part faces and landmarks."""

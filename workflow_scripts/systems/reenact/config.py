@@ -11,7 +11,7 @@ from pydantic import Field
 
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.config.training import Training
-from workflow_scripts.models.config import Pix2PixConfig
+from workflow_scripts.models.config import Pix2PixConfig, compared
 from workflow_scripts.systems._reenactment.config import ReenactmentExperiment
 
 HEADS = ("head", "whole")  # frames of a crop in which a head moves
@@ -88,9 +88,7 @@ class Experiment(ReenactmentExperiment):
 
     def weights_of(self, network: str) -> tuple[str, ...]:
         """Return the pretrained networks that a network's training needs."""
-        if self.render.perceptual == "none" or not self.render.perceptual_weight:
-            return ()
-        return (self.render.perceptual,)
+        return compared(self.render.perceptual, self.render.perceptual_weight)
 
     def check(self, where: str, sources: Mapping[str, BaseSource]) -> None:
         """Refuse to learn more than one person, and sources without time or with crops that hold a head still."""
