@@ -42,7 +42,7 @@ def paint(network: torch.nn.Module, pictures: Sequence[np.ndarray], maps: Sequen
     composites = []
     for start in range(0, len(pictures), BATCH):
         images, holes = (np.stack(one[start : start + BATCH]) for one in (pictures, maps))
-        for image, hole, painted in zip(images, holes, paint_bare_faces(network, images, holes), strict=True):
+        for image, hole, painted in zip(images, holes, paint_bare_faces(network, images, holes)[0], strict=True):
             composites.append(mix(image, painted, border_weights(hole, network.border)))
     return composites
 

@@ -23,11 +23,12 @@ onnx = pytest.importorskip("onnx", reason="networks are exported with onnx: `mak
 SIDE = 64
 UNET = {"blocks": 5, "channels": 4, "max_channels": 8}
 PIX2PIX = {"halvings": 3, "channels": 4, "max_channels": 8}
+FLOW = {"mean": UNET, "unet": {"channels": [8, 16]}, "steps": 2}
 GAN = {"latent": 8, "channels": 4}
 COMPLETION = {
     "keypoints": {"unet": {"blocks": 3, "channels": 8, "max_channels": 8}},
     "regression": {"unet": UNET},
-    "flow": {"mean": UNET, "unet": {"channels": [8, 16]}, "steps": 2, "guidance": 2.0},
+    "flow": FLOW | {"guidance": 2.0},
     "pii": {"side": SIDE, "channels": 4, "latent": 16},
     "de": {"side": SIDE, "channels": 4, "latent": 32, "style": 16},
 }
@@ -52,7 +53,7 @@ CASES = {
     "sampled": (
         "unmask",
         "edit",
-        {"map": {"unet": UNET}, "edit": {"sampling": {"mean": UNET, "unet": {"channels": [8, 16]}, "steps": 2}}},
+        {"map": {"unet": UNET}, "edit": {"unet": UNET, "sampling": FLOW}},
         {"picture", "noise"},
         ["composite", "map", "output"],
     ),
@@ -152,7 +153,7 @@ def test_a_face_is_edited_as_the_workflow_does_it(tmp_path, face, case):
     assert 0 < (maps > 0).mean() < 1
     composite, our_maps, output = run(file, picture=pictures)
     assert (our_maps != maps).mean() < 1e-3
-    painted = paint_bare_faces(painter, pictures, maps)
+    (painted,) = paint_bare_faces(painter, pictures, maps)
     assert (np.abs(output.astype(int) - painted) > 1).mean() < 1e-2
     weights = np.stack([border_weights(one, painter.border) for one in our_maps])
     mixed = np.stack([mix(*one) for one in zip(pictures, output, weights, strict=True)])

@@ -47,7 +47,7 @@ EDIT = {
     "training": LOOP | {"epochs": 4, "ema": 0.9, "clip": 100.0},
 }
 FLOW = {"cell": 2, "mean": SMALL | {"blocks": 3}, "detail": SMALL, "unet": {"channels": [8, 16], "blocks": 1}}
-SAMPLE = {"sampling": FLOW | {"perceptual": "none", "steps": 3}, "training": EDIT["training"]}
+SAMPLE = EDIT | {"sampling": FLOW | {"perceptual": "none", "steps": 3}}
 
 
 @pytest.fixture(scope="module")
@@ -350,11 +350,11 @@ def test_inference_repeats_itself_and_stays_in_range(shards, tmp_path):
     assert np.allclose(probability[2:3], find_occluders(finder, images[2:3]), atol=1e-5)
 
     editor = load_network(tmp_path / "checkpoints/edit.safetensors", CPU)
-    edited = paint_bare_faces(editor, images, holes)
+    (edited,) = paint_bare_faces(editor, images, holes)
     assert edited.shape == images.shape
     assert edited.dtype == np.uint8
-    assert np.array_equal(edited, paint_bare_faces(editor, images, holes))
-    assert np.abs(edited[2].astype(int) - paint_bare_faces(editor, images[2:3], holes[2:3])[0]).max() <= 1
+    assert np.array_equal(edited, paint_bare_faces(editor, images, holes)[0])
+    assert np.abs(edited[2].astype(int) - paint_bare_faces(editor, images[2:3], holes[2:3])[0, 0]).max() <= 1
 
 
 def test_samples_of_an_item_differ_by_their_number_and_are_the_same_each_time(shards, tmp_path):
@@ -364,15 +364,15 @@ def test_samples_of_an_item_differ_by_their_number_and_are_the_same_each_time(sh
     images, holes = pairs.tensors("input", range(4)), pairs.tensors("map", range(4))
 
     def painted(rows=slice(None), **keys):
-        return paint_bare_faces(editor, images[rows], holes[rows], [5, 6, 7, 8][rows], **keys).astype(int)
+        return paint_bare_faces(editor, images[rows], holes[rows], [5, 6, 7, 8][rows], 2, **keys).astype(int)
 
-    first, second = painted(), painted(number=1)
+    first, second = painted()
     inside = holes > 0
-    assert (np.abs(first - second)[inside].mean() > 1) and np.array_equal(first[~inside], images[~inside])
-    assert np.array_equal(first, painted()) and np.abs(first[2:3] - painted(slice(2, 3))).max() <= 1
-    assert np.abs(painted(diversity=0) - painted(number=1, diversity=0)).max() == 0
-    near, far = (np.abs(painted(number=1, diversity=knob) - painted(diversity=0)).mean() for knob in (0.3, 1))
-    assert 0 < near < far
+    assert (np.abs(first - second)[inside].mean() > 1) and np.array_equal(first[~inside], second[~inside])
+    assert np.array_equal(first, painted()[0]) and np.abs(first[2:3] - painted(slice(2, 3))[0]).max() <= 1
+    still, again = painted(diversity=0)
+    near, far = (np.abs(painted(diversity=knob)[1] - still).mean() for knob in (0.3, 1))
+    assert np.array_equal(still, again) and 0 < near < far
 
 
 def test_an_editor_whose_hole_is_filled_never_sees_the_occluders_colour(astronaut):
@@ -383,7 +383,7 @@ def test_an_editor_whose_hole_is_filled_never_sees_the_occluders_colour(astronau
     masked[0][holes[0] > 0], masked[1][holes[1] > 0] = (200, 40, 40), (20, 60, 220)
     for fill, alike in (("around", True), ("none", False)):
         experiment = Experiment(system="unmask", edit=EDIT | {"fill": fill, "residual": True})
-        red, blue = paint_bare_faces(build_network("edit", experiment).eval(), masked, holes)
+        red, blue = paint_bare_faces(build_network("edit", experiment).eval(), masked, holes)[0]
         assert np.array_equal(red, blue) == alike
 
 

@@ -59,8 +59,8 @@ def flow_update(
     }
     loss = sum(values.values())
     if perceptual is not None:
-        values["perceptual"] = perceptual_loss(perceptual, torch.where(hole > 0, painted, target), target)
-        loss = loss + weight * values["perceptual"]
+        values["detail_features"] = perceptual_loss(perceptual, torch.where(hole > 0, painted, target), target)
+        loss = loss + weight * values["detail_features"]
     return Update(name, loss, detached(values))
 
 

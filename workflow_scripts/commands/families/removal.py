@@ -64,10 +64,8 @@ class _Remover(Editor):
             [_own_part(clean_map(one, self._opening), face) for one, face in zip(found, faces, strict=True)]
         )
         seeds = [item_seed(self._seed, Key("apply", face.name, 0)) for face in faces]
-        painted = [
-            self._inference.paint_bare_faces(self._edit, images, maps, seeds, number, self._diversity)
-            for number in range(1 if only_first else self._count)
-        ]
+        count = 1 if only_first else self._count
+        painted = self._inference.paint_bare_faces(self._edit, images, maps, seeds, count, self._diversity)
         return [
             [Edit(image, border_weights(occluder, self._border)) for image in versions] if occluder.any() else []
             for occluder, *versions in zip(maps, *painted, strict=True)

@@ -68,10 +68,7 @@ def edit_faces(
             batch = chosen[start : start + BATCH]
             images, holes = shard.tensors("input", batch), predicted.tensors("map", batch)
             seeds = [item_seed(seed, Key(source, shard.items[row], 0)) for row in batch]
-            edited = [
-                inference.paint_bare_faces(network, images, holes, seeds, number, diversity)
-                for number in range(samples)
-            ]
+            edited = inference.paint_bare_faces(network, images, holes, seeds, samples, diversity)
             for row, image, found, *painted in zip(batch, images, holes, *edited, strict=True):
                 weights = border_weights(found, network.border)
                 made = np.stack([mix(image, one, weights) for one in painted])

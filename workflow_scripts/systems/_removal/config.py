@@ -56,32 +56,24 @@ class Painter(Model):
     )
     sampling: HoleFlowConfig | None = Field(
         None,
-        description="a network that paints one of many possible faces in place of one that paints what lies between "
-        "them; of the other keys of `edit`, "
-        "only `fill`, `border` and `training` are used with it; null and published: none",
+        description="a flow that leads from the editing network's answer, which lies between all possible faces, to "
+        "one of them; null and published: none",
     )
 
     @model_validator(mode="after")
-    def _sampling_stands_alone(self):
-        if self.sampling is not None:
-            for name, field in type(self).model_fields.items():
-                if name not in ("border", "fill", "sampling", "training") and getattr(self, name) != field.default:
-                    raise ValueError(f"`sampling` makes no use of `{name}`; leave one of the two out")
-            if self.fill == "noise":
-                raise ValueError("`sampling` draws noise of its own; write `fill: none` or `fill: around`")
-            if self.border.feather:
-                raise ValueError("`sampling` paints nothing that could fade beyond the margin; write `feather: 0`")
+    def _sampling_has_its_own_noise(self):
+        if self.sampling is not None and self.fill == "noise":
+            raise ValueError("`sampling` draws noise of its own; write `fill: none` or `fill: around`")
         return self
 
     def check_size(self, where: str, size: int) -> None:
         """Raise `ValueError` for crops of `size` pixels that do not fit the network."""
-        if self.sampling is None:
-            self.check_painter_size(where, size)
-        else:
+        self.check_painter_size(where, size)
+        if self.sampling is not None:
             self.sampling.check_size(f"{where}.sampling", size)
 
     def check_painter_size(self, where: str, size: int) -> None:
-        """Raise `ValueError` for crops of `size` pixels that do not fit the network that is used without `sampling`."""
+        """Raise `ValueError` for crops of `size` pixels that do not fit the network beside its flow."""
         raise NotImplementedError
 
 
@@ -199,9 +191,10 @@ class RemovalExperiment(BaseExperiment):
         """Return the pretrained networks that a network's training needs."""
         if network == "map":
             return ()
+        names = compared(self.edit.perceptual, self.edit.losses.perceptual)
         if self.edit.sampling is not None:
-            return compared(self.edit.sampling.perceptual, self.edit.sampling.perceptual_weight)
-        return compared(self.edit.perceptual, self.edit.losses.perceptual)
+            names += compared(self.edit.sampling.perceptual, self.edit.sampling.perceptual_weight)
+        return tuple(dict.fromkeys(names))
 
     def beside(self, network: str) -> tuple[str, ...]:
         """Return the map network, which tells the editing network where to paint."""

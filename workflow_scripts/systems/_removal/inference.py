@@ -32,28 +32,32 @@ def paint_bare_faces(
     images: np.ndarray,
     maps: np.ndarray,
     seeds: Sequence[int] = (),
-    number: int = 0,
+    count: int = 1,
     diversity: float = 1.0,
 ) -> np.ndarray:
-    """Return the faces without their occluders.
+    """Return the faces without their occluders, in several versions where the network samples.
 
     Args:
         network: as `load_network` returns it: a `PaintModule`, `EditModule` or `SamplingModule`.
         images: RGB uint8 (N, S, S, 3).
         maps: cleaned maps, uint8 (N, S, S), 0 or 255.
-        seeds: of the items, for a network that is shown noise, which is drawn from them.
-        number: which of many pictures a network paints that samples.
+        seeds: of the items, for a network that needs noise, which is drawn from them.
+        count: versions of each face; more than one of a network that samples.
         diversity: of those; a factor of their noise.
 
     Returns:
-        RGB uint8 (N, S, S, 3); what lies outside the map is painted too.
+        RGB uint8 (count, N, S, S, 3); what lies outside the map is painted too.
     """
     pictures = pictures_to_float(on_device(network, images))
     holes = widen(maps_to_float(on_device(network, maps)), network.border.margin)
     filled = fill_holes(pictures, holes, network.fill, seeds)
     if not isinstance(network, SamplingModule):
-        return pictures_to_uint8(network(filled, holes))
-    shape = network.latent_shape(images.shape[1])
-    rngs = (np.random.default_rng(stable_hash(seed, "sample", number)) for seed in seeds)
-    latents = np.stack([rng.standard_normal(shape, np.float32) for rng in rngs])
-    return pictures_to_uint8(network.sample(filled, holes, on_device(network, diversity * latents)))
+        return pictures_to_uint8(network(filled, holes))[None]
+    painted = network.painter(filled, holes)
+    start = network.start(painted, filled, holes)
+    versions = []
+    for number in range(count):
+        rngs = (np.random.default_rng(stable_hash(seed, "sample", number)) for seed in seeds)
+        latents = np.stack([rng.standard_normal(network.latent_shape(images.shape[1]), np.float32) for rng in rngs])
+        versions.append(pictures_to_uint8(network.sample(painted, start, on_device(network, diversity * latents))))
+    return np.stack(versions)

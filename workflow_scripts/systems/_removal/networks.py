@@ -9,7 +9,6 @@ from workflow_scripts.models.flow_matching import follow_flow
 from workflow_scripts.models.hole_flow import HoleFlow, Start
 from workflow_scripts.models.unet import UNet
 from workflow_scripts.systems._removal.config import MapNetwork, Painter, RemovalExperiment
-from workflow_scripts.systems._removal.fill import filled_with
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in OpenCV
 
@@ -39,27 +38,39 @@ def answer(network: nn.Module, pictures: Tensor, mirror: bool) -> Tensor:
 class SamplingModule(HoleFlow):
     """What could the face look like below the occluder?
 
-    The flow begins at colours that are continued into the map. With another `fill` it also sees that: with `none` the
-    occluder itself, whose shape and folds tell where nose and chin are.
+    A painter that answers with what lies between all possible faces, and a flow from there to one of them (posterior
+    mean rectified flow, Ohayon et al. 2025).
+
+    Args:
+        config: of the editing network.
+        painter: maps filled pictures and maps to pictures, as the editing network does without `sampling`.
     """
 
-    def __init__(self, config: Painter):
-        super().__init__(config.sampling, guides=0 if config.fill == "around" else 3)
-        self.fill, self.border = config.fill, config.border
+    def __init__(self, config: Painter, painter: nn.Module):
+        super().__init__(config.sampling, guides=0)
+        self.painter, self.fill, self.border = painter, config.fill, config.border
 
-    def start(self, filled: Tensor, maps: Tensor) -> Start:
-        """Return where the flow begins for filled RGB (N, 3, S, S) in -1..1 and maps (N, 1, S, S) in 0..1."""
-        guide = filled[:, :0] if self.fill == "around" else filled
-        return self.begin(filled_with(filled, maps, "around", None), maps, guide)
+    def start(self, painted: Tensor, filled: Tensor, maps: Tensor) -> Start:
+        """Return where the flow begins, at the painter's picture.
 
-    def sample(self, filled: Tensor, maps: Tensor, latent: Tensor) -> Tensor:
+        Args:
+            painted: the painter's answer, RGB (N, 3, S, S) in -1..1.
+            filled: what it was shown, (N, 3, S, S) in -1..1.
+            maps: (N, 1, S, S) in 0..1.
+        """
+        return self.begin(filled + (painted - filled) * maps, maps, filled[:, :0])
+
+    def sample(self, painted: Tensor, start: Start, latent: Tensor) -> Tensor:
         """Return the pictures, RGB float32 (N, 3, S, S) in -1..1, that random numbers (N, *latent_shape(S)) lead to."""
-        start = self.start(filled, maps)
 
         def predict(place: Tensor, time: float) -> Tensor:
             return self(place, torch.full((place.shape[0], 1, 1, 1), time, device=place.device), start)
 
-        return self.paint(follow_flow(predict, latent, self.steps), start)
+        return self.finish(painted, start, follow_flow(predict, latent, self.steps))
+
+    def finish(self, painted: Tensor, start: Start, values: Tensor) -> Tensor:
+        """Return the pictures of the flow's values (N, 3, C, C); beyond the map they are the painter's."""
+        return painted + (self.paint(values, start) - painted) * start.hole
 
 
 def build_removal_network(
@@ -70,8 +81,9 @@ def build_removal_network(
     Args:
         network: `map` or `edit`.
         experiment: its configuration.
-        painter: makes the editing network of one that does not sample.
+        painter: makes the editing network; one that samples has it inside.
     """
     if network == "map":
         return MapModule(experiment.map)
-    return (painter if experiment.edit.sampling is None else SamplingModule)(experiment.edit)
+    module = painter(experiment.edit)
+    return module if experiment.edit.sampling is None else SamplingModule(experiment.edit, module)

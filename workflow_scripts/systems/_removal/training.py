@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from workflow_scripts.config.base import Model
 from workflow_scripts.config.training import Training
+from workflow_scripts.models.config import compared
+from workflow_scripts.models.hole_flow import Start
 from workflow_scripts.models.perceptual import load_perceptual
 from workflow_scripts.systems._removal.config import MapNetwork, Painter, RemovalExperiment
 from workflow_scripts.systems._removal.degradation import degrade, step_back
@@ -99,13 +101,21 @@ class EditTraining(System):
 
 
 class SamplingTraining(EditTraining):
-    """The losses of `flow_update`: the predicted map is the hole, and what is below it is to be sampled."""
+    """The losses of the painter beside those of `flow_update`, whose hole is the predicted map.
+
+    The painter learns as it does without a flow; nothing of the flow's losses reaches it.
+    """
 
     judged_by = Score("flow", higher_is_better=False)
 
-    def __init__(self, config: Painter, module: SamplingModule, perceptual: nn.Module | None):
-        self.config, self.perceptual = config, perceptual
-        self.networks = nn.ModuleDict({"edit": module})
+    def __init__(self, config: Painter, module: SamplingModule, painting: EditTraining, perceptual: nn.Module | None):
+        self.config, self.painting, self.perceptual = config, painting, perceptual
+        self.networks = nn.ModuleDict({**painting.networks, "edit": module})
+
+    def to(self, device: torch.device, layout: torch.memory_format) -> None:
+        """Move all networks, and the frozen one that the painter's losses compare."""
+        super().to(device, layout)
+        self.painting.to(device, layout)
 
     def prepare(self, batch: Batch, seeds: Sequence[int]) -> dict[str, Tensor]:
         """Add the items' seeds as a column (N, 1, 1, 1), for random numbers that stay the same."""
@@ -119,24 +129,38 @@ class SamplingTraining(EditTraining):
         return super().augment(pictures, keys, seed, epoch, settings)
 
     def training_step(self, batch: Batch, course: Hashable) -> Iterator[Update]:
-        """Yield the one update."""
+        """Yield the painter's updates, the last one together with the flow's."""
         network, weight = self.networks["edit"], self.config.sampling.perceptual_weight
-        start = network.start(batch["filled"], batch["map"])
-        yield flow_update("edit", network, start, batch["target"], self.perceptual, weight)
+        for update in self.painting.training_step(batch, course):
+            if update.network == "edit":
+                _, start = self._start(network, batch)
+                flow = flow_update("edit", network, start, batch["target"], self.perceptual, weight)
+                update = Update("edit", update.loss + flow.loss, {**update.parts, **flow.parts})
+            yield update
+
+    def course(self, step: int, progress: float) -> Hashable:
+        """Return the painter's course."""
+        return self.painting.course(step, progress)
 
     def validate(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the scores of `watch_flow`, and those of `score_edit` for the mean of all pictures."""
-        start = network.start(batch["filled"], batch["map"])
-        mean = network.paint(torch.zeros_like(start.mean), start)
-        return watch_flow(network, start, batch["target"], batch["seed"]) | score_edit(mean, batch)
+        """Return the scores of `watch_flow`, of `score_edit` for the painter, and `psnr_mean` of the flow's mean."""
+        painted, start = self._start(network, batch)
+        mean = composite(network.finish(painted, start, torch.zeros_like(start.mean)), batch)
+        watched = watch_flow(network, start, batch["target"], batch["seed"])
+        return watched | score_edit(painted, batch) | {"psnr_mean": psnr(mean, batch["target"])}
 
     def preview(self, network: nn.Module, batch: Batch) -> list[Tensor]:
-        """Return input, map, the composites of two samples and of the mean, truth."""
+        """Return input, map, the composites of two samples and of the painter, truth."""
+        painted, start = self._start(network, batch)
         shape = network.latent_shape(batch["target"].shape[-1])
-        noise = [draw_normal(batch["seed"], shape, number) for number in range(2)]
-        made = [network.sample(batch["filled"], batch["map"], one) for one in (*noise, 0 * noise[0])]
+        made = [network.sample(painted, start, draw_normal(batch["seed"], shape, number)) for number in range(2)]
         plane = (batch["map"] * 2 - 1).expand(-1, 3, -1, -1)
-        return [batch["input"], plane, *(composite(picture, batch) for picture in made), batch["target"]]
+        return [batch["input"], plane, *(composite(picture, batch) for picture in (*made, painted)), batch["target"]]
+
+    def _start(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Start]:
+        with torch.no_grad():
+            painted = network.painter(batch["filled"], batch["map"])
+        return painted, network.start(painted, batch["filled"], batch["map"])
 
 
 def build_removal(
@@ -153,17 +177,21 @@ def build_removal(
         experiment: its configuration.
         weights: name -> file of the pretrained networks that `experiment.weights_of(network)` names.
         module: the untrained network.
-        editing: makes the training of `edit`, where it does not sample, of its configuration, the module and the
-            perceptual network.
+        editing: makes the training of the network that paints, of its configuration, the module and the perceptual
+            network.
 
     Raises:
         UserError: weights are absent or damaged.
     """
     if network == "map":
         return MapTraining(experiment.map, module)
-    if experiment.edit.sampling is not None:
-        editing = SamplingTraining
-    return editing(experiment.edit, module, load_perceptual(experiment.weights_of(network), weights))
+    config = experiment.edit
+    perceptual = load_perceptual(compared(config.perceptual, config.losses.perceptual), weights)
+    if config.sampling is None:
+        return editing(config, module, perceptual)
+    features = compared(config.sampling.perceptual, config.sampling.perceptual_weight)
+    painting = editing(config, module.painter, perceptual)
+    return SamplingTraining(config, module, painting, load_perceptual(features, weights))
 
 
 def score_edit(edited: Tensor, batch: Batch) -> dict[str, Tensor]:
