@@ -192,7 +192,7 @@ def sampled() -> dict:
         "score_train": 0,
         "map": {"unet": unet(3), "training": once},
         "edit": {
-            "unet": unet(3),
+            "unet": unet(3) | {"squeeze_excitation": []},
             "perceptual": "none",
             "losses": {"whole": 0, "mask": 0},
             "sampling": {"mean": unet(3), "detail": unet(3), "unet": {"channels": [8, 8]}, "perceptual": "none"},

@@ -1,6 +1,5 @@
 """The table of costs at full size: its jobs are those that Snakemake plans, its rates those of a run's files."""
 
-import csv
 import json
 import re
 from dataclasses import replace
@@ -61,14 +60,14 @@ def test_the_jobs_of_the_table_are_those_that_snakemake_plans(tiny, described, t
 
 def test_the_rates_of_the_table_are_those_of_the_two_runs(tiny, described):
     small, large = (tiny[1] / "tiny" / pilot / "results" for pilot in ("small", "large"))
-    file = "benchmarks/find_landmarks/photos/00000.tsv"
-    less, more = (_seconds(results / file) for results in (small, large))
+    file = "records/jobs/find_landmarks/photos/00000.json"
+    less, more = (json.loads((results / file).read_text())["processor"] for results in (small, large))
     few, many = (len(read_table(results / "photos/index.parquet")) for results in (small, large))
     item = max(more - less, NOISE) / (many - few)
     part = described["parts"]["find_landmarks"]
     assert list(part["measured"]) == [str(small / file), str(large / file)]
     assert part["seconds_of_a_job"] == pytest.approx(max(0, more - item * many) + item * FACES / 32)
-    record = json.loads((large / "records/jobs/find_landmarks/photos/00000.json").read_text())
+    record = json.loads((large / file).read_text())
     size = sum(size for _, size in record["outputs"].values())
     assert part["bytes"] == pytest.approx(size / many * FACES)
 
@@ -117,8 +116,3 @@ def test_jobs_wait_for_their_inputs_for_slots_and_for_gpus():
     assert makespan(jobs, seconds, slots=9, gpus=2) == 7
     assert makespan(jobs, seconds, slots=9, gpus=1) == 11
     assert makespan([], [], slots=2) == 0
-
-
-def _seconds(path: Path) -> float:
-    with path.open() as file:
-        return float(next(csv.DictReader(file, delimiter="\t"))["s"])

@@ -11,7 +11,7 @@ from projects import ROOT
 
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core.cli import UserError
-from workflow_scripts.provenance.records import read_records
+from workflow_scripts.provenance.records import processor_seconds, read_records
 from workflow_scripts.provenance.stage import (
     Input,
     Inputs,
@@ -95,6 +95,7 @@ def test_the_record_names_settings_inputs_and_outputs(results):
     text = "ONE TWO THREEONE TWO THREE"
     assert found.outputs == {"home/out.txt": (digest(text), len(text)), "home/folder/a.txt": (digest("folder"), 6)}
     assert found.libraries["torch"] and found.made[0] <= found.made[1]
+    assert 0 < found.processor <= processor_seconds()
 
 
 @pytest.mark.parametrize(

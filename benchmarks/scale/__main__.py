@@ -61,7 +61,7 @@ def describe(size: Size, work: Path, gpu: Path | None, simulated: Path) -> dict:
     full = full_work(size, large.rows_of, items)
     parts, on_gpu = parts_of(size, jobs, full, rates_of(small, large)), None
     if gpu is not None:
-        fast = (read_run(gpu / folder_of(size) / pilot) for pilot in STAND_INS)
+        fast = (read_run(gpu / folder_of(size) / pilot, on_gpu=True) for pilot in STAND_INS)
         on_gpu = parts_of(size, jobs, full, rates_of(*fast))
     return {
         "files": sum(size.files.values()),

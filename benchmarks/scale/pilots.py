@@ -20,7 +20,7 @@ STAND_INS = {
         "video": {"type": "sample_video", "clip": "single_face.mp4", "split_by": "time"},
     },
     "large": {
-        "celeba": {"type": "sample", "subset": 0.4},
+        "celeba": {"type": "sample"},
         "coco": {"type": "sample_objects"},
         "video": {"type": "sample_video", "clip": "WolfgangLanger_Pexels.mp4", "split_by": "time"},
     },
@@ -32,6 +32,8 @@ FEW = {
     "large": {"diverse": {"items": 2, "curve_items": 2, "samples": 2}, "objects": {"samples": 96, "points": 96}},
 }
 FRAMES = {"small": 10, "large": 60}  # of each shot of a video
+# Of the sample's objects a batch or two can be made: more of them are seen in several epochs.
+EPOCHS = {"small": {}, "large": {"objects": 4}}
 STEPS = 2  # of a network that has `steps`
 # What a finished run of the sample has already, below its results.
 TAKEN = (
@@ -55,9 +57,10 @@ def pilot_config(size: Size, pilot: str, epochs: int = 1) -> dict:
         experiment["squares"] = experiment["squares"] | {"motion": "unfiltered", "per_shot": FRAMES[pilot]}
     if few := FEW[pilot].get(experiment["system"]):
         experiment["evaluation"] = experiment.get("evaluation", {}) | few
+    times = EPOCHS[pilot].get(experiment["system"], 1)
     for network in experiment.values():
         if isinstance(network, dict) and "training" in network:
-            network["training"] |= {"epochs": epochs, "threads": 1}
+            network["training"] |= {"epochs": epochs * times, "threads": 1}
             network |= {"steps": STEPS} if "steps" in network else {}
     return config
 

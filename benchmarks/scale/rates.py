@@ -15,7 +15,7 @@ from workflow_scripts.config.load import Config, load_config
 from workflow_scripts.core.files import files_in
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
-from workflow_scripts.provenance.records import read_records
+from workflow_scripts.provenance.records import JOBS, read_records
 
 SPLITS = ("train", "val", "test")
 # What the time of a rule's jobs grows with. `passes`: training items, over all epochs; `steps`: completions, times the
@@ -42,7 +42,7 @@ UNITS = {
     ),
 }
 UNIT_OF = {rule: unit for unit, rules in UNITS.items() for rule in rules}
-NOISE = 0.05  # seconds by which a job differs from itself, on a quiet machine
+NOISE = 0.05  # seconds by which a job differs from itself
 Key = tuple[str, str]  # a rule, and the network, method or file that its job is for
 
 
@@ -128,8 +128,13 @@ def _unnumbered(network: str) -> str:
     return re.sub(r"^(rgb|masked)\d+$", r"\g<1>1", network)
 
 
-def read_run(project: Path) -> Run:
-    """Return what the jobs of a finished run took. Its `config.yaml` has one experiment."""
+def read_run(project: Path, on_gpu: bool = False) -> Run:
+    """Return what the jobs of a finished run took. Its `config.yaml` has one experiment.
+
+    Args:
+        project: its folder.
+        on_gpu: the time that counts is that of the clock; otherwise processor time, since one core is meant.
+    """
     config = load_config(yaml.safe_load((project / "config.yaml").read_text(encoding="utf-8")))
     ((name, chosen),) = config.experiments.items()
     results = project / "results"
@@ -145,13 +150,15 @@ def read_run(project: Path) -> Run:
         scored=len(metrics.drop_duplicates()),
     )
     items = splits["split"].value_counts()
-    return Run({split: rows[split] / max(1, items.get(split, 0)) for split in SPLITS}, _jobs_of(results, config, work))
+    return Run(
+        {split: rows[split] / max(1, items.get(split, 0)) for split in SPLITS}, _jobs_of(results, config, work, on_gpu)
+    )
 
 
-def _jobs_of(results: Path, config: Config, work: Work) -> dict[Key, Jobs]:
+def _jobs_of(results: Path, config: Config, work: Work, on_gpu: bool) -> dict[Key, Jobs]:
     ((name, chosen),) = config.experiments.items()
     names, jobs = {name, *config.sources}, taken(results)
-    written = {"/".join([record.stage, *record.wildcards]): record.outputs for record in read_records(results)}
+    records = {"/".join([record.stage, *record.wildcards]): record for record in read_records(results)}
     jobs["network"] = [
         _unnumbered("/".join(part for part in job.split("/") if part not in names and not part.isdecimal()))
         for job in jobs["job"]
@@ -159,12 +166,12 @@ def _jobs_of(results: Path, config: Config, work: Work) -> dict[Key, Jobs]:
     found = {}
     for (rule, network), group in jobs.groupby(["rule", "network"]):
         made = ["/".join(filter(None, [rule, job])) for job in group["job"]]
-        size = sum(size for job in made for _, size in written[job].values())
+        size = sum(size for job in made for _, size in records[job].outputs.values())
         if rule == "train_network":
             size += sum(path.stat().st_size for path in files_in(results / name / "resume" / network))
-        files = tuple(str(results / f"benchmarks/{job}.tsv") for job in made)
-        units = work.units(rule, network, chosen)
-        found[rule, network] = Jobs(len(group), units, group["seconds"].sum(), size, files)
+        seconds = group["seconds"].sum() if on_gpu else sum(records[job].processor for job in made)
+        files = tuple(str(results / (f"benchmarks/{job}.tsv" if on_gpu else f"{JOBS}/{job}.json")) for job in made)
+        found[rule, network] = Jobs(len(group), work.units(rule, network, chosen), seconds, size, files)
     return found
 
 

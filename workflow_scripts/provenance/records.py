@@ -10,6 +10,8 @@ wherever the job ran. It holds
     outputs     path -> SHA-256 and size of what it wrote
     libraries   versions that results may depend on
     made        when it began and ended, in seconds since 1970
+    processor   seconds of processor time, of its process and of those that it started; what else runs on the machine
+                lengthens them little
     memory      bytes at its peak: `ram` of its process, `device` of tensors on a GPU
 
 A path below the results folder is written relative to it; a folder is written as the files in it.
@@ -55,6 +57,7 @@ class Record:
     outputs: dict[str, tuple[str, int]]
     libraries: dict[str, str]
     made: tuple[float, float]
+    processor: float = float("nan")
     memory: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -99,9 +102,16 @@ def write_record(
             "outputs": {_name(file, record): [sha256_of(file), file.stat().st_size] for file in files},
             "libraries": installed_libraries(),
             "made": [started, time.time()],
+            "processor": processor_seconds(),
             "memory": peak_memory(),
         },
     )
+
+
+def processor_seconds() -> float:
+    """Return the processor time that this process and its ended children have taken."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def peak_memory() -> dict[str, int]:
