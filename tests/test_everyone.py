@@ -103,7 +103,8 @@ def test_the_workflow_finds_masked_faces_and_says_where_their_landmarks_are_thos
     for item, row in found.iterrows():
         points = np.array([[row[f"{axis}_{number}"] for axis in "xy"] for number in range(68)])
         truth = five_points(landmarks if item == "bare.png" else turned)
-        assert np.linalg.norm(five_points(points) - truth, axis=1).mean() < 0.4 * spread_of(truth), item
+        eyes = np.linalg.norm(five_points(points) - truth, axis=1)[:2]
+        assert eyes.max() < 0.4 * spread_of(truth), item
 
 
 def test_a_file_of_a_package_is_downloaded_once_and_again_when_it_is_damaged(tmp_path, monkeypatch):
