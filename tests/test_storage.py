@@ -8,12 +8,13 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
+from projects import ROOT
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.files import atomic_path, write_json
 from workflow_scripts.core.randomness import item_rng, stable_hash
 from workflow_scripts.core.shards import BATCH_ROWS, Shard, write_shard
-from workflow_scripts.core.tables import INDEX, Quarantine, read_table, write_table
+from workflow_scripts.core.tables import INDEX, Quarantine, read_rows, read_table, write_table
 from workflow_scripts.provenance import code_digest as digests
 
 COLUMNS = {"item": pa.string(), "variant": pa.int32(), "image": (np.uint8, (4, 6, 3)), "points": (np.float32, (5, 2))}
@@ -58,7 +59,7 @@ def test_damaged_results_are_named_in_one_line(tmp_path, seed):
     rng = np.random.default_rng(seed)
     write_shard(tmp_path / "good.arrow", map(shard_row, range(3)), COLUMNS)
     write_table(tmp_path / "good.parquet", [{"item": f"{number}.jpg", "width": number} for number in range(9)], INDEX)
-    for file, read in (("good.arrow", read_all), ("good.parquet", read_table)):
+    for file, read in (("good.arrow", read_all), ("good.parquet", read_table), ("good.parquet", read_rows)):
         data = bytearray((tmp_path / file).read_bytes())
         for number in range(25):
             damaged = tmp_path / f"damaged.{number}"
@@ -104,6 +105,24 @@ def test_absent_values_come_back_as_none(tmp_path):
     write_table(tmp_path / "t.parquet", [{"item": "a", "identity": "x"}, {"item": "b"}], INDEX)
     table = read_table(tmp_path / "t.parquet")
     assert table["identity"].tolist() == ["x", None] and table["points"].tolist() == [None, None]
+    rows = read_rows(tmp_path / "t.parquet", ["identity", "item", "points"])
+    assert rows == [("x", "a", None), (None, "b", None)] and rows[0].identity == "x"
+
+
+def test_tables_are_written_and_read_without_pandas_and_as_its_frames_the_same(tmp_path):
+    code = """
+import sys
+from workflow_scripts.core.tables import INDEX, read_rows, read_table, write_table
+from workflow_scripts.stages.faces import crop_faces, find_landmarks
+from workflow_scripts.stages.removal import make_pairs
+from workflow_scripts.stages.sources import index_source
+write_table("rows", [{"item": "a", "width": 3, "points": [1.0] * 10}, {"item": "b", "shot": 2}], INDEX)
+write_table("columns", dict(zip(INDEX.names, zip(*read_rows("rows")))), INDEX)
+assert "pandas" not in sys.modules
+write_table("frame", read_table("rows"), INDEX)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    assert len({(tmp_path / name).read_bytes() for name in ("rows", "columns", "frame")}) == 1
 
 
 def test_quarantine_keeps_one_line_and_sorts(tmp_path):

@@ -1,17 +1,30 @@
 """Parquet tables with fixed schemas; every table of the workflow is written and read here."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from __future__ import annotations
+
+import sys
+from collections import namedtuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.files import atomic_path
 from workflow_scripts.core.names import readable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+if "pandas" not in sys.modules:  # pyarrow would import it for its first array, and many stages do without these 0.2 s
+    sys.modules["pandas"] = None
+    with suppress(ImportError, AttributeError):
+        pa.array([])
+    del sys.modules["pandas"]
 
 INDEX = pa.schema(
     [
@@ -150,18 +163,23 @@ def reading_result(path: str | Path) -> Iterator[None]:
         raise UserError(f"{path} is damaged ({what}); delete it and start again, then it is made anew") from error
 
 
-def write_table(path: str | Path, rows: pd.DataFrame | Sequence[dict], schema: pa.Schema | None = None) -> None:
+def write_table(
+    path: str | Path, rows: pd.DataFrame | Mapping[str, Sequence] | Sequence[dict], schema: pa.Schema | None = None
+) -> None:
     """Write rows as Parquet, atomically; equal rows give equal bytes.
 
     Args:
         path: the file.
-        rows: a data frame, or dictionaries, of which an absent key becomes null. The caller sorts them.
+        rows: a data frame, columns by their names, or dictionaries, of which an absent key becomes null. The caller
+            sorts them.
         schema: column names and types; None takes those of the data frame.
     """
-    if isinstance(rows, pd.DataFrame):
-        table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
+    if isinstance(rows, Mapping):
+        table = pa.Table.from_pydict(rows, schema=schema)
+    elif isinstance(rows, Sequence):
+        table = pa.Table.from_pylist(rows, schema=schema)
     else:
-        table = pa.Table.from_pylist(list(rows), schema=schema)
+        table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
     with atomic_path(path) as temporary:
         pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
 
@@ -169,10 +187,18 @@ def write_table(path: str | Path, rows: pd.DataFrame | Sequence[dict], schema: p
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read one Parquet table; an absent value is None in text columns and NaN in numeric ones."""
     with reading_result(path):
-        frame = pq.read_table(path, columns=columns).to_pandas()
+        frame = _read_arrow(path, columns).to_pandas()
     for name in frame.select_dtypes(include=["str", "object"]).columns:
         frame[name] = frame[name].astype(object).where(frame[name].notna(), None)
     return frame
+
+
+def read_rows(path: str | Path, columns: Sequence[str] | None = None) -> list:
+    """Read one Parquet table, without pandas, as named tuples; an absent value is None."""
+    with reading_result(path):
+        table = _read_arrow(path, columns)
+        row = namedtuple("Row", table.column_names)
+        return list(map(row, *(column.to_pylist() for column in table.columns)))
 
 
 def landmark_points(faces: pd.DataFrame) -> np.ndarray:
@@ -180,8 +206,18 @@ def landmark_points(faces: pd.DataFrame) -> np.ndarray:
     return faces[_POINTS].to_numpy(np.float32).reshape(-1, 2, 68).transpose(0, 2, 1)
 
 
+def read_points(path: str | Path) -> np.ndarray:
+    """Read the points of a `landmarks` table, without pandas, as `landmark_points` gives them."""
+    with reading_result(path):
+        batches = _read_arrow(path, _POINTS).to_batches()
+        rows = [np.empty((0, len(_POINTS)), np.float32), *(batch.to_tensor().to_numpy() for batch in batches)]
+        return np.concatenate(rows).reshape(-1, 2, 68).transpose(0, 2, 1)
+
+
 def read_tables(paths: Iterable[str | Path], columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read tables of one schema and stack them in the order given."""
+    import pandas as pd  # here, because many stages do without it
+
     return pd.concat([read_table(path, columns) for path in paths], ignore_index=True)
 
 
@@ -194,9 +230,10 @@ def merge_tables(paths: Iterable[str | Path], output: str | Path) -> None:
         pq.write_table(merged, temporary, compression="zstd")
 
 
-def _read_arrow(path: str | Path) -> pa.Table:
-    with reading_result(path):
-        return pq.read_table(path)
+def _read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
+    with reading_result(path), pq.ParquetFile(path) as file:  # `pq.read_table` would import what reads whole folders
+        table = file.read(columns)
+        return table.select(columns) if columns else table
 
 
 class Quarantine:

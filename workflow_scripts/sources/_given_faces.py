@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core.cli import UserError
@@ -168,6 +167,8 @@ def _upright(points: list[float]) -> list[float]:
 
 
 def _read_rows(path: Path, prior: str) -> Iterator[Given]:
+    import pandas as pd  # here, because few sources have such a table
+
     try:
         if path.suffix.lower() == ".parquet":
             rows = read_table(path)

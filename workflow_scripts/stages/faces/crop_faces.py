@@ -6,11 +6,11 @@ if __name__ == "__main__":  # before the other imports, so that the parent of th
     guard.supervise()
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 import cv2
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
@@ -18,7 +18,7 @@ from workflow_scripts.config.sources import BaseSource
 from workflow_scripts.core import cli
 from workflow_scripts.core.fingerprints import fingerprint
 from workflow_scripts.core.shards import write_shard
-from workflow_scripts.core.tables import Quarantine, landmark_points, read_table
+from workflow_scripts.core.tables import Quarantine, read_points, read_rows
 from workflow_scripts.faces.alignment import crop_matrix, crop_picture, transform_points
 from workflow_scripts.faces.head_squares import calm_squares, grown_squares, square_matrix
 from workflow_scripts.faces.plausibility import check_face
@@ -48,31 +48,34 @@ def crop_faces(source: BaseSource, index: Input, landmarks: Input, output: Outpu
     columns["fingerprint"] = (np.uint64, (4,))
     if source.type == "pairs":
         columns["occluded"] = (np.uint8, (size, size, 3))
-    faces = read_table(landmarks)
-    chosen = faces[faces["face"] == 0].set_index("item")
-    rows = read_table(index, ["item", "file", "frame", "time", "shot", "occluded_file"]).sort_values("item")
-    rows = rows[rows["item"].isin(chosen.index)]
-    faces = chosen.loc[rows["item"]]
-    heads = _heads(rows, faces[["left", "top", "right", "bottom"]].to_numpy()) if source.crop.frame == "head" else None
+    faces = read_rows(landmarks, ["item", "face", "left", "top", "right", "bottom"])
+    chosen = {face.item: number for number, face in enumerate(faces) if face.face == 0}
+    rows = read_rows(index, ["item", "file", "frame", "time", "shot", "occluded_file"])
+    rows = sorted((row for row in rows if row.item in chosen), key=attrgetter("item"))
+    order = [chosen[row.item] for row in rows]
+    heads = _heads(rows, [faces[number] for number in order]) if source.crop.frame == "head" else None
     rejected = Quarantine(STAGE)
-    write_shard(output, _crops(source, rows, landmark_points(faces), heads, rejected), columns)
+    write_shard(output, _crops(source, rows, read_points(landmarks)[order], heads, rejected), columns)
     rejected.write(quarantine)
 
 
-def _heads(rows: pd.DataFrame, boxes: np.ndarray) -> np.ndarray:
+def _heads(rows: Sequence, faces: Sequence) -> np.ndarray:
     """Return the square around each item's head, float64 (n, 3); a picture counts as a shot of its own."""
-    squares = grown_squares(boxes)
-    for members in rows.groupby(["file", "shot"], dropna=False).indices.values():
+    squares = grown_squares(np.array([(face.left, face.top, face.right, face.bottom) for face in faces]).reshape(-1, 4))
+    shots: dict[tuple, list[int]] = {}
+    for number, row in enumerate(rows):
+        shots.setdefault((row.file, row.shot), []).append(number)
+    for members in shots.values():
         if len(members) > 1:
-            squares[members] = calm_squares(squares[members], rows["time"].to_numpy()[members])
+            squares[members] = calm_squares(squares[members], np.array([rows[number].time for number in members]))
     return squares
 
 
 def _crops(
-    source: BaseSource, rows: pd.DataFrame, points: np.ndarray, heads: np.ndarray | None, rejected: Quarantine
+    source: BaseSource, rows: Sequence, points: np.ndarray, heads: np.ndarray | None, rejected: Quarantine
 ) -> Iterator[dict]:
     with PictureReader(source) as reader:
-        for number, row in enumerate(tqdm(rows.itertuples(), STAGE, len(rows), mininterval=2, file=sys.stderr)):
+        for number, row in enumerate(tqdm(rows, STAGE, mininterval=2, file=sys.stderr)):
             try:
                 head = None if heads is None else heads[number]
                 yield {"item": row.item} | _crop(source, reader, row, points[number], head)

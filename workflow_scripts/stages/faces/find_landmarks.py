@@ -9,17 +9,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from workflow_scripts.config.sources import BaseSource, FaceSearch, Weights
 from workflow_scripts.core import cli, guard
 from workflow_scripts.core.cli import BadItem
-from workflow_scripts.core.tables import LANDMARKS, Quarantine, read_table, write_table
+from workflow_scripts.core.tables import LANDMARKS, Quarantine, read_rows, write_table
 from workflow_scripts.faces.detection import NO_WEIGHTS, Found, detect_faces, is_sure, smallest_face, whole_picture
 from workflow_scripts.faces.dlib68.shape_predictor import BLOCK_FACES
 from workflow_scripts.faces.face import CENTERFACE, CENTERFACE_MEAN, Face, Picture
@@ -56,17 +56,18 @@ def find_landmarks(
     """
     cv2.setNumThreads(1)
     rejected = Quarantine(STAGE)
-    rows = read_table(index, COLUMNS)
-    in_shot = rows["shot"].notna()  # frames of the embedded sample are single pictures, without shots
+    rows = read_rows(index, COLUMNS)
+    singles = [row for row in rows if row.shot is None]  # frames of the embedded sample are such, too
+    frames = [row for row in rows if row.shot is not None]
     with PictureReader(source) as reader, tqdm(None, STAGE, len(rows), mininterval=2, file=sys.stderr) as progress:
         search = _Search(source.faces, LandmarkModel(model), weights, reader, rejected, progress)
-        found = [*search.pictures(rows[~in_shot]), *search.videos(rows[in_shot])]
-    columns = np.array([row.points for row in found], np.float32).reshape(-1, 68, 2)
-    columns = columns.transpose(0, 2, 1).reshape(-1, 2 * 68)  # all x, all y
-    table = pd.DataFrame([row.columns() for row in found], columns=LANDMARKS.names[:9])
-    table["track"] = table["track"].astype("Int32")
-    table = table.join(pd.DataFrame(columns, columns=LANDMARKS.names[9:]))
-    write_table(output, table.sort_values(["item", "face"]), LANDMARKS)
+        found = [*search.pictures(singles), *search.videos(frames)]
+    found.sort(key=attrgetter("item", "rank"))
+    points = np.array([row.points for row in found], np.float32).reshape(-1, 68, 2)
+    others = [row.columns() for row in found]
+    columns = {name: [row[place] for row in others] for place, name in enumerate(LANDMARKS.names[:9])}
+    columns |= zip(LANDMARKS.names[9:], points.T.reshape(2 * 68, len(found)), strict=True)  # all x, all y
+    write_table(output, columns, LANDMARKS)
     rejected.write(quarantine)
 
 
@@ -97,7 +98,7 @@ class _Search:
     rejected: Quarantine
     progress: tqdm
 
-    def pictures(self, index: pd.DataFrame) -> list[Row]:
+    def pictures(self, index: Sequence) -> list[Row]:
         """Return the faces of pictures.
 
         Landmarks of many pictures at once are several times faster. So they also confirm doubtful detections
@@ -106,9 +107,9 @@ class _Search:
         refused: dict[str, Face] = {}
         rows = self._settled_rows(index, refused, again=False)
         kept = [row for row in rows if row.item not in refused]
-        return kept + self._settled_rows(index[index["item"].isin(refused.keys())], refused, again=True)
+        return kept + self._settled_rows([row for row in index if row.item in refused], refused, again=True)
 
-    def _settled_rows(self, index: pd.DataFrame, refused: dict[str, Face], again: bool) -> list[Row]:
+    def _settled_rows(self, index: Sequence, refused: dict[str, Face], again: bool) -> list[Row]:
         rows = []
         faces = self._faces_of_pictures(index, refused, again)
         while block := list(islice(faces, BLOCK_FACES)):
@@ -123,10 +124,10 @@ class _Search:
         return rows
 
     def _faces_of_pictures(
-        self, index: pd.DataFrame, refused: dict[str, Face], again: bool
+        self, index: Sequence, refused: dict[str, Face], again: bool
     ) -> Iterator[tuple[str, int, Face, Patch]]:
         """Yield item, rank, face and its patch for every face of every picture."""
-        for row in index.itertuples():
+        for row in index:
             self.progress.update(not again)
             picture = self._read(row)
             if picture is None:
@@ -148,16 +149,18 @@ class _Search:
             for rank, face in enumerate(found.faces):
                 yield row.item, rank, face, face_patch(picture, face)
 
-    def videos(self, index: pd.DataFrame) -> list[Row]:
+    def videos(self, index: Sequence) -> list[Row]:
         """Return the faces of frames, followed through each shot."""
-        shots = index.groupby(["file", "shot"], sort=False)
-        return [row for _, frames in shots for row in self._shot(frames.sort_values("frame"))]
+        shots: dict[tuple, list] = {}
+        for row in index:
+            shots.setdefault((row.file, row.shot), []).append(row)
+        return [row for frames in shots.values() for row in self._shot(sorted(frames, key=attrgetter("frame")))]
 
-    def _shot(self, frames: pd.DataFrame) -> list[Row]:
+    def _shot(self, frames: Sequence) -> list[Row]:
         shot = Shot(self.config, self.model, self.weights)
         seen: dict[str, list[tuple[int, Face, np.ndarray, bool]]] = {}
         rows = []
-        for frame in frames.itertuples():
+        for frame in frames:
             self.progress.update()
             picture = self._read(frame)
             if picture is None:

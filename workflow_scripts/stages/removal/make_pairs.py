@@ -14,7 +14,7 @@ import pyarrow as pa
 from workflow_scripts.core import cli
 from workflow_scripts.core.randomness import draw_weighted, item_rng
 from workflow_scripts.core.shards import Shard, write_shard
-from workflow_scripts.core.tables import Quarantine, read_table
+from workflow_scripts.core.tables import Quarantine, read_rows
 from workflow_scripts.occluders._apply import apply_occluder, fit_reason, load_kind
 from workflow_scripts.occluders._config import Occluders
 from workflow_scripts.occluders._front import put_in_front
@@ -52,10 +52,7 @@ def make_pairs(
     """
     cv2.setNumThreads(1)
     shard = Shard(crops)
-    table = read_table(index, ["item", "split", "kind", "attributes"])
-    splits, kinds, attributes = (
-        dict(zip(table["item"], table[name], strict=True)) for name in ("split", "kind", "attributes")
-    )
+    known = {row.item: row for row in read_rows(index, ["item", "split", "kind", "attributes"])}
     size = shard.tensor("image", 0).shape[0] if len(shard) else 1
     picture, plane = (np.uint8, (size, size, 3)), (np.uint8, (size, size))
     columns = {"item": pa.string(), "variant": pa.int32(), "kind": pa.string(), "input": picture}
@@ -73,23 +70,19 @@ def make_pairs(
                 shown = shard.tensor("occluded", row) if "occluded" in shard.columns else image
                 yield {"item": item, "variant": 0, "kind": None, "input": shown}
             elif role == "given":
-                yield from _given(item, kinds[item], image, shard.tensor("occluded", row), difference, rejected)
+                yield from _given(item, known[item].kind, image, shard.tensor("occluded", row), difference, rejected)
             else:
-                unwanted = {*occluders.unless} & {*_listed(attributes[item])}
+                unwanted = {*occluders.unless} & {*(known[item].attributes or ())}
                 if unwanted:
                     rejected.add(item, "has one already", f"{item}: is marked {min(unwanted)}; see `occluders.unless`")
                     continue
-                variants = occluders.variants if splits[item] == "train" else 1
+                variants = occluders.variants if known[item].split == "train" else 1
                 yield from _drawn(
                     item, image, shard.tensor("landmarks", row), variants, occluders, own, difference, seed, rejected
                 )
 
     write_shard(output, pairs(), columns)
     rejected.write(quarantine)
-
-
-def _listed(attributes: np.ndarray | None) -> list[str]:
-    return [] if attributes is None else list(attributes)
 
 
 def _given(
