@@ -35,6 +35,8 @@ def disarrange(rng: np.random.Generator, outline: np.ndarray, straps: np.ndarray
     """
     low = rng.uniform(0.1, 0.32) if rng.random() < _CARELESS else 0.0
     gap = rng.uniform(0.1, 0.3) * rng.choice((-1, 1)) if rng.random() < _CARELESS else 0.0
+    if not low and not gap:
+        return outline, straps
     top, bottom = outline[:, 1].min(), outline[:, 1].max()
 
     def move(points: np.ndarray) -> np.ndarray:
