@@ -24,7 +24,7 @@ NAME = r"^[a-z][a-z0-9_]{0,99}$"  # sources and experiments become parts of name
 class Model(BaseModel):
     """A group of keys: unknown keys are refused, values never change after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
