@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 SEARCH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
@@ -31,7 +32,9 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 MailProg=/bin/true
 MpiDefault=none
-ProctrackType=proctrack/pgid
+# Of the ways that need no cgroups. By process groups, a job ends only when process 1 has reaped srun's children, which
+# takes seconds where that is a container's.
+ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
@@ -40,7 +43,7 @@ SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
-MinJobAge=300
+MinJobAge=86400
 KillWait=5
 ReturnToService=2
 SlurmdParameters=config_overrides
@@ -134,6 +137,12 @@ class Cluster:
         """Return number -> rule and state of all jobs that the controller knows."""
         lines = self.ask("squeue", "--states=all", "--noheader", "--format=%i|%k|%T").splitlines()
         return {number: (comment, state) for number, comment, state in (line.split("|") for line in lines)}
+
+    def job_seconds(self) -> list[float]:
+        """Return how long each finished job had its node; Slurm's times are whole seconds."""
+        lines = self.ask("squeue", "--states=completed", "--noheader", "--format=%S %e").splitlines()
+        times = [[datetime.fromisoformat(time) for time in line.split()] for line in lines]
+        return [(end - start).total_seconds() for start, end in times]
 
     def snakemake(self, folder: Path, *options: str, seconds: int = 8) -> subprocess.Popen:
         """Start Snakemake with the profile for Slurm; its output goes to `said.txt` of the folder.
