@@ -21,7 +21,7 @@ from benchmarks.slurm_cluster import Cluster, missing, wait_for
 
 CHECKPOINT = "results/unmask/checkpoints/map.safetensors"
 LOG = "results/logs/train_network/unmask/map.log"
-FACES = {"index_source", "find_landmarks", "crop_faces"}  # one job of a shard
+FACES = ("index_source", "find_landmarks", "crop_faces")  # one job of a shard
 TRAINING = {"epochs": 150, "save_every": 100_000, "preview_every": 1000}  # seconds of steps; saved when it is stopped
 
 
@@ -149,12 +149,11 @@ def rules() -> dict[str, str]:
 
 
 def test_what_shares_a_job_is_a_chain_that_needs_no_gpu_and_may_leave_the_login_node():
-    chain = ("index_source", "find_landmarks", "crop_faces")
-    assert {name for name, text in rules().items() if re.search(r"^    group:", text, re.M)} == FACES == {*chain}
-    for before, after in itertools.pairwise(chain):
+    assert {name for name, text in rules().items() if re.search(r"^    group:", text, re.M)} == {*FACES}
+    for before, after in itertools.pairwise(FACES):
         made = re.search(r'"(results/{source}/\w+/{shard}\.\w+)"', rules()[before].partition("output:")[2])[1]
         assert made in rules()[after].partition("output:")[0]
-    assert not any(word in rules()[name] for name in chain for word in ("gpu=", "localrule", "threads:"))
+    assert not any(word in rules()[name] for name in FACES for word in ("gpu=", "localrule", "threads:"))
 
 
 def test_profiles_agree_with_each_other_and_with_the_rules():
