@@ -15,6 +15,7 @@ from pathlib import Path
 
 SEARCH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 DAEMONS = ("munged", "slurmctld", "slurmd")
+REAPER = str(Path(__file__).with_name("reaper.py"))
 PLUGIN = "snakemake_executor_plugin_slurm"
 WAIT = 180  # seconds until something that was asked of the cluster must have happened, also on a busy machine
 CONFIG = """
@@ -32,9 +33,7 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
 MailProg=/bin/true
 MpiDefault=none
-# Of the ways that need no cgroups. By process groups, a job ends only when process 1 has reaped srun's children, which
-# takes seconds where that is a container's.
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
@@ -103,7 +102,7 @@ class Cluster:
     def _daemon(self, name: str, *options: str) -> None:
         with open(self.folder / f"{name}.out", "a") as said:
             process = subprocess.Popen(
-                [shutil.which(name, path=SEARCH), *options],
+                [sys.executable, REAPER, shutil.which(name, path=SEARCH), *options],
                 stdout=said,
                 stderr=said,
                 env=self.environment,
