@@ -1,4 +1,4 @@
-"""Two Slurm slots against one on the same folder of pictures, and the share of the wall time that is no stage's work.
+"""Slurm slots against each other on the same folder of pictures, what a job costs, and what of the time is no stage's.
 
     python -m benchmarks.slurm --pictures results/sample/raw --work results/benchmark-runs/slurm
 
@@ -21,7 +21,7 @@ from benchmarks.slurm_cluster import Cluster, missing
 ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "rules", "workflow_scripts", "envs", "profiles")
 TARGET = "results/photos/quarantine.parquet"  # behind the index, the landmarks and the crops
-SLOTS = (1, 2)
+HERE = ("fetch_weights", "collect_quarantine")  # stages that run beside Snakemake, in no job of the cluster
 
 
 def main() -> None:
@@ -30,7 +30,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, required=True, help="folder of pictures, repeated to make the count")
     parser.add_argument("--work", type=Path, required=True, help="new folder for copies and results")
     parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--shard", type=int, default=250, help="pictures a job works on")
+    parser.add_argument("--shard", type=int, default=500, help="pictures a job works on")
+    parser.add_argument("--slots", type=int, nargs="+", default=[1, 2])
     args = parser.parse_args()
     if lacks := missing():
         sys.exit(f"error: {lacks}")
@@ -39,15 +40,22 @@ def main() -> None:
     work = args.work.resolve()
     lay_out(args.pictures, args.count, work / "photos")
     walls = {}
-    print(f"| slots of {os.cpu_count()} cores | wall | stages | no stage's work | load before |\n|---|---|---|---|---|")
-    for slots in SLOTS:
+    print(f"| slots of {os.cpu_count()} cores | wall | jobs | their time | stages | a job costs | no stage's | load |")
+    print("|---|---|---|---|---|---|---|---|")
+    for slots in args.slots:
         load = os.getloadavg()[0]
         project = write_project(work / f"slots{slots}", work / "photos", args.shard)
-        walls[slots] = run(project, slots, work / f"cluster{slots}")
-        stages = taken(project / "results")["seconds"].sum()
-        share = 1 - stages / slots / walls[slots]
-        print(f"| {slots} | {walls[slots]:.0f} s | {stages:.0f} s | {share:.1%} | {load:.1f} |")
-    print(f"\n{args.count} pictures: two slots are {walls[1] / walls[2]:.2f} times as fast as one")
+        walls[slots], jobs = run(project, slots, work / f"cluster{slots}")
+        stages = taken(project / "results").groupby("rule")["seconds"].sum()
+        cost = (sum(jobs) - stages.drop([*HERE]).sum()) / len(jobs)
+        share = 1 - stages.sum() / slots / walls[slots]
+        print(
+            f"| {slots} | {walls[slots]:.0f} s | {len(jobs)} | {sum(jobs):.0f} s | {stages.sum():.0f} s | {cost:.1f} s "
+            f"| {share:.1%} | {load:.1f} |"
+        )
+    for slots in args.slots[1:]:
+        times = walls[args.slots[0]] / walls[slots]
+        print(f"\n{args.count} pictures: {slots} slots are {times:.2f} times as fast as {args.slots[0]}")
 
 
 def write_project(folder: Path, photos: Path, shard: int) -> Path:
@@ -61,19 +69,19 @@ def write_project(folder: Path, photos: Path, shard: int) -> Path:
     return folder
 
 
-def run(project: Path, slots: int, folder: Path) -> float:
-    """Return the seconds that the run takes on a cluster of so many nodes, with all that Snakemake and Slurm add."""
+def run(project: Path, slots: int, folder: Path) -> tuple[float, list[float]]:
+    """Return the seconds that a run takes on a cluster of so many nodes, and those that each job had its node."""
     cluster = Cluster(folder, tuple(f"node{number}" for number in range(slots)))
     try:
         cluster.start()
         start = time.monotonic()
         code = cluster.snakemake(project, TARGET, seconds=5).wait()
         wall = time.monotonic() - start
+        if code:
+            sys.exit((project / "said.txt").read_text()[-3000:])
+        return wall, cluster.job_seconds()
     finally:
         cluster.stop()
-    if code:
-        sys.exit((project / "said.txt").read_text()[-3000:])
-    return wall
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 SEARCH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 DAEMONS = ("munged", "slurmctld", "slurmd")
+REAPER = str(Path(__file__).with_name("reaper.py"))
 PLUGIN = "snakemake_executor_plugin_slurm"
 WAIT = 180  # seconds until something that was asked of the cluster must have happened, also on a busy machine
 CONFIG = """
@@ -40,7 +42,7 @@ SchedulerParameters=sched_interval=1,batch_sched_delay=0,sched_min_interval=0
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
-MinJobAge=300
+MinJobAge=86400
 KillWait=5
 ReturnToService=2
 SlurmdParameters=config_overrides
@@ -100,7 +102,7 @@ class Cluster:
     def _daemon(self, name: str, *options: str) -> None:
         with open(self.folder / f"{name}.out", "a") as said:
             process = subprocess.Popen(
-                [shutil.which(name, path=SEARCH), *options],
+                [sys.executable, REAPER, shutil.which(name, path=SEARCH), *options],
                 stdout=said,
                 stderr=said,
                 env=self.environment,
@@ -134,6 +136,12 @@ class Cluster:
         """Return number -> rule and state of all jobs that the controller knows."""
         lines = self.ask("squeue", "--states=all", "--noheader", "--format=%i|%k|%T").splitlines()
         return {number: (comment, state) for number, comment, state in (line.split("|") for line in lines)}
+
+    def job_seconds(self) -> list[float]:
+        """Return how long each finished job had its node; Slurm's times are whole seconds."""
+        lines = self.ask("squeue", "--states=completed", "--noheader", "--format=%S %e").splitlines()
+        times = [[datetime.fromisoformat(time) for time in line.split()] for line in lines]
+        return [(end - start).total_seconds() for start, end in times]
 
     def snakemake(self, folder: Path, *options: str, seconds: int = 8) -> subprocess.Popen:
         """Start Snakemake with the profile for Slurm; its output goes to `said.txt` of the folder.

@@ -107,6 +107,15 @@ def conda_env_of(one):
     return str(Path(HOME, f"envs/conda/{name}.yaml"))
 
 
+def faces_of_shard(wildcards):
+    """Return the group of a shard's jobs from files to faces: on a cluster they are one job, whose start they share.
+
+    Each needs what the one before makes, so the job asks for the memory and the cores of the largest, and for the time
+    of all. Where jobs run on this machine, there is no group.
+    """
+    return f"faces_{wildcards.source}_{wildcards.shard}" if workflow.non_local_exec else None
+
+
 def log_of(job):
     return f"results/logs/{job}.log"
 

@@ -36,6 +36,8 @@ rule find_landmarks:
         log_of("find_landmarks/{source}/{shard}"),
     benchmark:
         benchmark_of("find_landmarks/{source}/{shard}")
+    group:
+        faces_of_shard
     resources:
         mem_mb=2000,
         runtime=240,
@@ -103,6 +105,8 @@ rule crop_faces:
         log_of("crop_faces/{source}/{shard}"),
     benchmark:
         benchmark_of("crop_faces/{source}/{shard}")
+    group:
+        faces_of_shard
     resources:
         mem_mb=1500,
         runtime=120,

@@ -145,6 +145,8 @@ rule index_source:
         log_of("index_source/{source}/{shard}"),
     benchmark:
         benchmark_of("index_source/{source}/{shard}")
+    group:
+        faces_of_shard
     resources:
         mem_mb=1000,
         runtime=120,

@@ -17,6 +17,8 @@ from workflow_scripts.provenance import job_code, runs
 MAP = "experiments.unmask.map.training.device"
 HERE = Path("/dev/nvidia0").exists()  # whether this machine has a GPU
 CROPS = "results/photos/crops/00000.arrow"
+RULE, GROUP = "rule_train_network/unmask_map", "group_faces_photos_00000_crop_faces_find_landmarks_index_source"
+STARTED = "    rule crop_faces:\nlocalrule index_source:\n    jobid: 1\nlocalrule find_landmarks:\n    jobid: 2\n"
 JOB = ("--mode", "remote", "--force", "--nolock", "--allowed-rules", "crop_faces", "--target-jobs")
 
 
@@ -122,17 +124,18 @@ def digests_of(record: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("line", "named"),
+    ("folder", "line", "named"),
     [
-        ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0.", "write a larger mem_mb for train_network"),
-        ("*** JOB 7 ON node CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***", "write a larger runtime for"),
-        ("*** JOB 7 ON node CANCELLED AT 2026-01-01T00:00:00 ***", None),
+        (RULE, "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0.", "larger mem_mb for train_network"),
+        (RULE, "*** JOB 7 ON node CANCELLED AT 2026-01-01 DUE TO TIME LIMIT ***", "larger runtime for train_network"),
+        (RULE, "*** JOB 7 ON node CANCELLED AT 2026-01-01 ***", None),
+        (GROUP, f"{STARTED}slurmstepd: error: StepId=7.0 exceeded memory limit", "larger mem_mb for find_landmarks"),
     ],
 )
-def test_a_job_that_slurm_ended_at_a_limit_is_named_with_what_to_raise(tmp_path, capsys, line, named):
-    job = tmp_path / "rule_train_network/unmask_map/7.log"
+def test_a_job_that_slurm_ended_at_a_limit_is_named_with_what_to_raise(tmp_path, capsys, folder, line, named):
+    job = tmp_path / folder / "7.log"
     job.parent.mkdir(parents=True)
-    job.write_text(f"map: epoch 3\n{line}\n")
+    job.write_text(f"Building DAG of jobs...\n{line}\n")
     log = tmp_path / "run.log"
     log.write_text(f"Job 0 has been submitted with SLURM jobid 7 (log: {job}).\n")
     runs.explain_kill([str(log)])

@@ -114,6 +114,19 @@ def test_a_training_goes_on_on_another_machine_and_its_folder_keeps_nothing_old(
     assert previews == {"results/unmask/previews/map/epoch_0002.png"}
 
 
+def test_a_job_that_runs_several_rules_on_a_machine_that_has_nothing_stores_what_each_made(bucket):
+    made = {"index_source": "index/00000.parquet", "find_landmarks": "landmarks/00000.parquet"}
+    made |= {"crop_faces": "crops/00000.arrow"}
+    before = {}
+    for name in made.values():
+        before[name] = bucket.read(f"results/photos/{name}")
+        bucket.objects.Object(f"run/results/photos/{name}").delete()
+    forget(bucket.project.root)
+    group = ("--mode", "remote", "--force", "--local-groupid", "faces", "--allowed-rules", *made, "--target-jobs")
+    bucket.run(*group, *(f"{rule}:source=photos,shard=00000" for rule in made))
+    assert {name: bucket.read(f"results/photos/{name}") for name in before} == before
+
+
 def test_a_bucket_that_cannot_be_reached_is_named_with_the_remedy(bucket, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")

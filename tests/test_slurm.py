@@ -4,6 +4,7 @@ They are skipped where Slurm or the plugin is not installed. A reaction of the p
 state of its jobs, and Slurm gives a job that it stops time to end.
 """
 
+import itertools
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ from benchmarks.slurm_cluster import Cluster, missing, wait_for
 
 CHECKPOINT = "results/unmask/checkpoints/map.safetensors"
 LOG = "results/logs/train_network/unmask/map.log"
+FACES = ("index_source", "find_landmarks", "crop_faces")  # one job of a shard
 TRAINING = {"epochs": 150, "save_every": 100_000, "preview_every": 1000}  # seconds of steps; saved when it is stopped
 
 
@@ -85,12 +87,13 @@ def test_a_run_outlives_a_node_and_edits_and_makes_the_files_of_one_machine(clus
     shutil.copytree(finished.root, project.root, ignore=shutil.ignore_patterns("results", ".snakemake"))
     before = {name: (project.root / name).read_bytes() for name in ("config.yaml", "rules/faces.smk")}
     run = running(project, CHECKPOINT, seconds=7)
-    job_of(cluster, "rule_index_source")
+    faces = job_of(cluster, f"rule_faces_photos_00000_{'_'.join(sorted(FACES))}")
     edit_everything(project)
-    crops = job_of(cluster, "rule_crop_faces")
-    node = cluster.ask("squeue", "--noheader", "--jobs", crops, "--format=%N")
+    wait_for((project.root / "results/photos/index/00000.parquet").exists)
+    node = cluster.ask("squeue", "--noheader", "--jobs", faces, "--format=%N")
     cluster.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     assert run.wait(300) == 0, said(project)
+    assert not any(name.startswith(f"rule_{rule}") for name, _ in cluster.jobs().values() for rule in FACES)
     ours, theirs = digests(project), digests(finished)
     assert ours == {name: theirs[name] for name in ours} and len(ours) > 12
     assert "the job was given a GPU, but torch sees no CUDA device" in (project.root / LOG).read_text()
@@ -139,12 +142,25 @@ def test_a_job_that_needs_more_memory_than_it_asks_for_is_named_with_the_remedy(
     assert "write a larger mem_mb for train_network" in said(project) and "Traceback" not in said(project)
 
 
+def rules() -> dict[str, str]:
+    """Return name -> text of all rules."""
+    files = (path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    return {rule[: rule.index(":")]: rule for text in files for rule in re.split(r"^rule ", text, flags=re.M)[1:]}
+
+
+def test_what_shares_a_job_is_a_chain_that_needs_no_gpu_and_may_leave_the_login_node():
+    assert {name for name, text in rules().items() if re.search(r"^    group:", text, re.M)} == {*FACES}
+    for before, after in itertools.pairwise(FACES):
+        made = re.search(r'"(results/{source}/\w+/{shard}\.\w+)"', rules()[before].partition("output:")[2])[1]
+        assert made in rules()[after].partition("output:")[0]
+    assert not any(word in rules()[name] for name in FACES for word in ("gpu=", "localrule", "threads:"))
+
+
 def test_profiles_agree_with_each_other_and_with_the_rules():
     profiles = {path.parent.name: yaml.safe_load(path.read_text()) for path in ROOT.glob("profiles/*/config.yaml")}
     default = profiles.pop("default")
     shared = {key: default[key] for key in ("rerun-incomplete", "max-checksum-file-size", "show-failed-logs")}
-    text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
-    with_gpu = {rule[: rule.index(":")] for rule in re.split(r"^rule ", text, flags=re.M) if "gpus=given_gpus" in rule}
+    with_gpu = {name for name, text in rules().items() if "gpus=given_gpus" in text}
     assert {*profiles} == {"slurm", "kubernetes", "htcondor"} and with_gpu
     for name, profile in profiles.items():
         assert shared.items() <= profile.items(), name

@@ -18,7 +18,8 @@ OWN = Path(".snakemake")  # Snakemake's folder
 PATTERN = re.compile(r"[{}<]")
 LOCK_TRIES, LOCK_PAUSE = 20, 0.1  # seconds between two tries
 KILLED = re.compile(r"exit status 137|SIGKILL")  # how bash and Python report it
-SUBMITTED = re.compile(r"submitted with SLURM jobid \d+ \(log: (.+?/rule_(\w+)/.+)\)")
+SUBMITTED = re.compile(r"submitted with SLURM jobid \d+ \(log: (.+?/(?:rule|group)_([^/]+)/.+)\)")
+STARTED = re.compile(r"^(?:local)?rule (\w+):$", re.M)  # in the log of a job
 # What Slurm writes into the log of a job that it ends -> what the job did, and the resource to raise.
 LIMITS = {
     re.compile(r"exceeded memory limit|oom[-_ ]kill"): ("took more memory than it asks for", "mem_mb"),
@@ -85,9 +86,11 @@ def input_problem(path: str | Path) -> str | None:
 def explain_kill(logs: list[str]) -> None:
     """Tell the user if a run's logs show that a job was killed, since the job itself could not."""
     texts = [_text(log) for log in logs]
-    for job_log, rule in (found for text in texts for found in SUBMITTED.findall(text)):
+    for job_log, name in (found for text in texts for found in SUBMITTED.findall(text)):
+        said = _text(job_log)
+        rule = [name, *STARTED.findall(said)][-1]  # a group's job is the last of its rules that it has started
         for sign, (what, resource) in LIMITS.items():
-            if sign.search(_text(job_log)):
+            if sign.search(said):
                 print(
                     f"error: a job of {rule} {what}, and Slurm ended it ({job_log}): write a larger {resource} for "
                     f"{rule} under `set-resources:` of the profile, and start again; finished files are kept",
