@@ -44,7 +44,7 @@ rule find_landmarks:
     params:
         code=lambda wildcards: digest("stages.faces.find_landmarks", f"sources.{source(wildcards).type}"),
         source=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
-        weights=lambda wildcards: json.dumps(detector_weights(wildcards)),
+        weights=lambda wildcards, input: json.dumps(dict(zip(detector_weights(wildcards), input.weights))),
     shell:
         "python -m workflow_scripts.stages.faces.find_landmarks --reuse "
         "--source {params.source:q} "
@@ -78,7 +78,7 @@ rule check_landmarks:
     params:
         code=lambda wildcards: digest("stages.faces.check_landmarks", f"sources.{source(wildcards).type}"),
         source=lambda wildcards: source(wildcards).slice("faces", "max_pixels"),
-        weights=lambda wildcards: json.dumps(detector_weights(wildcards)),
+        weights=lambda wildcards, input: json.dumps(dict(zip(detector_weights(wildcards), input.weights))),
     shell:
         "python -m workflow_scripts.stages.faces.check_landmarks "
         "--source {params.source:q} "
