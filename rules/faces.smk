@@ -19,7 +19,7 @@ def detector_weights(wildcards):
     detector = source(wildcards).faces.detector
     if detector == "centerface":
         return {"centerface": "results/weights/centerface.safetensors"}
-    return CONFIG.weights.of_detector(detector)
+    return {name: local(path) for name, path in CONFIG.weights.of_detector(detector).items()}
 
 
 rule find_landmarks:

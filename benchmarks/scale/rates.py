@@ -1,5 +1,6 @@
 """What a job takes for each thing that it works on, measured in a finished run."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from benchmarks.scale.plans import Job
 from benchmarks.scale.sizes import Size
 from workflow_scripts.config.experiments import BaseExperiment
 from workflow_scripts.config.load import Config, load_config
+from workflow_scripts.core.cli import UserError
 from workflow_scripts.core.files import files_in
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, read_tables
@@ -170,6 +172,8 @@ def _jobs_of(results: Path, config: Config, work: Work, on_gpu: bool) -> dict[Ke
         if rule == "train_network":
             size += sum(path.stat().st_size for path in files_in(results / name / "resume" / network))
         seconds = group["seconds"].sum() if on_gpu else sum(records[job].processor for job in made)
+        if math.isnan(seconds):
+            raise UserError(f"{results}: {made[0]} is of a version without processor times; delete the folder")
         files = tuple(str(results / (f"benchmarks/{job}.tsv" if on_gpu else f"{JOBS}/{job}.json")) for job in made)
         found[rule, network] = Jobs(len(group), work.units(rule, network, chosen), seconds, size, files)
     return found

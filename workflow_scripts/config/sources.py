@@ -59,7 +59,8 @@ class FaceSearch(Model):
         description="a detection of at least this score is a face, one of less is none; scores compare only within one "
         "detector (dlib's reach from 0 to 3 and to 1.1, those of the others to 1). null: what was measured; "
         "doubtful detections of dlib are faces if their landmarks agree with those of the face turned and mirrored, of "
-        "`centerface`, `yunet` and `ssd` a score of 0.3, 0.8 and 0.95 is needed",
+        "`yunet` and `ssd` a score of 0.8 and 0.95 is needed. `centerface` needs 0.3, and for a face narrower than a "
+        "fifth of the picture 0.5 in two copies of it, which this can only raise",
     )
     choose: Literal["largest", "central", "score"] = Field(
         "largest",

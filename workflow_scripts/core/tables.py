@@ -20,7 +20,9 @@ from workflow_scripts.core.names import readable
 if TYPE_CHECKING:
     import pandas as pd
 
-if "pandas" not in sys.modules:  # pyarrow would import it for its first array, and many stages do without these 0.2 s
+# pyarrow would import pandas for its first array, and many stages do without these 0.2 s. Until it first needs pandas,
+# it then takes a series for a sequence like any other, whose NaN is no null: `write_table` gives it whole frames.
+if "pandas" not in sys.modules:
     sys.modules["pandas"] = None
     with suppress(ImportError, AttributeError):
         pa.array([])

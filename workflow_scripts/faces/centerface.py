@@ -109,6 +109,8 @@ def centerface_of(path: str) -> CenterFace:
         UserError: the file is damaged.
     """
     try:
-        return CenterFace(load_file(path)["onnx"].tobytes())
-    except SafetensorError as error:
+        file = load_file(path)["onnx"]
+        cv2.dnn.readNetFromONNX(file)
+    except (SafetensorError, cv2.error) as error:
         raise UserError(f"{path}: is no network ({error}); delete it and run again") from error
+    return CenterFace(file.tobytes())

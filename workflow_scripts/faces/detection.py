@@ -44,7 +44,7 @@ PADDED_SIDE = 288  # pixels; a face that touches the border is large in its pict
 CNN_SIDES = (640, 320)  # pixels; larger pictures are shrunk to the first, smaller than the second enlarged to it
 CNN_FACE = 80  # pixels; the smallest face that dlib's network finds reliably
 YUNET_SIDE, YUNET_FACE = 640, 10  # pixels; a larger picture is shrunk; the smallest face in the copy
-CENTERFACE_SIDE, CENTERFACE_FACE = 640, 12  # likewise
+CENTERFACE_SIDE, CENTERFACE_FACE = 640, 20  # likewise; smaller ones are seen in one of its copies only
 SSD_FACE = 30  # pixels of the network's square input of 300
 # Detector -> the score below which nothing is a face, and that from which on it is one without a second look, where the
 # configuration has no `min_score`. The frontal detector's faces on enlarged copies and all of the network's get their

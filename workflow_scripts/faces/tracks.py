@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from workflow_scripts.config.sources import FaceSearch, Weights
+from workflow_scripts.faces.centerface import SURE
 from workflow_scripts.faces.descriptors import face_descriptors
 from workflow_scripts.faces.detection import Found, detect_faces, rank_key
-from workflow_scripts.faces.face import Face, Picture, overlap, square_face
+from workflow_scripts.faces.face import CENTERFACE, Face, Picture, overlap, square_face
 from workflow_scripts.faces.landmarks import LandmarkModel, face_patch
 
 FOLLOWED = 0.3  # intersection over union of a face with a track's last box from which on it may be its next face
@@ -160,6 +161,8 @@ class Shot:
             square_face(one.center[0] + left, one.center[1] + top, one.width, one.score, one.detector, one.tilt)
             for one in detect_faces(part, config, self._model, self._weights).faces
         ]
+        # In so small a part, every face is wide, which is no reason for CenterFace to be sure of it.
+        found = [one for one in found if one.detector != CENTERFACE or one.score >= SURE]
         return [one for one in found if overlap(one, face) >= FOLLOWED]
 
     def _descriptor(self, picture: Picture, face: Face) -> np.ndarray:

@@ -66,7 +66,7 @@ def _heads(rows: Sequence, faces: Sequence) -> np.ndarray:
     for number, row in enumerate(rows):
         shots.setdefault((row.file, row.shot), []).append(number)
     for members in shots.values():
-        if len(members) > 1:
+        if len(members) > 1 and rows[members[0]].time is not None:  # several pictures of a pair are no video
             squares[members] = calm_squares(squares[members], np.array([rows[number].time for number in members]))
     return squares
 

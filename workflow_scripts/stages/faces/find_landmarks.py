@@ -48,7 +48,8 @@ def find_landmarks(
         model: `LandmarkModel`'s file.
         output: the table.
         quarantine: items whose picture cannot be read, is nearly black or shows no face, or whose chosen face's
-            landmarks do not settle. Other faces whose landmarks do not settle have no row.
+            landmarks do not settle. Other faces whose landmarks do not settle have no row. CenterFace's get those of
+            the mean face.
         weights: the files of the detector, where it needs some.
 
     Raises:

