@@ -60,7 +60,7 @@ benchmark: $(READY) ## speed against MaskTheFace: PEER=its checkout PEER_PYTHON=
 gpu-check: ## on a machine with a GPU and torch alone: speed of a step beside PEER=, trainings of PACKS= (benchmarks/README.md)
 	@"$$PYTHON" -m benchmarks.gpu_check run $$PACKS --work results/benchmark-runs/gpu/work --output results/benchmark-runs/gpu $${PEER:+--peer "$$PEER"}
 
-scale: $(READY) ## jobs, storage and hours of all of CelebA, COCO and 205,000 videos, on paper, from measured rates (minutes)
+scale: $(READY) ## jobs, storage and hours of all of CelebA, COCO and 205,000 videos, on paper, from measured rates (half an hour)
 	@$(BIN)/python -m benchmarks.scale --work results/benchmark-runs/scale
 
 s3: $(READY) ## install what results in object storage need (docs/object-storage.md)
