@@ -69,13 +69,13 @@ class CenterFace:
         while sides[-1] < min(most, longest):
             sides.append(min(2 * sides[-1], most))
         copies = [self._look(picture, side / longest) for side in sides]
+        wide = WIDE * longest
         kept: list[Sighting] = []
         for one in sorted(chain(*copies), key=lambda one: (-one.face.score, one.face.left, one.face.top)):
             if not _is_among(one, kept):
-                wide = one.face.width >= WIDE * longest
                 seen = sum(_is_among(one, copy) for copy in copies)
-                kept.append(one._replace(copies=seen, sure=wide or one.face.score >= SURE))
-        return [one for one in kept if one.copies > 1 or one.face.width >= WIDE * longest]
+                kept.append(one._replace(copies=seen, sure=one.face.width >= wide or one.face.score >= SURE))
+        return [one for one in kept if one.copies > 1 or one.face.width >= wide]
 
     def _look(self, picture: Picture, scale: float) -> list[Sighting]:
         copy = resized(picture.rgb, scale)

@@ -69,9 +69,7 @@ class ExportedEdit(Exported):
     def _paint(self, shown: Tensor, holes: Tensor, noise: Tensor | None) -> Tensor:
         fill = self.painter.fill
         if isinstance(self.painter, SamplingModule):
-            filled = filled_with(shown, holes, fill, None)
-            painted = self.painter.painter(filled, holes)
-            return self.painter.sample(painted, self.painter.start(painted, filled, holes), noise)
+            return self.painter.sample(*self.painter.begin_edit(filled_with(shown, holes, fill, None), holes), noise)
         return self.painter(filled_with(shown, holes, fill, None if noise is None else pictures_to_float(noise)), holes)
 
 

@@ -53,8 +53,7 @@ def paint_bare_faces(
     filled = fill_holes(pictures, holes, network.fill, seeds)
     if not isinstance(network, SamplingModule):
         return pictures_to_uint8(network(filled, holes))[None]
-    painted = network.painter(filled, holes)
-    start = network.start(painted, filled, holes)
+    painted, start = network.begin_edit(filled, holes)
     versions = []
     for number in range(count):
         rngs = (np.random.default_rng(stable_hash(seed, "sample", number)) for seed in seeds)

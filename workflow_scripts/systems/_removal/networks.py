@@ -60,6 +60,11 @@ class SamplingModule(HoleFlow):
         """
         return self.begin(filled + (painted - filled) * maps, maps, filled[:, :0])
 
+    def begin_edit(self, filled: Tensor, maps: Tensor) -> tuple[Tensor, Start]:
+        """Return the painter's answer to filled pictures and maps, and where the flow begins there; see `start`."""
+        painted = self.painter(filled, maps)
+        return painted, self.start(painted, filled, maps)
+
     def sample(self, painted: Tensor, start: Start, latent: Tensor) -> Tensor:
         """Return the pictures, RGB float32 (N, 3, S, S) in -1..1, that random numbers (N, *latent_shape(S)) lead to."""
 
