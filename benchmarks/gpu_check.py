@@ -1,6 +1,6 @@
 """Trains networks of a configuration on another machine, which has a GPU, torch and neither Snakemake nor dlib.
 
-    python -m benchmarks.gpu_check pack --folder RUN --config FILE --output PACK [--pictures FOLDER...] TARGET...
+    python -m benchmarks.gpu_check pack --folder RUN --config FILE --output PACK [--again] [--pictures FOLDER…] TARGET…
     python -m benchmarks.gpu_check run PACK --work FOLDER --output FOLDER [--peer CHECKOUT]
     python -m benchmarks.gpu_check unpack OUTPUT --folder RUN
 
@@ -42,10 +42,11 @@ MADE = ("checkpoints", "curves", "previews", "records", "logs")  # folders of wh
 LOSSLESS = [cv2.IMWRITE_WEBP_QUALITY, 101]
 
 
-def pack(folder: Path, config: Path, targets: list[str], pictures: list[Path], output: Path) -> None:
-    """Write the commands that make the targets, and the files that they read."""
+def pack(folder: Path, config: Path, targets: list[str], pictures: list[Path], again: bool, output: Path) -> None:
+    """Write the commands that make the targets and the files that they read; `again`: all trainings among them."""
     command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "-d", folder, "--configfile", config]
     command += ["--dry-run", "--printshellcmds", "--rerun-triggers", "mtime", "--set-resources", "train_network:gpu=1"]
+    command += ["--forcerun", "train_network"] if again else []
     said = subprocess.run([*command, "--", *targets], capture_output=True, text=True, check=False)
     if said.returncode:
         sys.exit(said.stdout + said.stderr)
@@ -54,8 +55,12 @@ def pack(folder: Path, config: Path, targets: list[str], pictures: list[Path], o
         shell = re.search(r"^Shell command: (.*)$", told, re.M)
         if shell:
             files = {key: _listed(told, key) for key in ("input", "output")}
-            if not all((folder / path).exists() for path in files["output"]):  # else it is wanted for its input's date
-                jobs.append({"rule": re.search(r"rule (\w+):", told)[1], "command": shell[1], **files})
+            rule, is_there = (
+                re.search(r"rule (\w+):", told)[1],
+                all((folder / path).exists() for path in files["output"]),
+            )
+            if not is_there or (again and rule == "train_network"):  # else it is wanted for its input's date
+                jobs.append({"rule": rule, "command": shell[1], **files})
     for number, source in enumerate(pictures):  # the commands name them by where they lie here
         for job in jobs:
             job["command"] = job["command"].replace(str(source), f"sources/{number}")
@@ -135,7 +140,7 @@ def run(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tune(device, deterministic=False)
     output.mkdir(parents=True, exist_ok=True)
-    found: dict = {"torch": torch.__version__, "device": _name_of(device)}
+    found: dict = {"torch": torch.__version__, "device": name_of(device)}
     print(f"{found['device']}, torch {torch.__version__}", flush=True)
     if device.type == "cuda":
         found["bf16_tflops"] = bf16_rate(device) / 1e12
@@ -144,18 +149,19 @@ def run(
         found["steps"] = compare(peer, device, rounds=3, seconds=seconds)
         if device.type == "cuda":
             torch.cuda.empty_cache()
-    jobs = [job for one in packs for job in _opened(one, work / one.stem)]
+    jobs = [job for one in packs for job in open_pack(one, work / one.stem)]
     found["jobs"] = _carry_out(jobs, processes, limit)
     (output / "gpu_check.json").write_text(json.dumps(found, indent=1))
     _write_pieces(work, output)
 
 
-def _name_of(device: torch.device) -> str:
+def name_of(device: torch.device) -> str:
+    """Return what the device calls itself."""
     return torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
 
 
-def _opened(pack: Path, folder: Path) -> list[dict]:
-    """Write a pack's files below `folder`, and return its jobs with their place there."""
+def open_pack(pack: Path, folder: Path) -> list[dict]:
+    """Write a pack's files below `folder`, and return its jobs with their names and their place there."""
     with zipfile.ZipFile(pack) as archive:
         jobs = json.loads(archive.read("jobs.json"))
         for name in archive.namelist():
@@ -241,6 +247,7 @@ def main() -> None:
     packing.add_argument("--config", type=Path, required=True)
     packing.add_argument("--output", type=Path, required=True, help="the zip")
     packing.add_argument("--pictures", type=Path, nargs="*", default=[], help="folders of sources whose crops are made")
+    packing.add_argument("--again", action="store_true", help="also trainings whose networks are there")
     packing.add_argument("targets", nargs="+")
     running = commands.add_parser("run")
     running.add_argument("packs", nargs="*", type=Path)
@@ -257,7 +264,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.command == "pack":
         pictures = [path.resolve() for path in chosen.pictures]
-        pack(chosen.folder.resolve(), chosen.config.resolve(), chosen.targets, pictures, chosen.output)
+        pack(chosen.folder.resolve(), chosen.config.resolve(), chosen.targets, pictures, chosen.again, chosen.output)
     elif chosen.command == "run":
         limit = time.monotonic() + chosen.limit
         run(chosen.packs, chosen.work.resolve(), chosen.output, chosen.peer, chosen.processes, chosen.seconds, limit)

@@ -55,6 +55,7 @@ def training(number: int, refused: tuple[str, ...] = ()) -> dict:
         "threads": 1 if number else 2,
         "accumulate": 2,
         "deterministic": True,
+        "compile": True,
         "device": "cpu",
     }
     return {key: value for key, value in keys.items() if key not in refused}

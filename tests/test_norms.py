@@ -7,16 +7,18 @@ from torch import nn
 from workflow_scripts.models.norms import InstanceNorm2d, normalise
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(("groups", "affine"), [(4, True), (16, True), (16, False), (1, True)])
-def test_normalisation_equals_torchs(groups, affine):
+def test_normalisation_equals_torchs(groups, affine, compiled):
     torch.manual_seed(0)
+    own = torch.compile(normalise, backend="aot_eager") if compiled else normalise
     x = (torch.randn(3, 16, 7, 5, dtype=torch.float64) * 3 + 2).float().contiguous(memory_format=torch.channels_last)
     norm = nn.GroupNorm(groups, 16, affine=affine)
     if affine:
         nn.init.normal_(norm.weight, 1, 0.5)
         nn.init.normal_(norm.bias)
     first, second = x.clone().requires_grad_(), x.clone().requires_grad_()
-    wanted, found = norm(first), normalise(second, groups, norm.weight, norm.bias, norm.eps)
+    wanted, found = norm(first), own(second, groups, norm.weight, norm.bias, norm.eps)
     assert torch.allclose(found, wanted, atol=1e-5) and found.is_contiguous(memory_format=torch.channels_last)
     direction = torch.randn_like(x)
     parameters = list(norm.parameters())

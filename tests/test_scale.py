@@ -47,7 +47,7 @@ def run_half(finished: Project, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def described(tiny, tmp_path_factory) -> dict:
     size, work = tiny
-    return describe(size, work, None, tmp_path_factory.mktemp("simulated"))
+    return describe(size, work, {}, tmp_path_factory.mktemp("simulated"))
 
 
 def test_the_jobs_of_the_table_are_those_that_snakemake_plans(tiny, described, tmp_path):
@@ -92,6 +92,17 @@ def test_the_hours_are_those_of_the_parts(described):
     assert described["hours"]["64 slots"] < described["hours"]["2 cores"]
     assert described["unmeasured"] == ["check_landmarks"]  # of type celeba alone
     assert f"| {described['jobs']} |" in table({"tiny": described})
+
+
+def test_trainings_that_were_timed_on_a_gpu_leave_the_slots(tiny, described, tmp_path):
+    """An edit's step of a tenth of a second, so that the map is what takes long."""
+    steps = {"edit": {"batch": 8, "seconds": 0.1}}
+    timed = describe(*tiny, steps, tmp_path)
+    assert timed["hours"].keys() - described["hours"].keys() == {"64 slots, 8 GPUs"}
+    assert timed["parts"] == described["parts"]
+    passes = described["parts"]["train_network edit"]["units"]
+    map_alone, slots = described["parts"]["train_network map"]["seconds_of_a_job"], timed["hours"]["64 slots, 8 GPUs"]
+    assert (passes / 8 * 0.1 + map_alone) / 3600 < slots < described["hours"]["64 slots"]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=folder_of)

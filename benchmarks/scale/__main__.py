@@ -2,6 +2,7 @@
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import yaml
 from benchmarks.scale.estimate import hours, parts_of
 from benchmarks.scale.pilots import STAND_INS, run_pilots
 from benchmarks.scale.plans import plan
-from benchmarks.scale.rates import UNIT_OF, full_work, rates_of, read_run
+from benchmarks.scale.rates import UNIT_OF, full_work, rates_of, read_run, trained_on_gpu
 from benchmarks.scale.sizes import SIZES, VIDEO_SECONDS, Size, simulate
 from workflow_scripts.config.load import Config, load_config
-from workflow_scripts.core.files import write_json, write_text
+from workflow_scripts.core.files import read_json, write_json, write_text
 from workflow_scripts.sources import list_files
 
 MOST = 6  # rules that are named below the table, of each row
@@ -24,16 +25,16 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the two files go")
     parser.add_argument("--work", type=Path, required=True, help="folder of the pilots; finished ones are used again")
-    parser.add_argument("--epochs", type=int, default=1, help="of the pilots: more on a GPU, or its start is measured")
-    parser.add_argument("--gpu", type=Path, help="such a folder, of the same command on a machine with a GPU")
+    parser.add_argument("--gpu", type=Path, help="what `benchmarks.step_rates` wrote on a machine with a GPU")
     parser.add_argument("--only", nargs="*", choices=[size.name for size in SIZES], help="rows of the table; all")
     args = parser.parse_args(argv)
     sizes = [size for size in SIZES if not args.only or size.name in args.only]
     with tempfile.TemporaryDirectory() as folder:
         rows = {}
         for size in sizes:
-            run_pilots(size, args.work / folder_of(size), args.results, args.epochs)
-            rows[size.name] = describe(size, args.work, args.gpu, Path(folder))
+            run_pilots(size, args.work / folder_of(size), args.results)
+            steps = read_json(args.gpu)["steps"].get(folder_of(size), {}) if args.gpu else {}
+            rows[size.name] = describe(size, args.work, steps, Path(folder))
     write_json(args.results / "scale.json", rows)
     write_text(args.results / "scale.md", table(rows))
     print((args.results / "scale.md").read_text())
@@ -44,13 +45,13 @@ def folder_of(size: Size) -> str:
     return size.name.replace(" ", "_")
 
 
-def describe(size: Size, work: Path, gpu: Path | None, simulated: Path) -> dict:
+def describe(size: Size, work: Path, steps: Mapping[str, Mapping[str, float]], simulated: Path) -> dict:
     """Return what is known of a data set at full size, as in `scale.json`.
 
     Args:
         size: preset and files.
         work: folder with its finished pilots.
-        gpu: folder with those on a GPU, if there are any.
+        steps: network -> batch and seconds of a step on a GPU, of those that were timed on one.
         simulated: folder for empty files.
     """
     project = simulated / folder_of(size)
@@ -59,10 +60,8 @@ def describe(size: Size, work: Path, gpu: Path | None, simulated: Path) -> dict:
     items = {name: list_files(source).count for name, source in _config_of(project).sources.items()}
     small, large = (read_run(work / folder_of(size) / pilot) for pilot in STAND_INS)
     full = full_work(size, large.rows_of, items)
-    parts, on_gpu = parts_of(size, jobs, full, rates_of(small, large)), None
-    if gpu is not None:
-        fast = (read_run(gpu / folder_of(size) / pilot, on_gpu=True) for pilot in STAND_INS)
-        on_gpu = parts_of(size, jobs, full, rates_of(*fast))
+    rates = rates_of(small, large)
+    parts, on_gpu = parts_of(size, jobs, full, rates), parts_of(size, jobs, full, trained_on_gpu(rates, steps))
     return {
         "files": sum(size.files.values()),
         "what": size.what,
@@ -71,7 +70,8 @@ def describe(size: Size, work: Path, gpu: Path | None, simulated: Path) -> dict:
         "plan_seconds": seconds,
         "work": asdict(full),
         "bytes": sum(part.bytes for part in parts.values()),
-        "hours": hours(jobs, parts, on_gpu),
+        "hours": hours(jobs, parts, on_gpu if steps else None),
+        "steps_on_gpu": steps,
         "unmeasured": sorted({key[0] for key, part in parts.items() if part.seconds is None}),
         "parts": {
             " ".join(filter(None, key)): {

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.scale.plans import Job
 from benchmarks.scale.rates import UNIT_OF, Key, Rate, Work, key_of
@@ -51,13 +51,15 @@ def parts_of(size: Size, jobs: Sequence[Job], work: Work, rates: dict[Key, Rate]
 
 
 def hours(jobs: Sequence[Job], parts: dict[Key, Part], on_gpu: dict[Key, Part] | None) -> dict[str, float]:
-    """Return the hours on the laptop, on the cluster, and on the cluster with GPUs where their rates are known."""
+    """Return the hours on the laptop, on the cluster, and on the cluster with GPUs if trainings were timed on one."""
     seconds = [parts[key_of(job)].seconds or 0.0 for job in jobs]
     found = {
         f"{CORES} cores": makespan(jobs, seconds, CORES),
         f"{SLOTS} slots": makespan(jobs, seconds, SLOTS),
     }
     if on_gpu is not None:
-        mixed = [((on_gpu if job.uses_gpu else parts)[key_of(job)].seconds or 0.0) for job in jobs]
-        found[f"{SLOTS} slots, {GPUS} GPUs"] = makespan(jobs, mixed, SLOTS, GPUS)
+        # What can use a GPU and was not timed on one is done by the slots.
+        placed = [replace(job, uses_gpu=on_gpu[key_of(job)] != parts[key_of(job)]) for job in jobs]
+        fast = [on_gpu[key_of(job)].seconds or 0.0 for job in jobs]
+        found[f"{SLOTS} slots, {GPUS} GPUs"] = makespan(placed, fast, SLOTS, GPUS)
     return {place: taken / 3600 for place, taken in found.items()}

@@ -43,7 +43,7 @@ TAKEN = (
 )
 
 
-def pilot_config(size: Size, pilot: str, epochs: int = 1) -> dict:
+def pilot_config(size: Size, pilot: str) -> dict:
     """Return the configuration of a pilot, `small` or `large`: one source, one seed, few epochs."""
     config = size.config()
     name, source = next(iter(config["sources"].items()))
@@ -60,19 +60,18 @@ def pilot_config(size: Size, pilot: str, epochs: int = 1) -> dict:
     times = EPOCHS[pilot].get(experiment["system"], 1)
     for network in experiment.values():
         if isinstance(network, dict) and "training" in network:
-            network["training"] |= {"epochs": epochs * times, "threads": 1}
+            network["training"] |= {"epochs": times, "threads": 1}
             network |= {"steps": STEPS} if "steps" in network else {}
     return config
 
 
-def run_pilots(size: Size, folder: Path, sample: Path, epochs: int) -> None:
+def run_pilots(size: Size, folder: Path, sample: Path) -> None:
     """Run both pilots, in folders below one.
 
     Args:
         size: what they stand for.
         folder: theirs; what is finished there is not made again.
         sample: results of a run from which the sample's files and the weights are taken, if it has them.
-        epochs: of the trainings.
     """
     for pilot in STAND_INS:
         results = folder / pilot / "results"
@@ -81,7 +80,7 @@ def run_pilots(size: Size, folder: Path, sample: Path, epochs: int) -> None:
                 (results / name).parent.mkdir(parents=True, exist_ok=True)
                 (shutil.copytree if (sample / name).is_dir() else shutil.copy)(sample / name, results / name)
         (folder / pilot).mkdir(parents=True, exist_ok=True)
-        config = yaml.safe_dump(pilot_config(size, pilot, epochs))
+        config = yaml.safe_dump(pilot_config(size, pilot))
         (folder / pilot / "config.yaml").write_text(config, encoding="utf-8")
         snakemake(folder / pilot, "--cores", "1")
         sample = results

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -130,13 +130,8 @@ def _unnumbered(network: str) -> str:
     return re.sub(r"^(rgb|masked)\d+$", r"\g<1>1", network)
 
 
-def read_run(project: Path, on_gpu: bool = False) -> Run:
-    """Return what the jobs of a finished run took. Its `config.yaml` has one experiment.
-
-    Args:
-        project: its folder.
-        on_gpu: the time that counts is that of the clock; otherwise processor time, since one core is meant.
-    """
+def read_run(project: Path) -> Run:
+    """Return what the jobs of a finished run took, in processor time. Its `config.yaml` has one experiment."""
     config = load_config(yaml.safe_load((project / "config.yaml").read_text(encoding="utf-8")))
     ((name, chosen),) = config.experiments.items()
     results = project / "results"
@@ -152,12 +147,10 @@ def read_run(project: Path, on_gpu: bool = False) -> Run:
         scored=len(metrics.drop_duplicates()),
     )
     items = splits["split"].value_counts()
-    return Run(
-        {split: rows[split] / max(1, items.get(split, 0)) for split in SPLITS}, _jobs_of(results, config, work, on_gpu)
-    )
+    return Run({split: rows[split] / max(1, items.get(split, 0)) for split in SPLITS}, _jobs_of(results, config, work))
 
 
-def _jobs_of(results: Path, config: Config, work: Work, on_gpu: bool) -> dict[Key, Jobs]:
+def _jobs_of(results: Path, config: Config, work: Work) -> dict[Key, Jobs]:
     ((name, chosen),) = config.experiments.items()
     names, jobs = {name, *config.sources}, taken(results)
     records = {"/".join([record.stage, *record.wildcards]): record for record in read_records(results)}
@@ -171,10 +164,10 @@ def _jobs_of(results: Path, config: Config, work: Work, on_gpu: bool) -> dict[Ke
         size = sum(size for job in made for _, size in records[job].outputs.values())
         if rule == "train_network":
             size += sum(path.stat().st_size for path in files_in(results / name / "resume" / network))
-        seconds = group["seconds"].sum() if on_gpu else sum(records[job].processor for job in made)
+        seconds = sum(records[job].processor for job in made)
         if math.isnan(seconds):
             raise UserError(f"{results}: {made[0]} is of a version without processor times; delete the folder")
-        files = tuple(str(results / (f"benchmarks/{job}.tsv" if on_gpu else f"{JOBS}/{job}.json")) for job in made)
+        files = tuple(str(results / f"{JOBS}/{job}.json") for job in made)
         found[rule, network] = Jobs(len(group), work.units(rule, network, chosen), seconds, size, files)
     return found
 
@@ -196,6 +189,17 @@ def rates_of(small: Run, large: Run) -> dict[Key, Rate]:
         share = more.bytes / (more.count if UNIT_OF[key[0]] == "passes" else more.units)
         rates[key] = Rate(start, seconds, share, less.files + more.files)
     return rates
+
+
+def trained_on_gpu(rates: Mapping[Key, Rate], steps: Mapping[str, Mapping[str, float]]) -> dict[Key, Rate]:
+    """Return the rates with those of trainings on a GPU.
+
+    Args:
+        rates: as of `rates_of`.
+        steps: network -> `batch` and `seconds` of a step, as `benchmarks.step_rates` writes them.
+    """
+    timed = {("train_network", network): one["seconds"] / one["batch"] for network, one in steps.items()}
+    return {key: replace(rate, seconds=timed[key]) if key in timed else rate for key, rate in rates.items()}
 
 
 def full_work(size: Size, rows_of: Mapping[str, float], items: Mapping[str, int]) -> Work:

@@ -4,6 +4,9 @@ On a GPU torch's own bring such pictures into the other layout and back, which t
 pix2pix on an H100; what is used instead has no second derivative. On a CPU torch's instance normalisation alone does
 so, and its gradient of a single channels-last picture is wrong (torch 2.13). Batch normalisation of one picture at a
 time is the same and is free of both.
+
+In a network that is compiled the statistics are one pass over the picture and the rest another, joined with what
+precedes and follows; there the plain formula is used, whose derivative the compiler makes.
 """
 
 import torch
@@ -17,7 +20,9 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        return normalise(x, self.num_groups, self.weight, self.bias, self.eps) if x.is_cuda else super().forward(x)
+        if x.is_cuda or torch.compiler.is_compiling():
+            return normalise(x, self.num_groups, self.weight, self.bias, self.eps)
+        return super().forward(x)
 
 
 class InstanceNorm2d(nn.InstanceNorm2d):
@@ -25,7 +30,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        if x.is_cuda:
+        if x.is_cuda or torch.compiler.is_compiling():
             return normalise(x, x.shape[1], self.weight, self.bias, self.eps)
         if torch.onnx.is_in_onnx_export():  # a file is for batches of any size
             return super().forward(x)
@@ -44,7 +49,21 @@ def normalise(x: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None
         epsilon: added to the variance.
     """
     with torch.autocast(x.device.type, enabled=False):
-        return _Normalise.apply(x, groups, weight, bias, epsilon)
+        chosen = _formula if torch.compiler.is_compiling() else _Normalise.apply
+        return chosen(x, groups, weight, bias, epsilon)
+
+
+def _formula(x: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, epsilon: float) -> Tensor:
+    variances, means = torch.var_mean(x.float(), dim=(2, 3), correction=0)
+    mean = _over_groups(means, groups)
+    variance = _over_groups(variances + (means - mean).square(), groups)
+    scale = (variance + epsilon).rsqrt()
+    if weight is not None:
+        scale = scale * weight
+    result = (x.float() - mean[:, :, None, None]) * scale[:, :, None, None]
+    if bias is not None:
+        result = result + bias[None, :, None, None]
+    return result.to(x.dtype)
 
 
 class _Normalise(torch.autograd.Function):

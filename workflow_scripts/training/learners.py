@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from workflow_scripts.config.training import Training
 from workflow_scripts.training import state
+from workflow_scripts.training.compiling import compile_network, compiles
 from workflow_scripts.training.learned import learned, twin
 from workflow_scripts.training.system import System, Update
 from workflow_scripts.training.world import World
@@ -19,6 +20,7 @@ class Learners:
         networks: by name, in training mode.
         saved: the one that the checkpoint holds.
         average: its moving average in evaluation mode, if the configuration wants one.
+        is_compiled: whether the networks are compiled at their first use.
 
     Args:
         system: its networks are on the device already.
@@ -33,6 +35,11 @@ class Learners:
         self.networks = system.networks.train()
         self.saved = self.networks[system.saved]
         self.average = twin(self.saved).eval() if config.ema else None
+        self.is_compiled = compiles(config.compile, device)
+        if self.is_compiled:
+            for name, network in self.networks.items():
+                if name not in system.differentiated_twice:
+                    compile_network(network)
         self.optimizers = {
             name: system.optimizer(name, [x for x in network.parameters() if x.requires_grad], config)
             for name, network in self.networks.items()

@@ -267,7 +267,7 @@ class Trainer:
         scores: dict[str, list[Tensor]] = {}
         for positions in runs_of(self.val, self.config.batch_size):
             batch = self._batch(self.val, positions)
-            with self.launcher.precision():
+            with self.launcher.judging():
                 for name, values in self.system.validate(network, batch).items():
                     scores.setdefault(name, []).append(values.float())
         found = self.world.agree({name: torch.cat(values).mean().item() for name, values in scores.items()})
@@ -291,7 +291,7 @@ class Trainer:
         # The first ones show progress; the last one is another each time.
         positions = list(range(min(self.config.preview_items, len(items))))
         positions[-1] = stable_hash(self.seed, "preview", self.step) % len(items)
-        with self.launcher.precision():
+        with self.launcher.judging():
             columns = self.system.preview(network, self._batch(items, positions))
         save_grid(self.places.previews / f"{name}.png", columns)
 

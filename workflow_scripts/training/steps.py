@@ -6,13 +6,14 @@ and their optimisers, and later steps copy their batch to where the recorded one
 """
 
 import sys
-from collections.abc import Hashable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from workflow_scripts.training.compiling import as_written, refusals
 from workflow_scripts.training.data import Batch
 from workflow_scripts.training.learners import Learners
 from workflow_scripts.training.system import System
@@ -49,19 +50,30 @@ class Steps:
         """Return the context in which losses are computed."""
         return torch.autocast(self._device.type, torch.bfloat16) if self._bf16 else nullcontext()
 
+    @contextmanager
+    def judging(self) -> Iterator[None]:
+        """Give the context in which networks are judged: as they are written, which is rare enough."""
+        with self.precision(), as_written(self._learners.is_compiled):
+            yield
+
     def forget(self) -> None:
         """Drop what was recorded, because tensors of the optimisers are now others."""
         self._recordings.clear()
         self._counts.clear()
 
     def carry_out(self, batch: Batch, course: Hashable) -> list[Done]:
-        """Carry out one step; all batches of a training have the same columns and shapes."""
+        """Carry out one step; all batches of a training have the same columns and shapes.
+
+        Raises:
+            UserError: networks are to be compiled, and cannot be.
+        """
         recording = self._recordings.get(course)
         if recording is not None:
             return recording.replay(batch)
         count = self._counts[course] = self._counts.get(course, 0) + 1
         if self._pool is None or count <= WARM or course in self._recordings:
-            return self._launch(batch, course)
+            with refusals():
+                return self._launch(batch, course)
         return self._record(batch, course)
 
     def _launch(self, batch: Batch, course: Hashable) -> list[Done]:

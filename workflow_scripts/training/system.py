@@ -86,6 +86,7 @@ class System(ABC):
         bases: name -> file of the pretrained models that the saved network adapts and that its checkpoint therefore
             does not repeat; their parameters are frozen (`requires_grad_(False)`). Most systems have none.
         limits: of logged values; a training that breaks one has failed, and does what `on_collapse` says.
+        differentiated_twice: names of networks whose gradients are part of a loss, which cannot be compiled.
         keeps_items: whether all items lie on a GPU where they fit, which is as fast as small networks need it.
     """
 
@@ -96,6 +97,7 @@ class System(ABC):
     perceptual: nn.Module | None = None
     bases: Mapping[str, Path] = {}
     limits: Sequence[Limit] = ()
+    differentiated_twice: Sequence[str] = ()
     keeps_items: bool = True
 
     def to(self, device: torch.device, layout: torch.memory_format) -> None:

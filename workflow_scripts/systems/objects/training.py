@@ -42,6 +42,7 @@ class GanTraining(System):
     """
 
     judged_by = Score("kernel distance", higher_is_better=False)
+    differentiated_twice = ("discriminator",)  # by the gradient penalty
 
     def __init__(self, network: str, experiment: Experiment, module: nn.Module):
         self.config, self.saved, self.channels = experiment.gan, network, channels_of(network)
