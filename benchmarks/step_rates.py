@@ -28,7 +28,7 @@ from workflow_scripts.training.data import Items
 from workflow_scripts.training.loop import Trainer
 from workflow_scripts.training.steps import WARM
 
-SETTLED = 4 * WARM  # steps before which nothing is timed: all courses of a GAN are recorded then
+SETTLED = 8 * WARM  # steps before which nothing is timed: both courses of a GAN are recorded then
 MOST = 2 * 10**6  # items of an epoch, so that none ends
 MODULE = "workflow_scripts.stages.experiments.train_network"
 
