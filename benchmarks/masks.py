@@ -76,17 +76,28 @@ def lay_out(pictures: Path, count: int, folder: Path) -> None:
 
 
 class Sides:
-    """The ways to do the same, each a method without arguments that starts from nothing."""
+    """The ways to do the same, each a method that starts after `clear`.
+
+    Attributes:
+        masked_by_peer: how many pictures the peer's last run wrote.
+    """
 
     def __init__(self, work: Path, peer: Path, peer_python: str, size: int):
         self.data, self.results, self.size = work / "data", work / "results", size
+        self.pictures, self.masked = self.data / "img_align_celeba", self.data / "img_align_celeba_masked"
         self.peer, self.peer_python = peer.resolve(), peer_python
+        self.masked_by_peer = 0
+
+    def clear(self) -> None:
+        """Remove what the last run wrote."""
+        for folder in (self.results, self.masked):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def run_peer(self) -> None:
         """MaskTheFace's own command on the folder."""
-        pictures = self.data / "img_align_celeba"
-        shutil.rmtree(f"{pictures}_masked", ignore_errors=True)
-        run_command([self.peer_python, "mask_the_face.py", "--path", pictures, "--mask_type", "surgical"], self.peer)
+        command = [self.peer_python, "mask_the_face.py", "--path", self.pictures, "--mask_type", "surgical"]
+        run_command(command, self.peer)
+        self.masked_by_peer = sum(1 for _ in self.masked.iterdir())
 
     def in_one_process(self, prior: str) -> None:
         """Our stages in one process."""
@@ -109,7 +120,6 @@ class Sides:
 
     def as_commands(self, prior: str) -> None:
         """Our stages as the four commands that the rules call."""
-        self._fresh()
         out, quarantine = self.results, self.results / "quarantine"
         config = source_of(self.data, prior, self.size).model_dump_json()
         occluders, difference = OCCLUDERS.model_dump_json(), Difference().model_dump_json()
@@ -137,7 +147,6 @@ class Sides:
 
     def by_snakemake(self, prior: str) -> None:
         """Our stages through Snakemake, one core, a working directory of its own."""
-        self._fresh()
         source = source_of(self.data, prior, self.size).model_dump(mode="json")
         experiment = {"system": "unmask", "train": ["faces"], "test": ["faces"]}
         experiment |= {"occluders": OCCLUDERS.model_dump(mode="json"), "edit": {"perceptual": "none"}}
@@ -149,10 +158,6 @@ class Sides:
         target = "results/masks/pairs/faces/00000.arrow"
         run_command([*command, "--configfile", self.results / "config.yaml", "--", target], ROOT)
 
-    def masked_by_peer(self) -> int:
-        """Return how many pictures the peer's last run wrote."""
-        return sum(1 for _ in Path(f"{self.data / 'img_align_celeba'}_masked").iterdir())
-
     def masked_and_refused(self) -> tuple[int, dict[str, int]]:
         """Return how many pictures our last run in one process masked, and how many it refused, by reason."""
         refused: dict[str, int] = {}
@@ -162,12 +167,8 @@ class Sides:
         return len(Shard(self.results / "pairs.0")), refused
 
     def _stages(self, prior: str) -> list[str | Path]:
-        self._fresh()
         module = [sys.executable, "-m", "benchmarks.our_stages", self.data, self.results]
         return [*module, "--model", self.data / MODEL, "--prior", prior, "--size", str(self.size)]
-
-    def _fresh(self) -> None:
-        shutil.rmtree(self.results, ignore_errors=True)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -201,9 +202,10 @@ def main(argv: list[str] | None = None) -> None:
             name: side for name, side in sides.items() if any(part in name for part in ["MaskTheFace", *args.only])
         }
     print(f"{args.count} pictures; the peer writes pictures of their size, we crops of {args.size}x{args.size}")
-    print_table(interleaved(sides, args.rounds), args.count, "pictures", "MaskTheFace")
-    print(f"MaskTheFace: {run.masked_by_peer()} of {args.count} pictures written, the others left out without a word")
+    print_table(interleaved(sides, args.rounds, run.clear), args.count, "pictures", "MaskTheFace")
+    print(f"MaskTheFace: {run.masked_by_peer} of {args.count} pictures written, the others left out without a word")
     for prior in ("none", "points"):
+        run.clear()
         run.in_one_process(prior)
         masked, refused = run.masked_and_refused()
         print(f"ours, prior {prior}: {masked} of {args.count} masked, refused with a reason: {refused or 'none'}")

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-# One core's threads for both sides, as in the workflow's rules.
-ENVIRONMENT = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+# One core's threads for both sides, as in the workflow's rules. OpenCV's own would wait busily for work on other cores.
+ENVIRONMENT = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+}
 
 
 class Seconds(NamedTuple):
@@ -20,11 +22,20 @@ class Seconds(NamedTuple):
     processor: float
 
 
-def interleaved(sides: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[Seconds]]:
-    """Run every side once in each round and return the times by side: what else the machine does meets all alike."""
+def interleaved(
+    sides: dict[str, Callable[[], None]], rounds: int, clear: Callable[[], None] = lambda: None
+) -> dict[str, list[Seconds]]:
+    """Run every side once in each round and return the times by side: what else the machine does meets all alike.
+
+    Args:
+        sides: by their names.
+        rounds: how often each is run.
+        clear: removes what earlier runs have left, before each run and outside its time.
+    """
     times: dict[str, list[Seconds]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, run in sides.items():
+            clear()
             clock, processor = time.perf_counter(), _processor_seconds()
             run()
             times[name].append(Seconds(time.perf_counter() - clock, _processor_seconds() - processor))

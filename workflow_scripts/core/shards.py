@@ -1,6 +1,8 @@
 """Tensor shards: Arrow IPC files, uncompressed and memory-mapped, read without decoding or copying."""
 
+from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +63,13 @@ class Shard:
             self._batches = [self._reader.get_batch(i) for i in range(self._reader.num_record_batches)]
             for batch in self._batches:
                 batch.validate(full=True)  # of texts; the bytes of a tensor can have any value
-            self._starts = np.cumsum([0] + [batch.num_rows for batch in self._batches])
+            self._starts = list(accumulate((batch.num_rows for batch in self._batches), initial=0))
             self._views: dict[str, list[np.ndarray]] = {}
             self.columns = self._reader.schema.names
             self.items: list[str] = self.scalars("item")
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def scalars(self, name: str) -> list:
         """Return a scalar column as Python values."""
@@ -91,7 +93,7 @@ class Shard:
 
     def tensor(self, name: str, row: int) -> np.ndarray:
         """Return one row of a tensor column as a read-only view of the file."""
-        batch = int(np.searchsorted(self._starts, row, side="right")) - 1
+        batch = bisect(self._starts, row) - 1
         return self._column(name)[batch][row - self._starts[batch]]
 
     def tensors(self, name: str, rows: Sequence[int]) -> np.ndarray:

@@ -56,7 +56,7 @@ def prior_face(prior: str, points: Sequence[float] | None, box: Sequence[float] 
         points: the index's `points` (10,).
         box: the index's `box` (4,).
     """
-    if prior == "points" and points is not None and np.nanmax(points) > np.nanmin(points):
+    if prior == "points" and points is not None and np.fmax.reduce(points) > np.fmin.reduce(points):
         return face_from_points(np.asarray(points, np.float64).reshape(5, 2))
     if prior == "boxes" and box is not None and min(box[2:]) > 0:
         return face_from_box(np.asarray(box, np.float64))

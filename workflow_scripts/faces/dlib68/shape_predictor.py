@@ -101,7 +101,7 @@ def _add_leaves(leaves: np.ndarray, chosen: np.ndarray, shapes: np.ndarray) -> N
         shapes: float32 (n, 136), changed in place.
     """
     if len(shapes) >= MANY_FACES:
-        for own, each in zip(leaves, chosen, strict=True):
+        for own, each in zip(leaves, chosen.astype(np.intp), strict=True):
             shapes += own.take(each, axis=0)
         return
     trees, each, values = leaves.shape

@@ -125,7 +125,10 @@ def _drawn(
             reason, detail = misfit
             rejected.add(item, reason, f"{item}: {detail}")
             return
-        bare, occluded = put_in_front(image, occluded, landmarks, occluders, item_rng(seed, item, f"front {variant}"))
+        bare = image
+        if occluders.front:
+            rng = item_rng(seed, item, f"front {variant}")
+            bare, occluded = put_in_front(image, occluded, landmarks, occluders, rng)
         drawn.append(
             {
                 "item": item,
