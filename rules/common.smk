@@ -1,5 +1,6 @@
 """What all rules share: the checked configuration, names of shards, experiments and files, digests of code."""
 
+import gc
 import hashlib
 import json
 import os
@@ -18,6 +19,8 @@ from workflow_scripts.provenance.runs import RECORDS, explain_kill, join_runs, k
 from workflow_scripts.provenance.store import check_store
 from workflow_scripts.sources import shard_count, shard_listings
 from workflow_scripts.sources._contents import listing_digest
+
+gc.freeze()  # modules are never collected, and looking through Snakemake's took a tenth of a second at every start
 
 for folder in (workflow.basedir, os.getcwd()):
     if problem := unusable_folder(folder):

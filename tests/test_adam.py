@@ -1,11 +1,27 @@
 """The optimiser takes the steps of torch's plain Adam, whatever lies in memory in which order."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
+from projects import ROOT
 from torch import nn
 
 from workflow_scripts.training.adam import Adam
 
+ALL_THAT_IT_DOES = """
+import sys
+import torch
+from workflow_scripts.training.adam import Adam
+one = torch.ones(2, requires_grad=True)
+optimizer = Adam([one], 0.1, (0.5, 0.9))
+one.sum().backward()
+optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+optimizer.zero_grad()
+sys.exit("torch._dynamo" in sys.modules)
+"""
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
@@ -33,3 +49,7 @@ def test_parameters_without_gradients_and_of_other_shapes():
     optimizer.step()
     assert torch.allclose(first, torch.full((3,), 0.9)) and torch.equal(second, torch.ones(2, 2))
     assert torch.allclose(third, torch.tensor(1.1))
+
+
+def test_the_compiler_is_not_imported():
+    assert subprocess.run([sys.executable, "-c", ALL_THAT_IT_DOES], cwd=ROOT, check=False).returncode == 0

@@ -3,6 +3,8 @@
 import hashlib
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -161,3 +163,17 @@ def read_one(word: Input, output: Output) -> None:
 def test_an_input_that_is_not_there_is_named(results):
     with pytest.raises(FileNotFoundError, match=r"none\.txt"):
         stage_command(read_one)(["--word", str(results / "none.txt"), "--output", str(results / "out.txt")])
+
+
+WHEN_COLLECTED = """
+import gc, sys
+sys.argv[0] = "-m"
+import workflow_scripts.stages
+assert not gc.isenabled()
+from workflow_scripts.core import cli
+cli.run(lambda: sys.exit(not gc.isenabled()))
+"""
+
+
+def test_garbage_is_looked_for_from_the_work_of_a_command_on():
+    assert subprocess.run([sys.executable, "-c", WHEN_COLLECTED], cwd=ROOT, check=False).returncode == 0

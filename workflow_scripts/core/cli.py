@@ -55,6 +55,7 @@ def run(main: Callable[[], None]) -> None:
     """
     _end_with_the_workflow()
     gc.freeze()  # imported modules are never collected, and looking through them would take 0.1 s and more
+    gc.enable()  # see `stages/__init__.py`
     with one_line():
         main()
 

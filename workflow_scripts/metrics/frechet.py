@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from workflow_scripts.models.efficientnet_lite import EfficientNetLite0, load_efficientnet_lite0
+if TYPE_CHECKING:  # the distance alone does not need torch, which takes a second to import
+    from workflow_scripts.models.efficientnet_lite import EfficientNetLite0
 
 BATCH = 32  # pictures per forward pass; fixed, so that results do not depend on a setting
 NETWORK_SIDE = 224  # pixels; the side of the pictures that the network was trained on
@@ -32,6 +32,9 @@ def picture_features(pictures: Iterable[np.ndarray], weights: Path) -> np.ndarra
     Raises:
         UserError: the weights are absent, or are those of another network.
     """
+    import torch
+    import torch.nn.functional as F
+
     network = _network(weights)
     pictures = iter(pictures)
     parts = []
@@ -67,6 +70,10 @@ def _mean_and_root(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def _network(weights: Path) -> EfficientNetLite0:
+def _network(weights: Path) -> "EfficientNetLite0":
+    import torch
+
+    from workflow_scripts.models.efficientnet_lite import load_efficientnet_lite0
+
     torch.set_num_threads(1)
     return load_efficientnet_lite0(weights)

@@ -23,6 +23,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -138,10 +139,11 @@ def read_records(results: Path) -> list[Record]:
 
 def installed_libraries() -> dict[str, str]:
     """Return the versions that results may depend on, of what is installed: a training alone needs no Snakemake."""
-    installed = {found.name for found in metadata.distributions()}
-    return {"python": platform.python_version()} | {
-        name: metadata.version(name) for name in LIBRARIES if name in installed
-    }
+    versions = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def _name(path: Path, record: Path) -> str:

@@ -1,5 +1,7 @@
 """Adam (Kingma & Ba 2015) in one pass over the memory of parameters of any layout."""
 
+from inspect import unwrap
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,13 @@ class Adam(torch.optim.Adam):
     itself (torch 2.13), and takes parameters and gradients of unlike layouts in the orders that they have in memory,
     which pairs wrong numbers. Here it sees channels-last tensors with their axes in memory's order.
     """
+
+    # Around these torch disables its compiler, and imports it for that: a second. Only networks are ever compiled.
+    add_param_group = unwrap(torch.optim.Adam.add_param_group)
+    load_state_dict = unwrap(torch.optim.Adam.load_state_dict)
+    state_dict = unwrap(torch.optim.Adam.state_dict)
+    step = torch.no_grad()(unwrap(torch.optim.Adam.step))
+    zero_grad = unwrap(torch.optim.Adam.zero_grad)
 
     def __init__(self, parameters, learning_rate: float, betas: tuple[float, float]):
         super().__init__(parameters, learning_rate, betas, fused=True)
