@@ -5,15 +5,14 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import yaml
+from started_snakemake import SNAKEMAKE, run_snakemake
 
 ROOT = Path(__file__).parent.parent
-SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 PICTURES = 30
 
 
@@ -103,6 +102,8 @@ class Project:
     def run(self, *arguments: str, cores: int = 2, limit=None) -> subprocess.CompletedProcess:
         """Run Snakemake with these arguments; `limit` is called in its process first."""
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        if limit is None:
+            return run_snakemake(["--cores", str(cores), *arguments], self.root, environment)
         return subprocess.run(
             [str(SNAKEMAKE), "--cores", str(cores), *arguments],
             cwd=self.root,

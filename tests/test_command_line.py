@@ -1,11 +1,12 @@
 """What a user writes on the command line: targets beside a configuration, shards, and the keys that are passed on."""
 
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
-from projects import ROOT, Project
+from projects import ROOT, SNAKEMAKE, Project
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,25 @@ def test_a_shard_that_does_not_exist_is_one_line_that_names_those_that_do(small,
 
 def test_the_only_shard_is_named(small):
     assert "few has the shard 00000 alone" in small.run("--dry-run", "results/few/index/00001.parquet").stderr
+
+
+def test_a_fork_is_what_the_command_is(small):
+    """As the tests run it (`started_snakemake.py`)."""
+
+    def told(done: subprocess.CompletedProcess) -> list[str]:
+        """Return all lines but those of the time and of a random number."""
+        lines = (done.stdout + done.stderr).splitlines()
+        return [line for line in lines if not re.match(r"\[|  Date:|  Workflow ID:", line)]
+
+    small.planned()  # the first start in a folder says that it migrates `.snakemake`
+    command = [SNAKEMAKE, "--cores", "2", "--dry-run", "results/few/index.parquet"]
+    plain = subprocess.run(command, cwd=small.root, capture_output=True, text=True, check=True)
+    assert told(small.run(*command[3:])) == told(plain) and "rule index_source:" in told(plain)
+
+
+def test_waiting_jobs_are_looked_at_when_one_ends_and_not_all_the_time(small):
+    said = small.run("--verbose", "results/photos/index.parquet", cores=1).stderr
+    assert said.count("Ready jobs: ") <= said.count("Finished jobid: ")
 
 
 def test_a_target_beside_a_configuration_comes_after_two_dashes(small):
