@@ -67,6 +67,12 @@ def efficientnet_lite0(made_once) -> Path:
 
 
 @pytest.fixture(scope="session")
+def store(made_once) -> Path:
+    """A store (docs/provenance.md), for what one project makes and another one takes."""
+    return made_once("store", lambda folder: None)
+
+
+@pytest.fixture(scope="session")
 def astronaut() -> np.ndarray:
     """A public-domain portrait with one frontal face, RGB uint8 (512, 512, 3)."""
     from skimage import data

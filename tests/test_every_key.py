@@ -29,7 +29,7 @@ OF_THE_START = {"shard_size", "needs"}
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory, astronaut) -> Project:
+def everything(tmp_path_factory, astronaut, store) -> Project:
     """A project with all keys, run as far as any job uses them."""
     project = Project.create(tmp_path_factory.mktemp("everything"), astronaut)
     write_inputs(project.root, astronaut)
@@ -40,7 +40,10 @@ def everything(tmp_path_factory, astronaut) -> Project:
     results += [f"{name}/metrics.json" for name in ("sampled", "diverse", "objects")]
     results += ["segmented/checkpoints/segment.json", "named/motion/00000.parquet", "sequences/motion_scores.json"]
     results += [f"{name}/metrics.json" for name in OF_GROUPS if name in project.config()["experiments"]]
-    project.said(*(f"results/{file}" for file in (*results, *indexes, "coco/rejected_annotations.parquet")))
+    results += [*indexes, "coco/rejected_annotations.parquet"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACE_WORKFLOW_STORE", str(store))  # the tiny base model is that of `test_paintings.py`
+        project.said(*(f"results/{file}" for file in results))
     return project
 
 

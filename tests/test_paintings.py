@@ -94,7 +94,7 @@ def write_clip(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(made_once, astronaut) -> Project:
+def made(made_once, astronaut, store) -> Project:
     """A project run to the page."""
 
     def fill(folder: Path) -> None:
@@ -103,7 +103,9 @@ def made(made_once, astronaut) -> Project:
         write_clip(folder)
         config = configuration()
         project.configure(config | {"experiments": {"paintings": config["experiments"]["paintings"]}})
-        project.said("results/weights/tiny_base")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FACE_WORKFLOW_STORE", str(store))  # also for `test_every_key.py`
+            project.said("results/weights/tiny_base")
         write_base(folder / "results/weights/tiny_base", folder / "base")
         project.configure(config)
         project.said()
@@ -150,7 +152,7 @@ def test_it_learns_from_pictures_what_held_out_ones_with_their_captions_are(resu
 
 
 def train_command(results: Path, out: Path) -> list[str]:
-    loop = {"epochs": 4, "batch_size": 16, "accumulate": 2, "save_every": 2, "precision": "bf16", "preview_items": 2}
+    loop = {"epochs": 2, "batch_size": 16, "accumulate": 2, "save_every": 2, "precision": "bf16", "preview_items": 2}
     experiment = {
         **{"system": "paintings", "train": ["captioned"], "test": ["captioned"]},
         "pictures": {"size": 32, "flips": True},
