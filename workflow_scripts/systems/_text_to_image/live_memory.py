@@ -1,6 +1,5 @@
 """How much memory tensors take, known before there are any: a computation on tensors that have shapes and no values."""
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,9 +73,7 @@ def peak_of(compute: Callable[[], object]) -> int:
     """Return the most bytes of tensors that are alive while something is computed, on tensors without values."""
     with torch.device("meta"), _fused_attention(), LiveMemory() as memory:
         compute()
-        peak = memory.peak
-    gc.collect()
-    return peak
+        return memory.peak
 
 
 def size_of(module: torch.nn.Module, learned: bool = False) -> int:
