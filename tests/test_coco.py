@@ -284,6 +284,7 @@ def test_a_field_that_cannot_be_used_does_not_cost_the_object_and_is_reported(tm
     for number, (case, (field, _, reason, expected)) in enumerate(LEFT_OUT.items()):
         fate = fates.loc[f"instances_val2017.json#/annotations/{number}/{field}"]
         assert fate["reason"] == f"{field} left out, {reason}" and "is kept" in fate["detail"], case
+        assert reason not in ("wrong type", "not a finite number") or f": {field}" in fate["detail"], fate["detail"]
         for key, value in expected.items():
             assert rows.loc[number, key] == value or (value is None and rows.loc[number, key] is None), (case, key)
 

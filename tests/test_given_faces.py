@@ -60,6 +60,7 @@ TABLES = {
     "tabs": "image\tleft\ttop\twidth\theight\na.jpg\t60\t30\t40\t50\n",
     "largest of several": "item,x1,y1,x2,y2\na.jpg,1,1,9,9\na.jpg,60,30,100,80\na.jpg,,,,\n",
     "faces alone": "item,category,left,top,right,bottom\na.jpg,dog,0,0,150,90\na.jpg,human face,60,30,100,80\n",
+    "fractions among pixels": "item,left,top,right,bottom\na.jpg,60,30,100,80\nsub/b.jpg,0.1,0.3,0.9,0.6\n",
     "what fits": "item,left,top,right,bottom\na.jpg,60,30,100,80\na.jpg,900,30,1200,800\n",
 }
 

@@ -8,6 +8,7 @@ from own_things import group_picture
 from PIL import Image
 
 from workflow_scripts.commands import occlude
+from workflow_scripts.commands._inputs import list_inputs
 from workflow_scripts.core import marking
 from workflow_scripts.core.cli import UserError
 
@@ -81,3 +82,23 @@ def test_bad_input_is_named_and_the_rest_goes_on(group, tmp_path, capsys):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"group.png", "group_map.png"}
     with pytest.raises(UserError, match="is an input"):
         occlude.main([str(group[0]), "--output", str(group[0].parent)])
+
+
+def test_in_folders_links_are_followed_once_and_what_is_left_out_is_said(tmp_path, capsys):
+    photos, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    for path in (
+        photos / "a.jpg",
+        photos / "scan.tga",
+        photos / ".hidden.jpg",
+        photos / "out/a.jpg",
+        elsewhere / "b.jpg",
+    ):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (photos / "Thumbs.db").touch()
+    (photos / "album").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(photos)
+    given = list_inputs([photos], photos / "out")
+    assert [str(one.name) for one in given] == ["a", "album/b"]
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith("1 files are left out that are no pictures or videos by their names: scan.tga")

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from workflow_scripts.core import guard
 from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.core.names import readable
-from workflow_scripts.sources._listing import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_clutter
 
 TABLE_SUFFIX = ".parquet"
 
@@ -72,8 +72,9 @@ def at_least(least: int) -> Callable[[str], int]:
 def list_inputs(named: Sequence[Path], output: Path) -> list[Given]:
     """Return the files that are named or lie in named folders, but for those in the folder `output`.
 
-    In folders, files of other kinds and hidden ones are left out. Two files whose results would have one name keep
-    their endings in it, as `a_jpg` and `a_png`.
+    Links to folders are followed, each folder once. Files of other kinds in a folder are left out, and one line on
+    stderr says so; of hidden ones it says nothing. Two files whose results would have one name keep their endings in
+    it, as `a_jpg` and `a_png`.
 
     Raises:
         UserError: one is absent, there is none, or results would have one name all the same.
@@ -142,17 +143,33 @@ def check_output(path: Path, inputs: Sequence[Given]) -> None:
 
 
 def _walk(folder: Path, output: Path) -> list[Path]:
-    files = []
-    for place, folders, names in os.walk(folder):
+    files: list[Path] = []
+    others: list[str] = []
+    seen: set[tuple[int, int]] = set()
+
+    def unreadable(error: OSError) -> None:
+        files.append(Path(error.filename))  # said of it like of a file that cannot be read
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
+        here, info = Path(place), os.stat(place)
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and not _is_same(Path(place) / name, output)
+            (name for name in folders if not is_clutter(name) and not _is_same(here / name, output)),
+            key=lambda name: ((here / name).is_symlink(), name),  # a file keeps its real path
         )
-        files += [Path(place) / name for name in sorted(names) if not name.startswith(".") and _is_media(name)]
+        if (info.st_dev, info.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((info.st_dev, info.st_ino))
+        for name in sorted(name for name in names if not is_clutter(name)):
+            if Path(name).suffix.lower() in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES):
+                files.append(here / name)
+            else:
+                others.append(str((here / name).relative_to(folder)))
+    if others:
+        some = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        what = f"{len(others)} files are left out that are no pictures or videos by their names: {some}"
+        print(readable(f"{folder}: {what}"), file=sys.stderr)
     return files
-
-
-def _is_media(name: str) -> bool:
-    return Path(name).suffix.lower() in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES)
 
 
 def _is_same(path: Path, other: Path) -> bool:

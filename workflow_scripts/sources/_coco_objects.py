@@ -171,11 +171,15 @@ def read_mask(segmentation: object, height: int, width: int) -> dict | None:
     if not segmentation or (isinstance(segmentation, list) and not any(segmentation)):
         return None
     if isinstance(segmentation, dict):
-        mask = _from_run_lengths(_validated(lambda: _RunLengths.model_validate(segmentation)), height, width)
+        mask = _from_run_lengths(
+            _validated(lambda: _RunLengths.model_validate(segmentation), "segmentation"), height, width
+        )
     else:
         if isinstance(segmentation, list) and not isinstance(segmentation[0], list):
             segmentation = [segmentation]  # a single polygon, as some tools write it
-        mask = _from_polygons(_validated(lambda: _POLYGONS.validate_python(segmentation)), height, width)
+        mask = _from_polygons(
+            _validated(lambda: _POLYGONS.validate_python(segmentation), "segmentation"), height, width
+        )
     if not coco_mask.area(mask):
         raise BadEntry("empty mask", f"segmentation covers no pixel of the picture; {MEND}")
     return mask
@@ -236,7 +240,7 @@ def _box(given: object, height: int, width: int) -> list[float] | None:
     """Return left, top, width and height of a box, or None where none is given."""
     if not given:
         return None
-    left, top, across, down = box = _validated(lambda: _BOX.validate_python(given))
+    left, top, across, down = box = _validated(lambda: _BOX.validate_python(given), "bbox")
     if across <= 0 or down <= 0:
         raise BadEntry("empty box", f"bbox is {across} wide and {down} high; {MEND}")
     if left >= width or top >= height or left + across <= 0 or top + down <= 0:
@@ -258,7 +262,7 @@ def _keypoints(given: object, expected: int) -> list[list[float]] | None:
     """
     if not given:
         return None
-    numbers = _validated(lambda: _NUMBERS.validate_python(given))
+    numbers = _validated(lambda: _NUMBERS.validate_python(given), "keypoints")
     if len(numbers) != 3 * (expected or max(1, len(numbers) // 3)):
         what = f"{len(numbers)} numbers, the category has {expected or 'no'} points of three"
         raise BadEntry("wrong number of keypoints", f"keypoints are {what}; {MEND}")
@@ -268,10 +272,11 @@ def _keypoints(given: object, expected: int) -> list[list[float]] | None:
     return points
 
 
-def _validated(parse):
+def _validated(parse: Callable, *field: str) -> Any:
+    """Return what `parse` does; `field` names the part of the entry that it reads, in messages."""
     try:
         return parse()
     except ValidationError as error:
         fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "the entry"
+        where = ".".join(str(part) for part in (*field, *fault["loc"])) or "the entry"
         raise BadEntry(REASONS.get(fault["type"], "wrong type"), f"{where}: {fault['msg'].lower()}; {MEND}") from None

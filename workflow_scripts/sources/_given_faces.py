@@ -133,8 +133,8 @@ def _below(name: str, source: BaseSource) -> str:
 
 
 def _fits(face: Given, is_box: bool, width: int, height: int) -> bool:
-    if face.size not in (None, (width, height)):
-        return False
+    if face.size not in (None, (width, height)) or (min(face.numbers[2:]) if is_box else _extent(face.numbers)) <= 1:
+        return False  # a face of a pixel is one in fractions of the picture
     x, y = np.array(face.numbers[:2] if is_box else face.numbers).reshape(-1, 2).T
     right, bottom = (x + face.numbers[2], y + face.numbers[3]) if is_box else (x, y)
     return bool(np.nanmax(right) > 0 and np.nanmax(bottom) > 0 and np.nanmin(x) < width and np.nanmin(y) < height)
