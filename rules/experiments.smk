@@ -14,7 +14,7 @@ OUTPUTS
     results/{experiment}/previews/{network}/                  pictures of validation items, drawn after epochs
     results/{experiment}/metrics.parquet                      all scores, a row for each scored item
     results/{experiment}/metrics.json                         the summary of the scores
-    results/{experiment}/quarantine.parquet                   every item of its sources that it could not use
+    results/{experiment}/quarantine.parquet                   items that it could not use, beside those of its sources' own quarantine
     results/{experiment}/figures/                             galleries, training curves, spread of the scores
     results/{experiment}/figures.json                         the digests of the figures
 """

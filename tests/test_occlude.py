@@ -101,4 +101,4 @@ def test_in_folders_links_are_followed_once_and_what_is_left_out_is_said(tmp_pat
     given = list_inputs([photos], photos / "out")
     assert [str(one.name) for one in given] == ["a", "album/b"]
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.endswith("1 files are left out that are no pictures or videos by their names: scan.tga")
+    assert said.endswith("left out, as by their names they are no pictures or videos: scan.tga")

@@ -166,8 +166,8 @@ def _walk(folder: Path, output: Path) -> list[Path]:
             else:
                 others.append(str((here / name).relative_to(folder)))
     if others:
-        some = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
-        what = f"{len(others)} files are left out that are no pictures or videos by their names: {some}"
+        some = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        what = f"left out, as by their names they are no pictures or videos: {some}"
         print(readable(f"{folder}: {what}"), file=sys.stderr)
     return files
 
