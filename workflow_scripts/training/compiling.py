@@ -25,7 +25,7 @@ def compile_network(network: nn.Module) -> None:
 
 
 def as_written(is_compiled: bool) -> AbstractContextManager:
-    """Return the context in which compiled networks run as they are written, for what is done too seldom."""
+    """Return the context in which compiled networks run as they are written, for what is too rare to be compiled."""
     return torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()
 
 

@@ -52,7 +52,7 @@ class Steps:
 
     @contextmanager
     def judging(self) -> Iterator[None]:
-        """Give the context in which networks are judged: as they are written, which is rare enough."""
+        """Give the context in which networks are judged, which is too rare to be compiled."""
         with self.precision(), as_written(self._learners.is_compiled):
             yield
 
