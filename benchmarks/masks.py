@@ -44,6 +44,8 @@ def lay_out(pictures: Path, count: int, folder: Path) -> None:
     CelebA's own, which have this form. A picture in which nothing is detected gets none.
     """
     found = sorted(path for path in pictures.iterdir() if path.suffix.lower() in (".jpg", ".png"))
+    if not found:
+        sys.exit(f"error: {pictures} has no .jpg or .png")
     inside = folder / "img_align_celeba"
     inside.mkdir(parents=True)
     origin = {}
