@@ -61,9 +61,9 @@ onstart:
     if workflow.non_local_exec and (problem := hand_over(HOME, config, CODE)):
         sys.exit(f"error: {problem}")
     # With Snakemake's usual limit, 100 starts a second, whatever ends has all waiting jobs looked at once more in every
-    # second to come (9.27.1): a tenth of a core after 100 jobs, and a whole one later. Other limits are the user's.
+    # second to come (9.27.1): a tenth of a core after 100 jobs, and a whole one later. Other limits stay.
     limiter = getattr(workflow.scheduler, "job_rate_limiter", None)
-    if limiter and (limiter.max_jobs, limiter.timespan) == (100, 1):
+    if limiter and not workflow.non_local_exec and (limiter.max_jobs, limiter.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
 
 

@@ -10,9 +10,10 @@ already, so the rest is what data cost. `benchmarks.scale --gpu FILE` puts the p
 import argparse
 import os
 import shlex
+import sys
 import time
 from collections.abc import Sequence
-from contextlib import chdir, suppress
+from contextlib import chdir
 from pathlib import Path
 from unittest.mock import patch
 
@@ -34,14 +35,13 @@ MODULE = "workflow_scripts.stages.experiments.train_network"
 
 
 class Enough(Exception):
-    """The training has been timed."""
+    """The training has been timed; the argument is what was found."""
 
 
 class Timed(Trainer):
     """The usual training, which ends when its steps have been timed for `length` seconds each way."""
 
     length = 0.0
-    found: dict[str, float] = {}  # noqa: RUF012 (a result for each process)
 
     def _train_on(self, batch) -> None:
         super()._train_on(batch)
@@ -53,8 +53,7 @@ class Timed(Trainer):
             while time.perf_counter() - self._started < self.length:
                 super()._train_on(batch)
             alone = self._seconds_of_a_step()
-            Timed.found = {"batch": self.config.batch_size, "seconds": in_training, "alone": alone}
-            raise Enough
+            raise Enough({"batch": self.config.batch_size, "seconds": in_training, "alone": alone})
 
     def _begin(self) -> None:
         wait_for(self.device)
@@ -83,10 +82,12 @@ def time_training(command: str, folder: Path) -> dict[str, float]:
         chdir(folder),
         patch.object(train_network, "Trainer", Timed),
         patch.object(loop, "epoch_batches", full_batches),
-        suppress(Enough),
     ):
-        train_network.main(words)
-    return Timed.found
+        try:
+            train_network.main(words)
+        except Enough as enough:
+            return enough.args[0]
+    sys.exit(f"error: {folder}: the training ended before its steps were timed; lower --seconds")
 
 
 def main() -> None:

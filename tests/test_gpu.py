@@ -154,8 +154,10 @@ def only_one_of_several(gpus: int):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    yield SeveralProcesses(0, 1, port)
-    torch.distributed.destroy_process_group()
+    try:
+        yield SeveralProcesses(0, 1, port)
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_what_cannot_be_recorded_is_launched(capfd):

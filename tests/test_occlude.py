@@ -1,5 +1,7 @@
 """Masks and moustaches are put on the people in one's own pictures."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +100,29 @@ def test_in_folders_links_are_followed_once_and_what_is_left_out_is_said(tmp_pat
     (photos / "Thumbs.db").touch()
     (photos / "album").symlink_to(elsewhere)
     (elsewhere / "back").symlink_to(photos)
-    given = list_inputs([photos], photos / "out")
-    assert [str(one.name) for one in given] == ["a", "album/b"]
+    (elsewhere / "deep").mkdir()
+    (elsewhere / "deep/c.jpg").touch()
+    (photos / "z").mkdir()
+    (photos / "z/d.jpg").touch()
+    (photos / "b").symlink_to(photos / "z")
+    given = list_inputs([photos, elsewhere], photos / "out")
+    assert [str(one.name) for one in given] == ["a", "z/d", "album/b", "album/deep/c"]
     (said,) = capsys.readouterr().err.splitlines()
     assert said.endswith("left out, as by their names they are no pictures or videos: scan.tga")
+
+
+@pytest.mark.parametrize("locked", ["", "inner"])
+def test_a_folder_that_cannot_be_read_counts_as_a_file(tmp_path, monkeypatch, locked):
+    """Mode 0 would not keep out root, as whom tests may run."""
+    (tmp_path / "photos/inner").mkdir(parents=True)
+    (tmp_path / "photos/a.jpg").touch()
+    closed, look = tmp_path / "photos" / locked, os.scandir
+
+    def scandir(path):
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    given = list_inputs([tmp_path / "photos"], tmp_path / "out")
+    assert given[-1].path == closed and len(given) == (2 if locked else 1)

@@ -128,7 +128,7 @@ def read_picture(path: Path) -> Original:
         with guard.reading(str(path), MAX_PIXELS), open_regular(path) as file:
             return read_original(file.read(), MAX_PIXELS)
     except OSError as error:
-        raise BadItem("cannot be read", f"{error.strerror}; mend the file or remove it") from error
+        raise BadItem("cannot be read", f"{error.strerror}; mend its owner, mode or disk, or leave it out") from error
 
 
 def edit_picture(name: str, picture: np.ndarray, editor: Editor, choice: Choice, finder: Finder) -> EditedPicture:

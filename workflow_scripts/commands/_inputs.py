@@ -72,17 +72,19 @@ def at_least(least: int) -> Callable[[str], int]:
 def list_inputs(named: Sequence[Path], output: Path) -> list[Given]:
     """Return the files that are named or lie in named folders, but for those in the folder `output`.
 
-    Links to folders are followed, each folder once. Files of other kinds in a folder are left out, and one line on
-    stderr says so; of hidden ones it says nothing. Two files whose results would have one name keep their endings in
-    it, as `a_jpg` and `a_png`.
+    Links to folders are followed, also out of a named one, each folder once. A folder that cannot be read counts as a
+    file. Files of other kinds in a folder are left out, and one line on stderr names them, but for hidden ones. Two
+    files whose results would have one name keep their endings in it, as `a_jpg` and `a_png`.
 
     Raises:
         UserError: one is absent, there is none, or results would have one name all the same.
     """
     found: list[tuple[Path, Path]] = []
+    seen: set[tuple[int, int]] = set()
     for path in named:
         if path.is_dir():
-            found += [(file, file.relative_to(path)) for file in _walk(path, output)]
+            files = _walk(path, output, seen)
+            found += [(file, Path(path.name) if file == path else file.relative_to(path)) for file in files]
         elif path.exists():
             found.append((path, Path(path.name)))
         else:
@@ -142,29 +144,31 @@ def check_output(path: Path, inputs: Sequence[Given]) -> None:
         raise UserError(f"{readable(str(path))} is an input, which would be overwritten; write another --output")
 
 
-def _walk(folder: Path, output: Path) -> list[Path]:
+def _walk(folder: Path, output: Path, seen: set[tuple[int, int]]) -> list[Path]:
+    """Return the pictures and videos below a folder, and folders that cannot be read.
+
+    Args:
+        folder: to be looked through.
+        output: folder that is passed over.
+        seen: device and inode of folders, which are passed over too; those of this one are added.
+    """
     files: list[Path] = []
     others: list[str] = []
-    seen: set[tuple[int, int]] = set()
-
-    def unreadable(error: OSError) -> None:
-        files.append(Path(error.filename))  # said of it like of a file that cannot be read
-
-    for place, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
-        here, info = Path(place), os.stat(place)
-        folders[:] = sorted(
-            (name for name in folders if not is_clutter(name) and not _is_same(here / name, output)),
-            key=lambda name: ((here / name).is_symlink(), name),  # a file keeps its real path
-        )
-        if (info.st_dev, info.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((info.st_dev, info.st_ino))
-        for name in sorted(name for name in names if not is_clutter(name)):
-            if Path(name).suffix.lower() in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES):
-                files.append(here / name)
-            else:
-                others.append(str((here / name).relative_to(folder)))
+    to_walk = [folder]
+    while to_walk:  # links come after all that lies there itself, so that a file keeps its real path
+        for place, folders, names in os.walk(to_walk.pop(0), onerror=lambda error: files.append(Path(error.filename))):
+            here, info = Path(place), os.stat(place)
+            if (info.st_dev, info.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((info.st_dev, info.st_ino))
+            folders[:] = sorted(name for name in folders if not is_clutter(name) and not _is_same(here / name, output))
+            to_walk += [here / name for name in folders if os.path.islink(here / name)]
+            for name in sorted(name for name in names if not is_clutter(name)):
+                if Path(name).suffix.lower() in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES):
+                    files.append(here / name)
+                else:
+                    others.append(str((here / name).relative_to(folder)))
     if others:
         some = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
         what = f"left out, as by their names they are no pictures or videos: {some}"
@@ -173,7 +177,10 @@ def _walk(folder: Path, output: Path) -> list[Path]:
 
 
 def _is_same(path: Path, other: Path) -> bool:
-    return other.exists() and path.samefile(other)
+    try:
+        return path.samefile(other)
+    except OSError:  # the other one is not there yet, or nobody may look
+        return False
 
 
 def _key(name: Path) -> str:

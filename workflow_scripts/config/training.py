@@ -90,8 +90,9 @@ class Training(Model):
     compile: bool = Field(
         False,
         description="on a GPU, networks are compiled by torch before the first step, half a minute, and its steps are "
-        "then faster: 1.5 to 1.8 times where pictures are normalised one by one. This needs a C compiler. On a CPU it "
-        "made steps slower and is not done",
+        "then faster: 1.5 to 1.8 times those of `render`. This needs a C compiler. What a network does beside its "
+        "usual forward pass is not compiled, so methods of `diverse` gain little or nothing. On a CPU it made steps "
+        "slower and is not done",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`auto`: CUDA when the job was given a GPU, else CPU, and the log says which"

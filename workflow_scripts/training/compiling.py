@@ -16,10 +16,17 @@ def compiles(wanted: bool, device: torch.device) -> bool:
     return wanted and device.type == "cuda"
 
 
-def compile_network(network: nn.Module) -> None:
-    """Let torch compile a network when it is first called."""
-    import torch._dynamo.config  # takes a second, which other trainings are spared
+def compile_network(network: nn.Module, threads: int) -> None:
+    """Let torch compile a network when it is first called; what calls its other methods runs as it is written.
 
+    Args:
+        network: whose `forward` is compiled.
+        threads: that the job has; torch would take all of the machine's.
+    """
+    import torch._dynamo.config
+    import torch._inductor.config  # takes a second, which other trainings are spared
+
+    torch._inductor.config.compile_threads = threads
     torch._dynamo.config.recompile_limit = MOST  # beyond it networks would silently run as they are written
     network.compile(dynamic=False)
 
@@ -37,7 +44,11 @@ def refusals() -> Iterator[None]:
     except RuntimeError as error:
         if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
-        said = str(error).strip().partition("\n")[0]
+        cause = getattr(error, "inner_exception", error)
+        if isinstance(cause, torch.OutOfMemoryError):
+            raise cause from error
+        said = f"{type(cause).__name__}: {str(cause).strip()}".partition("\n")[0]
         raise UserError(
-            f"`compile: true`, but torch cannot compile: {said}; install a C compiler, or leave the key out"
+            f"`compile: true`, but torch cannot compile ({said}); it needs a C compiler and a GPU that Triton knows; "
+            "mend that or leave the key out"
         ) from error

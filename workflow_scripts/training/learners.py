@@ -39,7 +39,7 @@ class Learners:
         if self.is_compiled:
             for name, network in self.networks.items():
                 if name not in system.differentiated_twice:
-                    compile_network(network)
+                    compile_network(network, config.threads)
         self.optimizers = {
             name: system.optimizer(name, [x for x in network.parameters() if x.requires_grad], config)
             for name, network in self.networks.items()

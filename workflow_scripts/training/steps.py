@@ -71,10 +71,10 @@ class Steps:
         if recording is not None:
             return recording.replay(batch)
         count = self._counts[course] = self._counts.get(course, 0) + 1
-        if self._pool is None or count <= WARM or course in self._recordings:
-            with refusals():
+        with refusals():
+            if self._pool is None or count <= WARM or course in self._recordings:
                 return self._launch(batch, course)
-        return self._record(batch, course)
+            return self._record(batch, course)
 
     def _launch(self, batch: Batch, course: Hashable) -> list[Done]:
         """Carry out the step's updates, each for all parts of the batch before the next one is asked for."""

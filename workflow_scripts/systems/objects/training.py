@@ -42,10 +42,10 @@ class GanTraining(System):
     """
 
     judged_by = Score("kernel distance", higher_is_better=False)
-    differentiated_twice = ("discriminator",)  # by the gradient penalty
 
     def __init__(self, network: str, experiment: Experiment, module: nn.Module):
         self.config, self.saved, self.channels = experiment.gan, network, channels_of(network)
+        self.differentiated_twice = ("discriminator",) if self.config.gradient_penalty else ()
         self.columns = {"image": "squares"} | ({"mask": "squares"} if self.channels == 4 else {})
         if self.config.labels:
             self.columns = {**self.columns, "label": "squares"}
