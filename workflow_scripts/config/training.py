@@ -91,7 +91,7 @@ class Training(Model):
         False,
         description="on a GPU, networks are compiled by torch before the first step, half a minute, and its steps are "
         "then faster: 1.5 to 1.8 times those of `render`. This needs a C compiler. What a network does beside its "
-        "usual forward pass is not compiled, so methods of `diverse` gain little or nothing. On a CPU it made steps "
+        "usual forward pass is not compiled, which for some is most of it. On a CPU it made steps "
         "slower and is not done",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
