@@ -55,11 +55,10 @@ def pack(folder: Path, config: Path, targets: list[str], pictures: list[Path], a
         shell = re.search(r"^Shell command: (.*)$", told, re.M)
         if shell:
             files = {key: _listed(told, key) for key in ("input", "output")}
-            rule, is_there = (
-                re.search(r"rule (\w+):", told)[1],
-                all((folder / path).exists() for path in files["output"]),
-            )
-            if not is_there or (again and rule == "train_network"):  # else it is wanted for its input's date
+            rule = re.search(r"rule (\w+):", told)[1]
+            is_made = all((folder / path).exists() for path in files["output"])
+            # What is made already is wanted for its input's date alone.
+            if not is_made or (again and rule == "train_network"):
                 jobs.append({"rule": rule, "command": shell[1], **files})
     for number, source in enumerate(pictures):  # the commands name them by where they lie here
         for job in jobs:

@@ -31,7 +31,6 @@ from workflow_scripts.training.steps import WARM
 
 SETTLED = 8 * WARM  # steps before which nothing is timed: both courses of a GAN are recorded then
 MOST = 2 * 10**6  # items of an epoch, so that none ends
-MODULE = "workflow_scripts.stages.experiments.train_network"
 
 
 class Enough(Exception):
@@ -77,7 +76,7 @@ def time_training(command: str, folder: Path) -> dict[str, float]:
         folder: in which it runs.
     """
     words = shlex.split(command)
-    words = [word for word in words[words.index(MODULE) + 1 : words.index("2>&1")] if word != "--reuse"]
+    words = [word for word in words[words.index(train_network.__name__) + 1 : words.index("2>&1")] if word != "--reuse"]
     with (
         chdir(folder),
         patch.object(train_network, "Trainer", Timed),

@@ -5,7 +5,6 @@
 
 import os
 import signal
-import socket
 from contextlib import contextmanager
 
 import numpy as np
@@ -27,7 +26,7 @@ from workflow_scripts.systems.diverse.training import build_system
 from workflow_scripts.training import steps
 from workflow_scripts.training.device import tune
 from workflow_scripts.training.learners import Learners
-from workflow_scripts.training.world import SeveralProcesses
+from workflow_scripts.training.world import SeveralProcesses, free_port
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 ON_GPU = {"device": "cuda", "deterministic": True, "precision": "bf16"}
@@ -69,14 +68,8 @@ def test_a_completer_learns_the_same_recorded_as_launched(network, tmp_path, mon
         keys = COMPLETERS[network]
         loop = {"epochs": 8, "batch_size": 4, "ema": 0.9, "flip": True, "keep": "last"} | keys.get("training", {})
         chosen = Experiment.model_validate({"system": "diverse", network: keys | {"training": loop}})
-        trainer = train(
-            build_system(network, chosen, {}),
-            getattr(chosen, network).training,
-            path,
-            8,
-            tmp_path / str(number),
-            "cuda",
-        )
+        system, settings = build_system(network, chosen, {}), getattr(chosen, network).training
+        trainer = train(system, settings, path, 8, tmp_path / str(number), "cuda")
         assert trainer.step == 16 and len(trainer.launcher._recordings) == (not launched)
         found.append({name: x.cpu() for name, x in trainer.learners.tensors().items()})
     assert "not recorded" not in capfd.readouterr().err
@@ -151,11 +144,8 @@ def test_averaging_over_gpus_is_recorded_too(shards, tmp_path, monkeypatch, capf
 
 @contextmanager
 def only_one_of_several(gpus: int):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     try:
-        yield SeveralProcesses(0, 1, port)
+        yield SeveralProcesses(0, 1, free_port())
     finally:
         torch.distributed.destroy_process_group()
 

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from projects import Project
+from projects import ROOT, Project
 
-ROOT = Path(__file__).parent.parent
 CHECKPOINTS = [f"results/unmask/checkpoints/{network}.safetensors" for network in ("map", "edit")]
 
 

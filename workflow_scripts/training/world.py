@@ -115,7 +115,7 @@ def start_world(processes: int) -> Iterator[World]:
     if rank:
         yield SeveralProcesses(rank, processes, int(os.environ[PORT]))
         return
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryFile("w+") as said:
         command = [sys.executable, "-m", sys.modules["__main__"].__spec__.name, *sys.argv[1:]]
         others = [
@@ -151,7 +151,8 @@ def _watch(others: list[subprocess.Popen], said, over: Event) -> None:
             os._exit(1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
