@@ -1,7 +1,6 @@
 """What a user names on the command line: pictures, folders of them, videos, tables; and where each result goes."""
 
 import argparse
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from tqdm import tqdm
 from workflow_scripts.core import guard
 from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.core.names import readable
-from workflow_scripts.sources._listing import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_clutter
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES, VIDEO_SUFFIXES, folders_below
 
 TABLE_SUFFIX = ".parquet"
 
@@ -80,10 +79,11 @@ def list_inputs(named: Sequence[Path], output: Path) -> list[Given]:
         UserError: one is absent, there is none, or results would have one name all the same.
     """
     found: list[tuple[Path, Path]] = []
-    seen: set[tuple[int, int]] = set()
+    folders = {_identity(path) for path in named if path.is_dir()}
+    seen = {_identity(output)} - folders if output.is_dir() else set()
     for path in named:
         if path.is_dir():
-            files = _walk(path, output, seen)
+            files = _list_folder(path, seen)
             found += [(file, Path(path.name) if file == path else file.relative_to(path)) for file in files]
         elif path.exists():
             found.append((path, Path(path.name)))
@@ -144,43 +144,34 @@ def check_output(path: Path, inputs: Sequence[Given]) -> None:
         raise UserError(f"{readable(str(path))} is an input, which would be overwritten; write another --output")
 
 
-def _walk(folder: Path, output: Path, seen: set[tuple[int, int]]) -> list[Path]:
+def _list_folder(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
     """Return the pictures and videos below a folder, and folders that cannot be read.
 
     Args:
         folder: to be looked through.
-        output: folder that is passed over.
-        seen: device and inode of folders, which are passed over too; those of this one are added.
+        seen: device and inode of folders that are passed over, to which those that were looked through are added.
     """
     files: list[Path] = []
     others: list[str] = []
-    to_walk = [folder]
-    while to_walk:  # links come after all that lies there itself, so that a file keeps its real path
-        for place, folders, names in os.walk(to_walk.pop(0), onerror=lambda error: files.append(Path(error.filename))):
-            here, info = Path(place), os.stat(place)
-            if (info.st_dev, info.st_ino) in seen:
-                folders.clear()
-                continue
-            seen.add((info.st_dev, info.st_ino))
-            folders[:] = sorted(name for name in folders if not is_clutter(name) and not _is_same(here / name, output))
-            to_walk += [here / name for name in folders if os.path.islink(here / name)]
-            for name in sorted(name for name in names if not is_clutter(name)):
-                if Path(name).suffix.lower() in (*PICTURE_SUFFIXES, *VIDEO_SUFFIXES):
-                    files.append(here / name)
-                else:
-                    others.append(str((here / name).relative_to(folder)))
+    for below in folders_below(folder, seen):
+        if below.error:
+            files.append(folder / below.prefix)
+        for entry in below.files:
+            path = below.prefix + entry.name
+            if path.lower().endswith((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES)):
+                files.append(folder / path)
+            else:
+                others.append(path)
     if others:
-        some = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        some = ", ".join(sorted(others)[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
         what = f"left out, as by their names they are no pictures or videos: {some}"
         print(readable(f"{folder}: {what}"), file=sys.stderr)
-    return files
+    return sorted(files)
 
 
-def _is_same(path: Path, other: Path) -> bool:
-    try:
-        return path.samefile(other)
-    except OSError:  # the other one is not there yet, or nobody may look
-        return False
+def _identity(folder: Path) -> tuple[int, int]:
+    info = folder.stat()
+    return info.st_dev, info.st_ino
 
 
 def _key(name: Path) -> str:

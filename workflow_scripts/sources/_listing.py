@@ -1,6 +1,7 @@
 """Listings of the files of a source, made from names, sizes and times alone."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -155,6 +156,59 @@ def file_entry(path: str | Path, name: str) -> File:
     return File(name, info.st_size, info.st_mtime_ns, name, os.fspath(path))
 
 
+class Folder(NamedTuple):
+    """One folder that was come upon.
+
+    Attributes:
+        prefix: its path below the folder that was asked for, with `/` at the end; empty for that folder itself.
+        files: what lies in it but for folders and clutter.
+        ignored: how much clutter lies in it.
+        error: why it cannot be read, if it cannot be.
+    """
+
+    prefix: str
+    files: list[os.DirEntry]
+    ignored: int = 0
+    error: OSError | None = None
+
+
+def folders_below(root: str | Path, seen: set[tuple[int, int]]) -> Iterator[Folder]:
+    """Yield a folder and all folders below it, each once, however links are laid.
+
+    Links are followed, also to places outside the folder, which is the user's own. Real folders come first, so that a
+    file keeps its real path.
+
+    Args:
+        root: the folder.
+        seen: device and inode of folders that are passed over, to which all that are yielded are added.
+    """
+    folders, links = [(os.fspath(root), "")], []
+    while folders or links:
+        place, prefix = folders.pop() if folders else links.pop(0)
+        try:
+            info = os.stat(place)
+            if (info.st_dev, info.st_ino) in seen:
+                continue
+            seen.add((info.st_dev, info.st_ino))
+            entries = list(os.scandir(place))
+        except OSError as error:
+            yield Folder(prefix, [], error=error)
+            continue
+        plain, first = [entry for entry in entries if not is_clutter(entry.name)], len(links)
+        files = []
+        for entry in plain:
+            if entry.is_file(follow_symlinks=False):  # first, because nearly all entries are files, and this is fast
+                files.append(entry)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append((entry.path, f"{prefix}{entry.name}/"))
+            elif entry.is_symlink() and os.path.isdir(entry.path):
+                links.append((entry.path, f"{prefix}{entry.name}/"))
+            else:
+                files.append(entry)
+        links[first:] = sorted(links[first:])
+        yield Folder(prefix, files, len(entries) - len(plain))
+
+
 def walk(root: str | Path, key: str, prefix: str = "", kind: Kind = PICTURE_FILES) -> Listing:
     """List the pictures or videos in a folder and in all folders below it, each folder once, however links are laid.
 
@@ -176,65 +230,21 @@ def walk(root: str | Path, key: str, prefix: str = "", kind: Kind = PICTURE_FILE
         what = "is a file, not a folder" if os.path.exists(root) else "does not exist"
         raise UserError(f"{key}: {root} {what}; write the folder of the {kind.name}s in the configuration")
     listing = Listing()
-    seen: set[tuple[int, int]] = set()
-    folders, links = [(root, prefix)], []
-    while folders or links:
-        folder, path = folders.pop() if folders else links.pop(0)
-        _list_folder(folder, path, listing, kind, seen, folders, links)
+    for folder in folders_below(root, set()):
+        path = prefix + folder.prefix
+        listing.ignored += folder.ignored
+        if folder.error:
+            shown = _readable(path)
+            detail = f"{shown}: {folder.error.strerror}; mend the folder's owner, mode or disk"
+            listing.problems.append(Problem(shown, "cannot be read", detail))
+        for entry in folder.files:
+            _add(entry, path + entry.name, listing, kind)
     if not listing.files:
         others = f" ({len(listing.problems)} other files are there)" if listing.problems else ""
         raise UserError(f"{key}: no {kind.name} in {root}{others}; {kind.name}s end in {' '.join(kind.suffixes)}")
     listing.files.sort(key=itemgetter(0))
     listing.problems.sort()
     return listing
-
-
-def _list_folder(
-    folder: str,
-    prefix: str,
-    listing: Listing,
-    kind: Kind,
-    seen: set[tuple[int, int]],
-    folders: list[tuple[str, str]],
-    links: list[tuple[str, str]],
-) -> None:
-    """Add the files of one folder to a listing, unless the folder was listed before.
-
-    Args:
-        folder: the folder.
-        prefix: its path in the listing, with `/` at the end.
-        listing: what files and problems are added to.
-        kind: the kind of files that is looked for.
-        seen: device and inode of each folder that was listed, to which this one is added.
-        folders: the folders that are still to be listed, as (folder, prefix), to which those in this one are added.
-        links: the same for links to folders.
-    """
-    try:
-        info = os.stat(folder)
-        if (info.st_dev, info.st_ino) in seen:
-            return
-        seen.add((info.st_dev, info.st_ino))
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        shown = _readable(prefix)
-        detail = f"{shown}: {error.strerror}; mend the folder's owner, mode or disk"
-        listing.problems.append(Problem(shown, "cannot be read", detail))
-        return
-    first = len(links)
-    for entry in entries:
-        if is_clutter(entry.name):
-            listing.ignored += 1
-            continue
-        path = prefix + entry.name
-        if entry.is_file(follow_symlinks=False):  # first, because nearly all entries are files, and this is fast
-            _add(entry, path, listing, kind)
-        elif entry.is_dir(follow_symlinks=False):
-            folders.append((entry.path, f"{path}/"))
-        elif entry.is_symlink() and os.path.isdir(entry.path):
-            links.append((entry.path, f"{path}/"))
-        else:
-            _add(entry, path, listing, kind)
-    links[first:] = sorted(links[first:])
 
 
 def _add(entry: os.DirEntry, path: str, listing: Listing, kind: Kind) -> None:
