@@ -18,13 +18,15 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 REAPER = str(Path(__file__).with_name("reaper.py"))
 PLUGIN = "snakemake_executor_plugin_slurm"
 WAIT = 180  # seconds until something that was asked of the cluster must have happened, also on a busy machine
+# A job that is queued again starts a second after `cred_expire`. On a node where the old one still ends (`KillWait`, and
+# longer on a busy machine) Slurm would hold it for good, and the run would wait for ever.
 CONFIG = """
 ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmUser={user}
 SlurmdUser={user}
-AuthInfo=socket={folder}/munge/socket,cred_expire=5
+AuthInfo=socket={folder}/munge/socket,cred_expire=15
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid

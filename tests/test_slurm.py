@@ -1,7 +1,7 @@
 """The workflow on a real Slurm: what jobs are given, what a run survives, that results are those of one machine.
 
 They are skipped where Slurm or the plugin is not installed. A reaction of the plugin takes seconds: it asks for the
-state of its jobs, and Slurm gives a job that it stops time to end.
+state of its jobs, and Slurm gives a job that it stops time to end, and starts it again after that.
 """
 
 import itertools
