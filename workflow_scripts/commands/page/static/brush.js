@@ -52,13 +52,16 @@ export class Brush {
 
   stroke(to) {
     const pen = this.canvas.getContext("2d");
-    pen.strokeStyle = VEIL;
+    pen.strokeStyle = pen.fillStyle = VEIL;
     pen.lineWidth = Math.min(this.canvas.width, this.canvas.height) / 14;
-    pen.lineCap = pen.lineJoin = "round";
+    pen.lineCap = "round";
     pen.beginPath();
     pen.moveTo(...(this.at ?? to));
     pen.lineTo(...to);
     pen.stroke();
+    pen.beginPath();
+    pen.arc(...to, pen.lineWidth / 2, 0, 2 * Math.PI); // of a line without a length some browsers draw nothing
+    pen.fill();
     this.at = to;
     this.painted = true;
     this.changed();
