@@ -67,6 +67,12 @@ onstart:
         workflow.scheduler.job_rate_limiter = None
 
 
+onsuccess:
+    # Each job of a cluster is a run of its own.
+    for line in remove_former_shards(Path("results")) if workflow.is_main_process else ():
+        print(line, file=sys.stderr)
+
+
 onerror:
     explain_kill(log)
 

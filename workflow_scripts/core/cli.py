@@ -57,7 +57,12 @@ def run(main: Callable[[], None]) -> None:
     gc.freeze()  # imported modules are never collected, and looking through them would take 0.1 s and more
     gc.enable()  # see `stages/__init__.py`
     with one_line():
-        main()
+        try:
+            main()
+            sys.stdout.flush()
+        except BrokenPipeError:  # who reads it, as `| head`, has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
 
 
 @contextmanager
