@@ -60,8 +60,10 @@ def run(main: Callable[[], None]) -> None:
         try:
             main()
             sys.stdout.flush()
-        except BrokenPipeError:  # who reads it, as `| head`, has read enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:
+            if not _is_unread():
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python still holds back
             sys.exit(1)
 
 
@@ -98,6 +100,13 @@ def one_line() -> Iterator[None]:
             name = readable(str(error.filename2 or error.filename or error))  # of a file that is renamed, the new one
             sys.exit(f"error: this name or path is too long: {name}; shorten it")
         raise
+
+
+def _is_unread() -> bool:
+    """Tell whether nobody reads the output any more, as after `| head`."""
+    poll = select.poll()
+    poll.register(1, 0)  # an end without a reader is told in any case
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _end_with_the_workflow() -> None:
