@@ -16,6 +16,7 @@ help: ## list the targets
 
 run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml, SET="a.key=1 …"), then the report; or TARGET=results/…
 	@[ -z "$$CONFIG" ] || [ -r "$$CONFIG" ] || { printf 'error: CONFIG=%s is no file that can be read\n' "$$CONFIG" >&2; exit 1; }
+	@[ -z "$$CONFIG" ] || $(BIN)/python -m workflow_scripts.config.well_formed "$$CONFIG"
 	@$(SNAKEMAKE) --cores $(CORES) $${TARGET:+-- $$TARGET}
 	@[ -n "$$TARGET" ] || { [ -e results/report.html ] && [ -z "$$(find results/overview.html rules workflow_scripts/reporting -newer results/report.html -type f)" ]; } || $(SNAKEMAKE) --cores 1 \
 	  --report results/report.html --report-stylesheet workflow_scripts/reporting/report.css --quiet all

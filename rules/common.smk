@@ -7,8 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, HOME)
-
 from workflow_scripts.config.changes import with_changes
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.bucket import BUCKET
