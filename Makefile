@@ -12,10 +12,11 @@ SNAKEMAKE := $(BIN)/python -m snakemake $(if $(CONFIG),--configfile "$$CONFIG") 
 .PHONY: help run verify test chaos fuzz lint docs lock slurm htcondor kubernetes s3 exports app paintings benchmark gpu-check scale clean
 
 help: ## list the targets
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 run: $(READY) ## the whole workflow on the embedded sample (or CONFIG=presets/….yaml, SET="a.key=1 …"), then the report; or TARGET=results/…
 	@[ -z "$$CONFIG" ] || [ -r "$$CONFIG" ] || { printf 'error: CONFIG=%s is no file that can be read\n' "$$CONFIG" >&2; exit 1; }
+	@[ -z "$$CONFIG" ] || $(BIN)/python -m workflow_scripts.config.well_formed "$$CONFIG"
 	@$(SNAKEMAKE) --cores $(CORES) $${TARGET:+-- $$TARGET}
 	@[ -n "$$TARGET" ] || { [ -e results/report.html ] && [ -z "$$(find results/overview.html rules workflow_scripts/reporting -newer results/report.html -type f)" ]; } || $(SNAKEMAKE) --cores 1 \
 	  --report results/report.html --report-stylesheet workflow_scripts/reporting/report.css --quiet all

@@ -8,8 +8,16 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
+# Jobs of a cluster work on the copy that their run made at its start: workflow_scripts/provenance/job_code.py.
+HOME = workflow.basedir if workflow.is_main_process else os.environ.get("FACE_WORKFLOW_CODE", workflow.basedir)
+sys.path.insert(0, HOME)
+
+from workflow_scripts.config.well_formed import yaml_problem
+
 # A file given by --configfile replaces config.yaml whole: merged, the sample would run along with every preset.
 if not workflow.config_settings.configfiles:
+    if workflow.is_main_process and Path("config.yaml").is_file() and (problem := yaml_problem("config.yaml")):
+        sys.exit(f"error: {problem}")
 
     configfile: "config.yaml"
 
@@ -22,8 +30,9 @@ for given in workflow.config_settings.configfiles:
         )
 
 
-# Jobs of a cluster work on the copy that their run made at its start: workflow_scripts/provenance/job_code.py.
-HOME = workflow.basedir if workflow.is_main_process else os.environ.get("FACE_WORKFLOW_CODE", workflow.basedir)
+for given in workflow.config_settings.configfiles if workflow.is_main_process else ():
+    if problem := yaml_problem(given):
+        sys.exit(f"error: {problem}")
 
 
 include: f"{HOME}/rules/common.smk"
@@ -65,6 +74,12 @@ onstart:
     limiter = getattr(workflow.scheduler, "job_rate_limiter", None)
     if limiter and not workflow.non_local_exec and (limiter.max_jobs, limiter.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
+
+
+onsuccess:
+    # Each job of a cluster is a run of its own.
+    for line in remove_former_shards(Path("results")) if workflow.is_main_process else ():
+        print(line, file=sys.stderr)
 
 
 onerror:

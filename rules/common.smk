@@ -7,13 +7,12 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, HOME)
-
 from workflow_scripts.config.changes import with_changes
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.bucket import BUCKET
 from workflow_scripts.core.cli import RUN_PROCESS, UserError
 from workflow_scripts.provenance.code_digest import code_digest
+from workflow_scripts.provenance.former_shards import remove_former_shards
 from workflow_scripts.provenance.job_code import digest_of, hand_over, read_code, run_config
 from workflow_scripts.provenance.runs import RECORDS, explain_kill, join_runs, keep_records, unusable_folder, unwritable
 from workflow_scripts.provenance.store import check_store

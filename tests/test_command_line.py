@@ -68,6 +68,13 @@ def test_a_result_that_was_read_as_a_configuration_is_named(small):
     assert done.returncode == 1 and "write `--` before the targets" in line and "Traceback" not in done.stderr
 
 
+def test_a_key_that_stands_twice_in_the_configuration_is_named(small):
+    text = (small.root / "config.yaml").read_text()
+    (small.root / "twice.yaml").write_text(f"{text}shard_size: 9\n")
+    done = small.run("--dry-run", "--configfile", "twice.yaml")
+    assert done.returncode == 1 and "twice.yaml: `shard_size` stands in line " in done.stderr
+
+
 def test_make_run_passes_configuration_and_targets_on_and_makes_no_report(tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "envs").mkdir()
@@ -83,5 +90,6 @@ def test_make_run_passes_configuration_and_targets_on_and_makes_no_report(tmp_pa
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     said = done.stdout.splitlines()
-    assert said[0] == "-m snakemake --configfile mine.yaml --cores 3 -- results/a.parquet results/b.parquet"
-    assert len(said) == 2 and "verify_results" in said[1]
+    assert said[0] == "-m workflow_scripts.config.well_formed mine.yaml"
+    assert said[1] == "-m snakemake --configfile mine.yaml --cores 3 -- results/a.parquet results/b.parquet"
+    assert len(said) == 3 and "verify_results" in said[2]

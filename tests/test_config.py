@@ -14,6 +14,7 @@ from workflow_scripts.config import write_docs
 from workflow_scripts.config.experiments import experiment_type, system_names
 from workflow_scripts.config.load import load_config
 from workflow_scripts.config.sources import Source, Weights
+from workflow_scripts.config.well_formed import yaml_problem
 from workflow_scripts.core.cli import UserError
 
 ROOT = Path(__file__).parent.parent
@@ -78,7 +79,9 @@ BAD = {
     "no such source": ("experiments.unmask.train", ["celeb"], ["experiments.unmask.train", "'celeb'", "sample"]),
     "trained and applied": ("experiments.unmask.apply", ["sample"], ["experiments.unmask.apply", "second source"]),
     "reserved name": ("sources.logs", FOLDER, ["'logs'"]),
-    "name that is no folder": ("sources.My photos", FOLDER, ["sources.My photos"]),
+    "name that is no folder": ("sources.My photos", FOLDER, ["sources.My photos", "write for example `my_photos:`"]),
+    "a list for keys": ("sources", [{"mine": FOLDER}], ["sources: needs keys below it", "without `- ` before them"]),
+    "a number for keys": ("sources.sample.crop", 64, ["sources.sample.crop: needs keys", "`crop: {size: 128, frame"]),
     "expression without a group": ("sources.mine", FOLDER | {"identity": "a+"}, ["sources.mine.identity", "group"]),
     "weights that are not there": (
         "experiments.unmask.edit.perceptual",
@@ -122,6 +125,21 @@ def test_a_wrong_configuration_is_refused_with_the_key_and_the_remedy(values, ca
     for text in expected:
         assert text in message, message
     assert "pydantic" not in message and len(message.splitlines()) == 2, message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sources:\n  a: {type: folder, path: a}\n  a: {type: folder, path: b}\n", "`sources.a` stands in line 2 and "),
+        ("sources:\n\ta: {type: folder, path: a}\n", "mine.yaml is no YAML: line 2, column 1: "),
+        ("sources:\n  a:\n    type:folder\n    path: a\n", "mine.yaml is no YAML: line 4, column 9: "),
+        ("sources: {a: {type: folder, path: a}}\nseed: 1\n", None),
+    ],
+)
+def test_where_a_file_is_no_yaml_or_has_a_key_twice_is_said(tmp_path, text, said):
+    (tmp_path / "mine.yaml").write_text(text)
+    problem = yaml_problem(tmp_path / "mine.yaml")
+    assert problem is None if said is None else said in problem
 
 
 def test_all_wrong_keys_are_named_at_once(values):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from projects import ROOT
+from snakemake.cli import parse_config
 
 from workflow_scripts.config.changes import with_changes
 from workflow_scripts.config.load import load_config
@@ -50,6 +51,18 @@ def test_a_wrong_change_is_refused_with_the_remedy(values, text, said):
     with pytest.raises(UserError) as refused:
         load_config(with_changes(values | {"set": text}))
     assert said in str(refused.value)
+
+
+def test_a_change_may_have_keys_of_its_own_as_snakemake_hands_it_over(values):
+    for text in ("sources.sample.crop={size: 64} seed=4", "seed: 4"):
+        handed = parse_config([f"set={text}"])
+        assert isinstance(handed["set"], dict)
+        if "=" in text:
+            config = load_config(with_changes(values | handed))
+            assert config.sources["sample"].crop.size == 64 and config.seed == 4
+        else:
+            with pytest.raises(UserError, match="'seed: 4' is no path=value"):
+                with_changes(values | handed)
 
 
 def test_a_change_reaches_the_jobs_and_nothing_else_runs(project):

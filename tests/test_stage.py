@@ -177,3 +177,13 @@ cli.run(lambda: sys.exit(not gc.isenabled()))
 
 def test_garbage_is_looked_for_from_the_work_of_a_command_on():
     assert subprocess.run([sys.executable, "-c", WHEN_COLLECTED], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("does", "said"), [("print('line\\n' * 100_000)", ""), ("print('line')", ""), ("1 / 0", "Traceback")]
+)
+def test_a_command_of_which_only_the_head_is_read_ends_quietly(does, said):
+    command = [sys.executable, "-c", f"from workflow_scripts.core import cli\ncli.run(lambda: {does})"]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read()[: len("Traceback")] == said

@@ -38,6 +38,9 @@ def with_changes(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(given: object) -> list[str]:
+    if isinstance(given, Mapping) and len(given) == 1:  # Snakemake has read `a.b={c: 1}` as a mapping
+        ((key, value),) = given.items()
+        given = f"{key}: {value}" if isinstance(value, str) else given
     if not isinstance(given, str):
         raise UserError(f"{KEY}: {given!r} is no path=value; write for example `{EXAMPLE}`")
     return NEXT.split(given.strip()) if given.strip() else []

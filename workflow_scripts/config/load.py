@@ -1,6 +1,7 @@
 """Check the whole configuration at the start. If a key is wrong, say what to write instead, and run nothing."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args
@@ -221,7 +222,14 @@ def _explain(fault: dict) -> str:
         tag = fault["ctx"]["discriminator"].strip("'")
         known = [name for name, model in _members().items() if tag in model.model_fields]
         return f"{where}: needs a known `{tag}:`; write one of: {', '.join(f'`{tag}: {name}`' for name in known)}"
+    if fault["type"] == "string_pattern_mismatch" and fault["loc"][-1] == "[key]":
+        fit = re.sub(r"\W+", "_", key.lower(), flags=re.ASCII).strip("_")
+        fit = fit if re.match("[a-z]", fit) else f"my_{fit}".strip("_")
+        return f"{where}: a name has small letters, digits and `_`, a letter first; write for example `{fit}:`"
     message = f"{where}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+    if fault["type"] in ("dict_type", "model_type", "model_attributes_type"):
+        dash = ", without `- ` before them" if isinstance(fault["input"], list) else ""
+        message = f"{where}: needs keys below it, each with a colon and a value{dash}"
     field = model.model_fields.get(key) if model else None
     if field is None:
         return message

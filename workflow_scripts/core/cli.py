@@ -57,7 +57,14 @@ def run(main: Callable[[], None]) -> None:
     gc.freeze()  # imported modules are never collected, and looking through them would take 0.1 s and more
     gc.enable()  # see `stages/__init__.py`
     with one_line():
-        main()
+        try:
+            main()
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if not _is_unread():
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python still holds back
+            sys.exit(1)
 
 
 @contextmanager
@@ -93,6 +100,13 @@ def one_line() -> Iterator[None]:
             name = readable(str(error.filename2 or error.filename or error))  # of a file that is renamed, the new one
             sys.exit(f"error: this name or path is too long: {name}; shorten it")
         raise
+
+
+def _is_unread() -> bool:
+    """Tell whether nobody reads the output any more, as after `| head`."""
+    poll = select.poll()
+    poll.register(1, 0)  # an end without a reader is told in any case
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _end_with_the_workflow() -> None:

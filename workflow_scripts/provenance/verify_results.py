@@ -17,6 +17,7 @@ from pathlib import Path
 from workflow_scripts.core import bucket, cli
 from workflow_scripts.core.files import sha256_of, write_json
 from workflow_scripts.core.names import readable
+from workflow_scripts.provenance.former_shards import former_jobs
 from workflow_scripts.provenance.manifest import (
     MANIFEST,
     differences,
@@ -40,19 +41,23 @@ def check(results: Path, after_run: bool = False) -> list[str]:
             are gone are forgotten, and files that the workflow did not make are passed over.
 
     Returns:
-        One line for each file that is changed, missing or unknown.
+        One line for each file that is changed, missing, unknown or left over.
     """
     records = read_records(results)
     if not records:
         raise cli.UserError(f"{results} has no records of a run in {results / JOBS}; run the workflow first")
     made = owners(records)
+    former = {file: source for source, _, files in former_jobs(results) for file in files}
     changed, unknown = [], []
     for path in list_artifacts(results):
+        if source := former.get(results / path):
+            unknown.append(f"left over: {results / path} is of a shard that {source} no longer has; delete it")
+            continue
         if (record := made.get(path)) is None:
             unknown.append(f"unknown: {results / path} was not made by the workflow; move it elsewhere")
         elif _is_changed(results / path, *record.outputs[path], only_size=after_run):
             changed.append(f"changed: {results / path} is not what {record.name} made; {REMEDY} {results / path}")
-    gone = [path for path in sorted(made) if not (results / path).exists()]
+    gone = [path for path in sorted(made) if not (results / path).exists() and results / path not in former]
     if after_run:
         made = {path: record for path, record in made.items() if path not in gone}
     write_json(results / MANIFEST, make_manifest(results, made))

@@ -263,7 +263,8 @@ def _formats(data: bytes) -> tuple[str, ...]:
     except ImportError as error:
         raise BadPicture(
             "HEIC needs a package",
-            "it is HEIC; convert it to JPEG, or `pip install pillow-heif` and run again with `--forcerun index_source`",
+            "it is HEIC; convert it to JPEG, or `pip install pillow-heif` (and start the workflow again with "
+            "`--forcerun index_source`)",
         ) from error
     pillow_heif.register_heif_opener()
     return ("HEIF",)
