@@ -18,8 +18,8 @@ DAEMONS = ("munged", "slurmctld", "slurmd")
 REAPER = str(Path(__file__).with_name("reaper.py"))
 PLUGIN = "snakemake_executor_plugin_slurm"
 WAIT = 180  # seconds until something that was asked of the cluster must have happened, also on a busy machine
-# A job that is queued again starts a second after `cred_expire`. On a node where the old one still ends (`KillWait`, and
-# longer on a busy machine) Slurm would hold it for good, and the run would wait for ever.
+# A job that is queued again starts a second after `cred_expire`. On a node where the old one still ends (`KillWait`,
+# and longer on a busy machine) Slurm would hold it for good, and the run would wait for ever.
 CONFIG = """
 ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)

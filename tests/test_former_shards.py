@@ -40,11 +40,13 @@ def results(tmp_path, monkeypatch) -> Path:
             empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
             values = {"module": "m", "digests": {}, "inputs": {}, "libraries": {}, "settings": {"shards": 2}}
             outputs = {os.path.relpath(output, results): (empty, 0)}
+            outputs |= {"../mine.txt": (empty, 0)} if shard == 2 else {}  # no file of the workflow's
             record.write_text(json.dumps(values | {"outputs": outputs, "made": made_then}))
     return results
 
 
 def test_what_is_left_over_is_named_and_an_experiment_that_has_not_run_since_stays_whole(results):
+    Path("mine.txt").touch()
     left_over = [line for line in check(results) if line.startswith("left over: ")]
     assert left_over == [
         f"left over: results/{job}/2.bin is of a shard that photos no longer has; delete it"
@@ -56,4 +58,5 @@ def test_what_is_left_over_is_named_and_an_experiment_that_has_not_run_since_sta
     assert sorted(str(path.relative_to(results)) for path in results.glob("*/**/2.bin")) == [
         "make_pairs/old/photos/2.bin"
     ]
+    assert Path("mine.txt").exists()
     assert check(results) == [] and remove_former_shards(results) == []

@@ -4,6 +4,7 @@ No job makes or reads them any more, but who reads a folder of shards would take
 """
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,11 @@ def former_jobs(results: Path) -> Iterator[tuple[str, Path, list[Path]]]:
             is_now = folder == index.parent or _ended(_read(folder / FIRST)) > _ended(first)
             for record in sorted(folder.glob("[0-9]*.json")) if is_now else ():
                 if record.stem.isdigit() and int(record.stem) >= count:
-                    yield source, record, [results / name for name in _read(record).get("outputs", {})]
+                    yield (
+                        source,
+                        record,
+                        [results / name for name in _read(record).get("outputs", {}) if _is_below(name)],
+                    )
 
 
 def remove_former_shards(results: Path) -> list[str]:
@@ -42,6 +47,11 @@ def remove_former_shards(results: Path) -> list[str]:
         f"{source} is divided into fewer shards than before; {count} files of the others were deleted"
         for source, count in removed.items()
     ]
+
+
+def _is_below(name: str) -> bool:
+    """Tell whether a name leads to a file of the results; records may be other people's, and files are deleted."""
+    return not os.path.isabs(name) and ".." not in Path(name).parts
 
 
 def _read(record: Path) -> dict:
