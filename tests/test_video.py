@@ -267,6 +267,14 @@ def test_the_frames_before_a_damage_are_used_and_the_loss_is_told(tmp_path, suff
             reader.read(path.name, 59)
 
 
+def test_a_video_of_which_no_frame_was_written_is_not_called_sound(tmp_path):
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        container.add_stream("mpeg4", rate=10)
+        container.start_encoding()
+    with pytest.raises(BadPicture, match="video without frames: it has no picture; copy or download it again"):
+        VideoReader(tmp_path / "clip.mp4").read(0)
+
+
 def test_a_video_is_decoded_once_and_no_frame_is_kept(tmp_path, monkeypatch):
     write_clip(tmp_path / "in/clip.mp4", shades(60))
     opened, open_ = [], av.open
