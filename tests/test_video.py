@@ -361,6 +361,23 @@ def test_a_text_file_names_the_videos(tmp_path):
         assert reader.read("below/b.mp4", 3).shape == reader.read("a.mp4", 0).shape
 
 
+def test_a_list_of_videos_may_have_whole_paths_and_come_from_windows(tmp_path):
+    for name in ("a.mp4", "below/b.mp4", "..c.mp4", "d.mp4"):
+        write_clip(tmp_path / "in" / name, shades(1))
+    lines = [
+        "a.mp4",
+        "below\\b.mp4",
+        str(tmp_path / "in/d.mp4"),
+        " # of two cameras",
+        "..c.mp4",
+        str(tmp_path / "e.mp4"),
+    ]
+    (tmp_path / "in/videos.txt").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    rows, rejected = index(clips(tmp_path / "in/videos.txt", every=1), tmp_path)
+    assert list(rows["file"]) == ["..c.mp4", "a.mp4", "below/b.mp4", "d.mp4"]
+    assert rejected[["item", "reason"]].to_numpy().tolist() == [["../e.mp4", "outside its folder"]]
+
+
 def test_two_paces_are_refused():
     source = {"type": "video", "path": "clips", "every": 5, "per_second": 1}
     experiment = {"system": "unmask", "train": ["clips"], "test": ["clips"]}
