@@ -120,16 +120,18 @@ def test_of_a_truncated_video_the_whole_frames_are_driven(checkpoint, portrait, 
     whole, driver = write_clip(tmp_path / "whole.mkv", grainy), tmp_path / "cut.mkv"
     driver.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.4)])
     assert 3 < len(drive(checkpoint, driver).frames) < 20
-    assert "1 frames without an output: video ends early" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{driver}: it ends at" in said and "the frames before are used" in said and "without an output" not in said
 
 
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        ("no face", "no frame can drive a face: 2 no face"),
-        ("sound alone", "it has no pictures, only sound"),
-        ("no video", "it is in no known video format"),
-        ("a picture", "it is a picture; make a source of type folder"),
+        ("no face", "cannot drive the face; no frame can drive a face: 2 no face; give one that shows a face clearly"),
+        ("sound alone", "not a video; it has no pictures, only sound; remove it"),
+        ("no video", "not a video; it is in no known video format; replace it or remove it"),
+        ("no bytes", "empty file; it has 0 bytes; copy or download it again"),
+        ("a picture", "not a video by its name; name a video, or rename it if it is one"),
     ],
 )
 def test_a_driver_that_cannot_drive_is_refused_with_one_line(checkpoint, portrait, tmp_path, capsys, case, said):
@@ -139,11 +141,11 @@ def test_a_driver_that_cannot_drive_is_refused_with_one_line(checkpoint, portrai
     elif case == "sound alone":
         write_clip(driver, [], sound=True)
     else:
-        driver.write_bytes(b"nothing of the kind")
+        driver.write_bytes(b"" if case == "no bytes" else b"nothing of the kind")
     with pytest.raises(SystemExit, match="1 of 1 inputs were not edited"):
         drive(checkpoint, driver)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if str(driver) in line]
-    assert "cannot drive the face" in line and said in line
+    assert line == f"{driver}: {said}"
     assert not list(tmp_path.glob("out/*.mp4"))
 
 

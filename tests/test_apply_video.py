@@ -86,7 +86,8 @@ def test_videos_that_cannot_be_edited_are_named_and_the_rest_goes_on(checkpoints
         apply.main([str(checkpoints), str(folder), "--output", str(tmp_path / "out")])
     said = capsys.readouterr().err
     assert "nobody.mp4: no face; none of its 2 frames" in said
-    assert "broken.mp4: cannot be used" in said and "in no known video format" in said
-    assert "the frames before are used" in said
+    assert "none of its 2 frames shows a face that is chosen; try a smaller --min-face\n" in said
+    assert f"{folder / 'broken.mp4'}: not a video; it is in no known video format; replace it or remove it\n" in said
+    assert f"{folder / 'cut.mkv'}: it ends at" in said and "the frames before are used" in said
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"quiet.mp4", "cut.mp4"}
     assert 2 <= len(frames_of(tmp_path / "out/cut.mp4")) < 20

@@ -88,7 +88,12 @@ def test_a_sequence_lies_in_one_shard(folder):
 
 
 @pytest.mark.parametrize(
-    "lines", ["bear\ngoat\n", "/JPEGImages/480p/bear/00000.jpg /A\n/JPEGImages/480p/goat/00000.jpg /A"]
+    "lines",
+    [
+        "bear\ngoat\n",
+        "\ufeffbear\r\ngoat\r\n",
+        "/JPEGImages/480p/bear/00000.jpg /A\n/JPEGImages/480p/goat/00000.jpg /A",
+    ],
 )
 def test_a_list_chooses_sequences_by_their_names_or_by_their_frames(folder, tmp_path, lines):
     write(folder, {"ImageSets/2016/test.txt": lines})

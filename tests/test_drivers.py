@@ -90,5 +90,8 @@ def test_tables_that_cannot_drive_and_videos_without_a_driver_are_refused(checkp
     film = write_film(tmp_path / "nobody.mp4", [np.full((300, 300, 3), 90, np.uint8)] * 2)
     with pytest.raises(UserError, match="no frame shows a face"):
         export_driver.main([str(film), "--output", str(tmp_path / "nobody.parquet")])
+    (tmp_path / "broken.mp4").write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match=r"/broken\.mp4: not a video; it is in no known video format; replace it"):
+        export_driver.main([str(tmp_path / "broken.mp4"), "--output", str(tmp_path / "nobody.parquet")])
     with pytest.raises(UserError, match="is a Parquet table"):
         export_driver.main([str(film), "--output", str(tmp_path / "nobody.csv")])

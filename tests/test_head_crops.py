@@ -78,6 +78,7 @@ def fates(made: dict[str, Path]) -> tuple[set[str], dict[str, str]]:
     reasons = {row.item: row.reason for row in rows}
     assert len(reasons) == len(rows), "set aside twice"
     assert all(";" in row.detail and "\n" not in row.detail for row in rows), "one line with the remedy"
+    assert not any("#" in row.item and "remove" in row.detail for row in rows), "a frame cannot be removed"
     indexed, drawn = set(read_table(made["index.parquet"])["item"]), set(Shard(made["drawings.arrow"]).items)
     assert indexed == drawn | (indexed & set(reasons)) and not drawn & set(reasons)
     return drawn, reasons
@@ -219,6 +220,7 @@ def test_bad_frames_and_clips_are_told_and_the_rest_is_drawn(portrait, tmp_path)
     empty = np.full((SIDE, SIDE, 3), 120, np.uint8)
     write_clip(folder / "gap.mp4", [*frames[:4], *[empty] * 3, *frames[7:]], "libx264", milliseconds(12))
     write_clip(folder / "nobody.mp4", [empty] * 3, "libx264", milliseconds(3))
+    write_clip(folder / "dark.mp4", [0 * empty], "libx264", [0])
     write_clip(folder / "one.mp4", frames[:1], "libx264", [0])
     rng = np.random.default_rng(0)
     noisy = [frame ^ rng.integers(0, 16, frame.shape, np.uint8) for frame in shot(portrait, 24)]
@@ -228,7 +230,8 @@ def test_bad_frames_and_clips_are_told_and_the_rest_is_drawn(portrait, tmp_path)
     assert {f"gap.mp4#{number:06d}" for number in (*range(4), *range(7, 12))} | {"one.mp4#000000"} <= drawn
     assert 3 <= sum(item.startswith("cut.avi") for item in drawn) < 20
     lost = {f"gap.mp4#{number:06d}" for number in (4, 5, 6)} | {f"nobody.mp4#{number:06d}" for number in range(3)}
-    assert reasons == dict.fromkeys(lost, "no face") | {"cut.avi": "damaged video", "sound.mp4": "not a video"}
+    whole = {"cut.avi": "damaged video", "sound.mp4": "not a video"}
+    assert reasons == dict.fromkeys(lost, "no face") | {"dark.mp4#000000": "nearly black"} | whole
 
 
 def test_a_clip_without_a_usable_frame_is_refused_in_one_line(tmp_path):

@@ -214,7 +214,7 @@ def test_what_cannot_be_used_is_one_line_and_leaves_nothing(app, photo):
 
     good = photo.read_bytes()
     assert "not a picture" in refusal("broken.jpg", b"nothing of the kind")
-    assert "cannot be used" in refusal("broken.mp4", b"nothing of the kind")
+    assert "not a video; it is in no known video format" in refusal("broken.mp4", b"nothing of the kind")
     assert "notes.txt is not a picture" in refusal("notes.txt", b"text")
     assert "is not a picture" in refusal("../../..", good)
     assert "no longer there" in refusal("her.png", good, "unknown")

@@ -1,5 +1,6 @@
 """Driven faces: scores beside the copier, videos in time and marked, the page, and one command from clip to clip."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from workflow_scripts.reporting import films
 from workflow_scripts.stages.experiments import draw_figures, summarize_scores
 from workflow_scripts.stages.reenactment import score_frames, write_videos
 from workflow_scripts.stages.reporting import write_overview
+from workflow_scripts.systems._reenactment import charts
 from workflow_scripts.systems._reenactment.report import find_videos
 
 SIDE = 128
@@ -307,3 +309,22 @@ def test_the_configuration_of_make_run_plans_every_stage(tmp_path, astronaut):
     assert stages["draw_landmarks"] == stages["drive_faces"] == stages["score_frames"] == stages["write_videos"] == 2
     assert stages["summarize_scores"] == stages["draw_figures"] == stages["train_network"] == 1
     assert not {"make_pairs", "predict_maps", "edit_faces", "score_outputs"} & set(stages)
+
+
+def test_the_chart_over_time_shows_all_of_every_clip_and_no_two_names_in_one_place(monkeypatch):
+    clips = [("short.mp4", 1, 0.1), *((f"clip of somebody who speaks {n}.mp4", 5, n) for n in range(20))]
+    rows = [
+        {"file": name, "time": 0.04 * frame, "shot": 0}
+        | {f"{score}_{of}": value for score in ("nme", "change") for of in charts.LINES}
+        for name, frames, value in clips
+        for frame in range(frames)
+    ]
+    figures = []
+    monkeypatch.setattr(charts, "save_chart", lambda figure, path: figures.append(figure))
+    charts.draw_time(pd.DataFrame(rows), Path("unused.svg"))
+    (figure,) = figures
+    figure.canvas.draw()
+    assert all(axis.get_ylim()[0] == 0 and axis.get_ylim()[1] > 19 for axis in figure.axes)
+    boxes = [label.get_window_extent() for label in figure.axes[1].get_xticklabels() if label.get_text()]
+    assert boxes and all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+    charts.plt.close(figure)

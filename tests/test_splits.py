@@ -126,7 +126,8 @@ def test_items_without_a_crop_have_no_split_and_few_training_items_are_scored(tm
     assert rows["a/s"].scored and not rows["a/v"].scored
 
 
-def test_an_empty_split_is_named(tmp_path):
+def test_an_empty_split_is_named_with_the_sources_that_could_fill_it(tmp_path):
     write_source(tmp_path, "a", [("t", "p1", None, "train"), ("s", "p3", None, "test")])
+    write_source(tmp_path, "b", [("x", "p4", None, "val")])
     with pytest.raises(UserError, match=r"no item is left in the val set \(sources a\)"):
-        splits(tmp_path, {"train": ["a"], "test": ["a"]})
+        splits(tmp_path, {"train": ["a"], "test": ["a"], "apply": ["b"]})

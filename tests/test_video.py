@@ -267,6 +267,14 @@ def test_the_frames_before_a_damage_are_used_and_the_loss_is_told(tmp_path, suff
             reader.read(path.name, 59)
 
 
+def test_a_video_of_which_no_frame_was_written_is_not_called_sound(tmp_path):
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        container.add_stream("mpeg4", rate=10)
+        container.start_encoding()
+    with pytest.raises(BadPicture, match="video without frames: it has no picture; copy or download it again"):
+        VideoReader(tmp_path / "clip.mp4").read(0)
+
+
 def test_a_video_is_decoded_once_and_no_frame_is_kept(tmp_path, monkeypatch):
     write_clip(tmp_path / "in/clip.mp4", shades(60))
     opened, open_ = [], av.open
@@ -351,6 +359,23 @@ def test_a_text_file_names_the_videos(tmp_path):
     }
     with PictureReader(source) as reader:
         assert reader.read("below/b.mp4", 3).shape == reader.read("a.mp4", 0).shape
+
+
+def test_a_list_of_videos_may_have_whole_paths_and_come_from_windows(tmp_path):
+    for name in ("a.mp4", "below/b.mp4", "..c.mp4", "d.mp4"):
+        write_clip(tmp_path / "in" / name, shades(1))
+    lines = [
+        "a.mp4",
+        "below\\b.mp4",
+        str(tmp_path / "in/d.mp4"),
+        " # of two cameras",
+        "..c.mp4",
+        str(tmp_path / "e.mp4"),
+    ]
+    (tmp_path / "in/videos.txt").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    rows, rejected = index(clips(tmp_path / "in/videos.txt", every=1), tmp_path)
+    assert list(rows["file"]) == ["..c.mp4", "a.mp4", "below/b.mp4", "d.mp4"]
+    assert rejected[["item", "reason"]].to_numpy().tolist() == [["../e.mp4", "outside its folder"]]
 
 
 def test_two_paces_are_refused():

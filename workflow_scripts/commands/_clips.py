@@ -13,6 +13,7 @@ from tqdm import tqdm
 from workflow_scripts.commands._editing import MAX_PIXELS, MIN_FACE, Choice, Editor, cut_face, is_like
 from workflow_scripts.commands._patches import lay_over
 from workflow_scripts.config.sources import Crop, FaceSearch, VideoSource
+from workflow_scripts.core import guard
 from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.core.tables import landmark_points, read_table
 from workflow_scripts.faces.everyone import FoundFace
@@ -20,6 +21,8 @@ from workflow_scripts.faces.face import square_face
 from workflow_scripts.faces.head_squares import calm_squares
 from workflow_scripts.faces.smoothing import gaussian_mean
 from workflow_scripts.reporting.films import write_mp4
+from workflow_scripts.sources._decoding import VideoReader
+from workflow_scripts.sources._listing import VIDEO_SUFFIXES
 from workflow_scripts.sources._reader import PictureReader
 from workflow_scripts.stages.faces.find_landmarks import find_landmarks
 from workflow_scripts.stages.reenactment.write_videos import find_clips, last_length
@@ -39,14 +42,16 @@ class Clip(NamedTuple):
         folder: temporary, with the tables.
         index: table of the frames.
         landmarks: table of the faces.
-        lost: tables of what could not be used, by the stage that says so.
+        faceless: table of the frames without one.
+        remarks: what is to be said of the whole video, a line each, as that its end is lost.
     """
 
     source: VideoSource
     folder: Path
     index: Path
     landmarks: Path
-    lost: dict[str, Path]
+    faceless: Path
+    remarks: list[str]
 
 
 @contextmanager
@@ -54,17 +59,22 @@ def searched_clip(path: Path, crop: Crop, faces: FaceSearch) -> Iterator[Clip]:
     """Index all frames of a video and find their faces, in a temporary folder.
 
     Raises:
-        UserError: the file is no video, or not one of its frames can be used.
+        BadItem: the file is no video, or its first frame cannot be used.
     """
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise BadItem("not a video by its name", "name a video, or rename it if it is one")
+    with guard.reading(str(path), MAX_PIXELS):
+        VideoReader(path, MAX_PIXELS).read(0)
     source = VideoSource(type="video", path=str(path), every=1, crop=crop, faces=faces, max_pixels=MAX_PIXELS)
     with tempfile.TemporaryDirectory(prefix="clip.") as folder:
         home = Path(folder)
         model, index, landmarks = (home / name for name in ("landmarks.safetensors", "index.parquet", "faces.parquet"))
-        lost = {stage: home / f"{stage}.parquet" for stage in ("index_source", "find_landmarks")}
-        index_source(source, 0, 0, 1, index, lost["index_source"])
+        incomplete, faceless = home / "incomplete.parquet", home / "faceless.parquet"
+        index_source(source, 0, 0, 1, index, incomplete)
         fetch_weights("landmarks", None, model)
-        find_landmarks(source, index, model, landmarks, lost["find_landmarks"])
-        yield Clip(source, home, index, landmarks, lost)
+        find_landmarks(source, index, model, landmarks, faceless)
+        remarks = [detail.removeprefix(f"{path.name}: ") for detail in read_table(incomplete)["detail"]]
+        yield Clip(source, home, index, landmarks, faceless, remarks)
 
 
 def edit_clip(path: Path, editor: Editor, choice: Choice, output: Path) -> list[str]:
@@ -88,12 +98,13 @@ def edit_clip(path: Path, editor: Editor, choice: Choice, output: Path) -> list[
             frames = read_table(clip.index).sort_values("frame")
             faces = _faces_by_item(clip, frames, choice, reader)
             if not faces:
-                raise BadItem("no face", f"none of its {len(frames)} frames shows a face that is chosen")
+                detail = f"none of its {len(frames)} frames shows a face that is chosen; try a smaller --min-face"
+                raise BadItem("no face", detail)
             last = last_length(find_clips(frames)[0], reader)
             write_mp4(output, _edited_frames(frames, faces, editor, reader), last, sound=path)
-            said = read_table(clip.lost["index_source"])["detail"].tolist()
             without = len(frames) - len(faces)
-            return [*said, f"{without} of {len(frames)} frames show no face that is chosen"] if without else said
+            said = [f"{without} of {len(frames)} frames show no face that is chosen"] if without else []
+            return clip.remarks + said
     except UserError as error:
         raise BadItem("cannot be used", str(error)) from error
 

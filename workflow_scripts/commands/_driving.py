@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
 from workflow_scripts.commands._clips import searched_clip
 from workflow_scripts.commands._drivers import unpack_driver
 from workflow_scripts.commands._inputs import TABLE_SUFFIX
@@ -41,7 +39,8 @@ class Driver(NamedTuple):
         folder: temporary, with the tables.
         index: table of the frames.
         crops: shard of the frames that show a face.
-        lost: tables of what could not be used.
+        lost: tables of the frames that cannot be used.
+        remarks: what is to be said of the whole driver, a line each.
     """
 
     source: VideoSource
@@ -49,6 +48,7 @@ class Driver(NamedTuple):
     index: Path
     crops: Path
     lost: list[Path]
+    remarks: list[str]
 
 
 def drive_face(
@@ -60,7 +60,7 @@ def drive_face(
     drawing: Drawing,
     video: Video,
     gpus: int,
-) -> Counter:
+) -> list[str]:
     """Write the video of a face driven by another.
 
     Args:
@@ -75,9 +75,10 @@ def drive_face(
         gpus: GPUs that may be used.
 
     Returns:
-        reason -> number of the driver's frames that have no output.
+        What is to be said of it, a line each: what the driver lacks, how many frames have no output, and why.
 
     Raises:
+        BadItem: the driver is no video, or its first frame cannot be used.
         UserError: a file is absent or cannot be used, or no frame shows a face.
     """
     shape, limits = _find_target(checkpoint, shape) if drawing.normalize != "none" else (None, None)
@@ -88,14 +89,16 @@ def drive_face(
         )
         draw_landmarks(drawing, found.index, found.crops, shape, limits, drawings, incomplete)
         rejected = read_tables([*found.lost, incomplete])
+        reasons = Counter(rejected["reason"]).most_common()
         if not len(Shard(drawings)):
-            raise cli.UserError(f"{driver}: no frame can drive a face: {_most_frequent(rejected)}")
+            counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+            raise cli.UserError(f"{driver}: no frame can drive a face: {counts}; give one that shows a face clearly")
         drive_faces(Experiment(system="reenact"), "driver", 0, checkpoint, drawings, driven, 1, gpus)
         (clip,) = find_clips(read_table(found.index))
         with PictureReader(found.source) as reader:
             strips = make_strips(clip, Panels([drawings], [driven]), reader, video)
             write_mp4(output, strips, last_length(clip, reader), sound=None if is_table else driver)
-    return Counter(rejected["reason"])
+        return found.remarks + [f"{count} frames without an output: {reason}" for reason, count in reasons]
 
 
 @contextmanager
@@ -103,7 +106,7 @@ def _search_video(path: Path, size: int) -> Iterator[Driver]:
     with searched_clip(path, Crop(size=size, frame="head"), FaceSearch()) as clip:
         crops, lost = clip.folder / "crops.arrow", clip.folder / "uncut.parquet"
         crop_faces(clip.source, clip.index, clip.landmarks, crops, lost)
-        yield Driver(clip.source, clip.folder, clip.index, crops, [*clip.lost.values(), lost])
+        yield Driver(clip.source, clip.folder, clip.index, crops, [clip.faceless, lost], clip.remarks)
 
 
 @contextmanager
@@ -111,7 +114,7 @@ def _read_table(path: Path, size: int) -> Iterator[Driver]:
     with tempfile.TemporaryDirectory(prefix="driver.") as folder:
         index, crops = Path(folder) / "index.parquet", Path(folder) / "crops.arrow"
         unpack_driver(path, size, index, crops)
-        yield Driver(VideoSource(type="video", path=str(path), every=1), Path(folder), index, crops, [])
+        yield Driver(VideoSource(type="video", path=str(path), every=1), Path(folder), index, crops, [], [])
 
 
 def _find_target(checkpoint: Path, shape: Path | None) -> tuple[Path, Path]:
@@ -126,9 +129,3 @@ def _find_target(checkpoint: Path, shape: Path | None) -> tuple[Path, Path]:
         "results/{experiment}/; put both beside the checkpoint, or write `--normalize none` to keep the driver's "
         "proportions"
     )
-
-
-def _most_frequent(rejected: pd.DataFrame) -> str:
-    counts = Counter(rejected["reason"])
-    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-    return f"{reasons}; for example {rejected['detail'].iloc[0]}"

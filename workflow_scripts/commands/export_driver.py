@@ -20,7 +20,7 @@ from workflow_scripts.commands._inputs import TABLE_SUFFIX
 from workflow_scripts.config.sources import Crop, FaceSearch
 from workflow_scripts.core import cli
 from workflow_scripts.core.names import readable
-from workflow_scripts.core.tables import read_table
+from workflow_scripts.core.shards import Shard
 from workflow_scripts.stages.faces.crop_faces import crop_faces
 
 CROP = Crop(size=512, frame="head")  # large enough for the pupils
@@ -37,17 +37,22 @@ def export_driver(video: Path, output: Path) -> int:
         UserError: the video cannot be used, or no frame shows a face.
     """
     if not video.is_file():
-        raise cli.UserError(f"{video}: no such file; write the path of one video")
+        raise cli.UserError(f"{video}: no file is there; write the path of one video")
     if output.suffix != TABLE_SUFFIX:
         raise cli.UserError(
             f"--output {output}: is a Parquet table; write `--output {output.with_suffix(TABLE_SUFFIX)}`"
         )
-    with searched_clip(video, CROP, FaceSearch()) as clip:
-        crops = clip.folder / "crops.arrow"
-        crop_faces(clip.source, clip.index, clip.landmarks, crops, clip.folder / "rejected.parquet")
-        if read_table(clip.landmarks).empty:
-            raise cli.UserError(f"{video}: no frame shows a face")
-        return pack_driver(clip.index, crops, output)
+    try:
+        with searched_clip(video, CROP, FaceSearch()) as clip:
+            crops = clip.folder / "crops.arrow"
+            crop_faces(clip.source, clip.index, clip.landmarks, crops, clip.folder / "rejected.parquet")
+            if not len(Shard(crops)):
+                raise cli.BadItem("no face", "no frame shows a face; give one that shows it clearly")
+            for line in clip.remarks:
+                print(readable(f"{video}: {line}"), file=sys.stderr)
+            return pack_driver(clip.index, crops, output)
+    except cli.BadItem as bad:
+        raise cli.UserError(f"{video}: {bad.reason}; {bad.detail}") from bad
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -259,8 +259,8 @@ class VideoSource(ClipSource):
 
     type: Literal["video"]
     path: UserPath = Field(
-        description="the folder, one video, or a text file (`.txt`) with the path of a video on each line, relative to "
-        "the folder of the text file"
+        description="the folder, one video, or a text file (`.txt`) with the path of a video on each line, whole or "
+        "relative to the folder of the text file"
     )
     identity: PersonPattern | None = Field(
         None,

@@ -98,7 +98,7 @@ def check_drawing(item: str, landmarks: np.ndarray, size: int) -> None:
     if not (extent >= MIN_FACE * size).all():
         raise BadItem(
             "degenerate landmarks",
-            f"{item}: its landmarks cover {extent[0]:.0f} x {extent[1]:.0f} of {size} pixels; remove the frame",
+            f"{item}: its landmarks cover {extent[0]:.0f} x {extent[1]:.0f} of {size} pixels; leave it out",
         )
     for name, part in DRAWN_PARTS.items():
         points = landmarks[part.points]
@@ -107,7 +107,7 @@ def check_drawing(item: str, landmarks: np.ndarray, size: int) -> None:
             raise BadItem(
                 "incomplete drawing",
                 f"{item}: {outside:.0%} of the {name} lies beyond the crop, as when a head moves fast or another face "
-                "is taken for it; remove the frame, or choose by `faces.choose`",
+                "is taken for it; leave it out, or choose by `faces.choose`",
             )
 
 

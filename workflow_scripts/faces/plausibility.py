@@ -53,21 +53,21 @@ def check_face(item: str, landmarks: np.ndarray, picture_size: tuple[int, int]) 
     if not spread >= MIN_SPREAD:
         raise BadFace(
             "degenerate landmarks",
-            f"{item}: eyes, nose and mouth are within {spread:.1f} pixels; remove the picture or raise faces.min_size",
+            f"{item}: eyes, nose and mouth are within {spread:.1f} pixels; leave it out or raise faces.min_size",
         )
     residual = alignment_residual(points)
     if residual > MAX_RESIDUAL:
         raise BadFace(
             "degenerate landmarks",
             f"{item}: eyes, nose and mouth are not arranged as in a face seen from the front (residual {residual:.2f}, "
-            f"limit {MAX_RESIDUAL}); remove the picture or set crop.frame: whole",
+            f"limit {MAX_RESIDUAL}); leave it out or set crop.frame: whole",
         )
     beyond = ((landmarks < 0) | (landmarks > np.array(picture_size) - 1)).any(axis=1)
     outside = np.count_nonzero(beyond) / len(landmarks)
     if outside > MAX_LANDMARKS_OUTSIDE:
         raise BadFace(
             "face outside picture",
-            f"{item}: {outside:.0%} of the landmarks are beyond the border; remove it or set crop.frame: whole",
+            f"{item}: {outside:.0%} of the landmarks are beyond the border; leave it out or set crop.frame: whole",
         )
 
 

@@ -311,7 +311,9 @@ def _stream(container: av.container.InputContainer) -> av.VideoStream:
             stream.codec_context.flags |= Flags.unaligned  # crops exactly, not to the next multiple of 32 pixels
             stream.codec_context.options = STRICT
             return stream
-    raise BadPicture("not a video", "it has no pictures, only sound; remove it")
+    if container.streams.audio:
+        raise BadPicture("not a video", "it has no pictures, only sound; remove it")
+    raise BadPicture("video without frames", "it has no picture; copy or download it again")
 
 
 def _timed(images: Iterator[av.VideoFrame], stream: av.VideoStream, hidden: Window) -> Iterator[Frame]:

@@ -118,7 +118,7 @@ def check_light(item: str, pixels: np.ndarray) -> None:
     if brightest <= DARK:
         raise BadPicture(
             "nearly black",
-            f"{item}: no value is above {brightest} of 255; remove it, or, if its file holds fewer bits than it "
+            f"{item}: no value is above {brightest} of 255; leave it out, or, if its file holds fewer bits than it "
             "states, scale its values to the full range",
         )
 
@@ -127,7 +127,7 @@ def check_content(item: str, pixels: np.ndarray) -> None:
     """Raise `BadPicture` for pixels, RGB uint8 (H, W, 3), that are nearly black or nearly all alike."""
     check_light(item, pixels)
     if all(np.ptp(_lines(pixels, count), axis=(0, 1)).max() <= FLAT for count in (FEW_LINES, MANY_LINES)):
-        raise BadPicture("flat picture", f"{item}: all of it has one colour; remove or replace it")
+        raise BadPicture("flat picture", f"{item}: all of it has one colour; leave it out or replace it")
 
 
 def _lines(pixels: np.ndarray, count: int) -> np.ndarray:

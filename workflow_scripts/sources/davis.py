@@ -80,7 +80,7 @@ def _chosen_sequences(source: DavisSource, present: set[str], folder: str) -> se
     path = _list_of(source)
     if not path.is_file():
         raise UserError(f"set: there is no file {path}; write the list below ImageSets/, as `set: 480p/val`")
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
     words = [line.split()[0] for line in lines if line.strip()]
     named = {_sequence(word.partition(f"/{source.resolution}/")[2]) if "/" in word else word for word in words}
     if missing := sorted(named - present):

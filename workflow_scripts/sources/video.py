@@ -42,17 +42,18 @@ def list_files(source: VideoSource) -> Listing:
 
 
 def _list_named(path: Path) -> Listing:
-    """List the videos of which a text file has the paths, one a line, relative to its own folder.
+    """List the videos of which a text file has the paths, one a line, whole ones or relative to its own folder.
 
     Blank lines and those that begin with `#` are passed over, and a video that is named twice is listed once.
     """
     listing = Listing()
-    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    names = {os.path.normpath(line.strip()) for line in lines if line.strip() and not line.startswith("#")}
+    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    lines = [line.strip() for line in lines]
+    names = {_path_below(path.parent, line) for line in lines if line and not line.startswith("#")}
     for name in sorted(names):
         if problem := name_problem(name, VIDEO_FILES):
             listing.problems.append(problem)
-        elif name.startswith(("/", "..")):
+        elif name.startswith("../"):
             detail = f"{name}: lies outside the folder of {path.name}; move the list to a folder above all its videos"
             listing.problems.append(Problem(name, "outside its folder", detail))
         elif not (path.parent / name).is_file():
@@ -66,6 +67,13 @@ def _list_named(path: Path) -> Listing:
             f"to the folder of {path.name}"
         )
     return listing
+
+
+def _path_below(folder: Path, line: str) -> str:
+    """Return the path, relative to a folder, of a file that a line names; it may have been written on Windows."""
+    if "\\" in line and not (folder / line).is_file():
+        line = line.replace("\\", "/")
+    return os.path.relpath(folder / line, folder)
 
 
 def describe(source: VideoSource, files: Sequence[File]) -> Iterator[dict | Problem]:

@@ -49,10 +49,9 @@ def drive(trained: Trained, args: argparse.Namespace, driver: Path, output: Path
         raise cli.UserError(f"--{option} {fault['input']}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from None
     path, size = trained.path(NETWORK), trained.size(NETWORK, "input")
     try:
-        lost = drive_face(path, size, driver, output, args.shape, drawing, video, args.gpus)
+        return drive_face(path, size, driver, output, args.shape, drawing, video, args.gpus)
     except cli.UserError as error:
         raise cli.BadItem("cannot drive the face", str(error).removeprefix(f"{driver}: ")) from error
-    return [f"{count} frames without an output: {reason}" for reason, count in lost.most_common()]
 
 
 def _changed(drawing: Drawing, **wanted: str | None) -> Drawing:

@@ -84,9 +84,10 @@ def assign_splits(
     )
     for split in ("train", "val", "test"):
         if not (rows["split"] == split).any():
+            asked = experiment.test if split == "test" else experiment.train
             raise cli.UserError(
-                f"no item is left in the {split} set (sources {', '.join(sources)}); "
-                f"add pictures, or change `split:` of a source so that {split} gets some"
+                f"no item is left in the {split} set (sources {', '.join(asked)}); "
+                f"add pictures or videos, or change `split:` of a source so that {split} gets some"
             )
     rows = rows.sort_values(["source", "item"])
     write_table(output, rows[SPLITS.names], SPLITS)

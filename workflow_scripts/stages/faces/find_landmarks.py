@@ -236,10 +236,10 @@ class _Search:
 
 
 def _no_face(item: str, picture: Picture, config: FaceSearch, found: Found) -> str:
-    """Return what was searched for, and a remedy that can help."""
+    """Return what was searched for, and what can help where there is a face."""
     limit = smallest_face(picture.size, config)
     possible = smallest_face(picture.size, config.model_copy(update={"min_size": SMALLEST}))
-    remedies = ["remove the picture"]
+    remedies = []
     if limit > config.min_size:
         remedies.append(f"cut it into parts, as its {picture.size[0]}x{picture.size[1]} pixels hide smaller faces")
     elif possible < config.min_size:
@@ -250,16 +250,17 @@ def _no_face(item: str, picture: Picture, config: FaceSearch, found: Found) -> s
         refused = f" ({len(found.refused)} doubtful, of score {surest.score:.2f} by {surest.detector}, not confirmed)"
         remedies.append(f"set faces.min_score below {surest.score:.2f}")
     if config.detector != "centerface":
-        remedies.append("if the face wears a mask, set faces.detector: centerface")
-    remedies.append("if it is a tight crop of a face, set faces.on_no_face: whole")
-    return f"{item}: no face of {limit} pixels or more{refused}; {', '.join(remedies[:-1])}, or, {remedies[-1]}"
+        remedies.append("set faces.detector: centerface for a face with a mask")
+    remedies.append("set faces.on_no_face: whole for a tight crop of a face")
+    ways = ", or ".join(remedies)
+    return f"{item}: no face of {limit} pixels or more{refused}, so it is left out; where it shows one, {ways}"
 
 
 def _unsettled(item: str, face: Face) -> str:
     x, y = face.center
     return (
         f"{item}: the landmarks of the face at {x:.0f}, {y:.0f} change when it is turned or mirrored, as where it is "
-        "hidden, blurred or seen from the side; remove the picture or give a clearer one"
+        "hidden, blurred or seen from the side; leave it out or give a clearer one"
     )
 
 
