@@ -19,10 +19,11 @@ COCO = "|".join(name for name, chosen in CONFIG.sources.items() if chosen.has_ob
 
 
 def picture_folders(wildcards):
-    """Return a digest of the folders with pictures, by which the names in annotation files are understood."""
+    """Return a digest of the folders with pictures and their spelling, by which annotation files' names are understood."""
     parts = shard_listings(source(wildcards), len(SHARDS[wildcards.source]))
     folders = coco_names.picture_folders(file for part in parts for file in part.files)
-    return hashlib.sha256("\n".join(sorted(map("/".join, folders))).encode()).hexdigest()[:16]
+    spelled = sorted((folder, sorted(spelling)) for folder, spelling in folders.items())
+    return hashlib.sha256(str(spelled).encode()).hexdigest()[:16]
 
 
 rule split_annotations:

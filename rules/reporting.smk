@@ -20,6 +20,11 @@ def where_needed(need, pattern):
     return lambda wildcards: (of_source(pattern)(wildcards) if need in CONFIG.needs_of(wildcards.source) else [])
 
 
+def all_experiments(wildcards):
+    """Return all experiments as JSON; what a function returns is no pattern, in which a prompt's `{word}` would be one."""
+    return json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()})
+
+
 rule summarize_source:
     input:
         raw=raw_sample,
@@ -94,7 +99,7 @@ rule tabulate_runs:
         runtime=30,
     params:
         code=digest("stages.reporting.tabulate_runs"),
-        experiments=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),
+        experiments=all_experiments,
     shell:
         "python -m workflow_scripts.stages.reporting.tabulate_runs "
         "--experiments {params.experiments:q} "
@@ -142,7 +147,7 @@ rule write_overview:
                 for path in Path(HOME, "workflow_scripts").glob(f"{folder}/*")
             ),
         ),
-        experiments=json.dumps({name: chosen.model_dump(mode="json") for name, chosen in CONFIG.experiments.items()}),
+        experiments=all_experiments,
     shell:
         "python -m workflow_scripts.stages.reporting.write_overview "
         "--experiments {params.experiments:q} "

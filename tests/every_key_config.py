@@ -355,7 +355,7 @@ def painted() -> dict:
             "caption_dropout": 0.2,
             "training": training(10, pictures),
         },
-        "generation": {"prompts": ["a red house"], "seeds": [5], "steps": 2, "guidance": 2.0},
+        "generation": {"prompts": ["a {red} house"], "seeds": [5], "steps": 2, "guidance": 2.0},
         "evaluation": {"features": [], "min_images": 3},
     }
 

@@ -82,6 +82,20 @@ def test_what_has_no_caption_or_no_picture_is_told_once_whatever_the_shards_are(
         }
 
 
+def test_rare_ends_of_lines_within_a_caption_and_half_letters_cost_no_other_row(folder, tmp_path):
+    (folder / "metadata.csv").write_bytes("file_name,text\r\na.png,one\u2028line\x85still\r\nb.png,words\n".encode())
+    rows = [{"file_name": "d.png", "text": "two\u2028 lines"}, {"file_name": "e.png", "text": "half \ud83d"}]
+    lines = [json.dumps(rows[0], ensure_ascii=False), json.dumps(rows[1]), json.dumps({"file_name": "\ud83d.png"})]
+    (folder / "sub/metadata.jsonl").write_bytes("\r\n".join(lines).encode())
+    captions, reasons = read(folder, tmp_path)
+    assert captions == {"a.png": ["one line still"], "b.png": ["words"], "sub/d.png": ["two lines"]}
+    assert reasons == {
+        "c.png": "no caption",
+        "sub/e.png": "not a Unicode text",
+        "sub/metadata.jsonl#/2": "no file_name",
+    }
+
+
 def test_a_damaged_table_ends_in_one_line(folder, tmp_path):
     damaged = {"metadata.jsonl": b'{"file_name": \n', "metadata.parquet": b"PAR1 no", "metadata.csv": b"\xff"}
     for name, data in damaged.items():

@@ -253,6 +253,8 @@ def test_each_broken_annotation_is_set_aside_with_its_reason_and_nothing_is_lost
         {"id": 2, "image_id": 1, "caption": 3},
         {"id": 3, "image_id": 77, "caption": "of no picture"},
         {"id": 1, "image_id": 2, "caption": "id again"},
+        {"id": 5, "image_id": 1, "caption": " \n"},
+        {"id": 6, "image_id": 1, "caption": "half \ud83d"},
         annotation(4),
     ]
     _, objects, captions, lost = read(made.write(tmp_path / "coco"), tmp_path, shards=4)
@@ -262,7 +264,9 @@ def test_each_broken_annotation_is_set_aside_with_its_reason_and_nothing_is_lost
         assert fate["reason"] == reason, (case, fate["detail"])
         assert "\n" not in fate["detail"] and ";" in fate["detail"] and fate["stage"] == "read_objects"
     assert sorted(objects["annotation"]) == list(range(1, 11)) and list(captions["caption"]) == ["good"]
-    assert lost["item"].is_unique and len(objects) + len(captions) + len(lost) == len(entries) + 5
+    assert lost["item"].is_unique and len(objects) + len(captions) + len(lost) == len(entries) + 7
+    assert fates.loc["captions_val2017.json#/annotations/4", "reason"] == "no words"
+    assert fates.loc["captions_val2017.json#/annotations/5", "reason"] == "not a Unicode text"
 
 
 def test_a_field_that_cannot_be_used_does_not_cost_the_object_and_is_reported(tmp_path):
@@ -333,6 +337,18 @@ NAMES = {
     "two folders, one here": (["cam1/1.jpg"], ".", {"cam1/1.jpg": "cam1/1.jpg", "cam2/1.jpg": "cam2/1.jpg"}),
     "two folders, none here": (["1.jpg"], ".", {"cam1/1.jpg": "cam1/1.jpg", "cam2/1.jpg": "cam2/1.jpg"}),
     "two folders, one as the set": (["1.jpg"], "cam1", {"cam1/1.jpg": "1.jpg", "cam2/1.jpg": "cam2/1.jpg"}),
+    "other endings": (["a.jpg", "x/b.PNG", "b.jpg"], ".", {"a.JPG": "a.jpg", "x/b.png": "x/b.PNG", "c.tif": "c.tif"}),
+    "both endings": (["a.jpg", "b.JPG"], ".", {"a.JPG": "a.JPG", "b.jpg": "b.jpg", "c.Jpg": "c.Jpg"}),
+    "an ending twice": (["a.jpg"], ".", {"a.JPG": "a.JPG", "a.jpg": "a.jpg"}),
+    "an ending, through the set": (["a.jpg"], "val", {"val/a.JPG": "a.jpg", "b.JPG": "b.jpg"}),
+    "marks apart": (["u\u0308.jpg"], ".", {"ü.JPG": "u\u0308.jpg", "plain.jpg": "plain.jpg"}),
+    "marks joined": (["ü.jpg"], ".", {"u\u0308.jpg": "ü.jpg"}),
+    "marks apart and joined": (["ü.jpg", "o\u0308.jpg"], ".", {"u\u0308.jpg": "u\u0308.jpg", "ö.jpg": "ö.jpg"}),
+    "marks apart and joined in one name": (["üu\u0308.jpg"], ".", {"üu\u0308.jpg": "üu\u0308.jpg"}),
+    "as in an address": (["a b/c #1.jpg"], ".", {"a%20b/c%20%231.jpg": "a b/c #1.jpg", "50%.jpg": "50%.jpg"}),
+    "with a % of its own": (["a%20b.jpg"], ".", {"a%20b.jpg": "a%20b.jpg"}),
+    "a folder with other capitals": (["Cam Ü/1.jpg"], ".", {"D:\\cam u\u0308\\1.jpg": "Cam Ü/1.jpg"}),
+    "folders that differ in capitals": (["A/1.jpg", "a/2.jpg"], ".", {"A/2.jpg": "A/2.jpg", "a/2.jpg": "a/2.jpg"}),
     "one is exact": (["1.jpg"], ".", {"1.jpg": "1.jpg", "cam2/1.jpg": "cam2/1.jpg"}),
 }
 
@@ -361,6 +377,7 @@ def test_a_listed_picture_that_is_missing_damaged_or_resized_takes_its_objects_a
     made.annotations["instances"] = [annotation(number, number) for number in range(1, 6)]
     made.annotations["captions"] = [{"id": number, "image_id": number, "caption": "words"} for number in range(1, 6)]
     made.images.append({"id": 9, "file_name": made.names[4], "width": "wide", "height": HEIGHT})
+    made.images.append({"id": 10, "file_name": made.names[2], "width": WIDTH + 1})
     source = made.write(tmp_path / "coco")
     pictures = tmp_path / "coco/val2017"
     (pictures / made.names[0]).unlink()
@@ -376,6 +393,20 @@ def test_a_listed_picture_that_is_missing_damaged_or_resized_takes_its_objects_a
         assert reasons[f"instances_val2017.json#/annotations/{place}"] == reason
     assert reasons["captions_val2017.json#/annotations/0"] == "picture missing"
     assert reasons["instances_val2017.json#/images/5"] == "wrong type"
+    details = lost.set_index("item")["detail"]
+    assert "EXIF" in details["instances_val2017.json#/images/2"]
+    assert "EXIF" not in details["instances_val2017.json#/images/6"]
+
+
+def test_objects_of_an_image_id_that_two_pictures_have_belong_to_neither(tmp_path):
+    made = Coco()
+    made.images += [made.images[0], made.images[1] | {"id": 7}, made.images[0] | {"id": 7}]
+    made.annotations["instances"] = [annotation(1), annotation(2, 7), annotation(3, 2)]
+    _, objects, _, lost = read(made.write(tmp_path / "coco"), tmp_path)
+    assert list(objects["annotation"]) == [1, 3]
+    reasons = lost.set_index("item")["reason"]
+    assert reasons["instances_val2017.json#/annotations/1"] == "unknown picture"
+    assert list(reasons.filter(like="instances_val2017.json#/images/")) == ["id used twice"] * 2
 
 
 def test_what_the_subset_leaves_out_is_no_item_and_has_no_objects(tmp_path):

@@ -28,6 +28,15 @@ def test_annotation_files_can_be_named_and_lie_among_the_pictures(tmp_path):
     assert len(index) == 2 and len(objects) == 1 and lost.empty
 
 
+def test_annotation_files_are_found_by_the_last_name_of_the_set(tmp_path):
+    Coco().write(tmp_path)
+    (tmp_path / "images").mkdir()
+    shutil.move(tmp_path / "val2017", tmp_path / "images/val2017")
+    source = CocoSource(type="coco", path=str(tmp_path), set="images/val2017")
+    assert [file.name.partition("_")[2] for file in coco.annotation_files(source)][-1] == "val2017.json"
+    assert coco.list_files(source).count == 2
+
+
 def test_sections_in_any_order_and_entries_across_windows_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(coco_json, "WINDOW", 7)
     values = {

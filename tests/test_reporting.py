@@ -14,7 +14,7 @@ from projects import overview_arguments
 from workflow_scripts.core.shards import write_shard
 from workflow_scripts.core.tables import INDEX, LANDMARKS, QUARANTINE, SPLITS, Quarantine, read_table, write_table
 from workflow_scripts.metrics.pictures import PSNR_CEILING
-from workflow_scripts.reporting.galleries import choose_by_rank, gallery_size
+from workflow_scripts.reporting.galleries import Row, choose_by_rank, draw_gallery, gallery_size
 from workflow_scripts.stages.experiments import draw_figures, summarize_scores
 from workflow_scripts.stages.removal import score_outputs
 from workflow_scripts.stages.reporting import summarize_source, write_overview
@@ -340,3 +340,11 @@ def test_page_tells_items_that_went_missing(results):
     finally:
         index.write_bytes(kept)
     assert before and after
+
+
+def test_a_gallery_names_the_file_of_a_path_and_shows_all_of_another_text(tmp_path):
+    def drawn(text: str, **keys) -> bytes:
+        draw_gallery(["a"], [Row([[text]], [np.zeros((8, 8, 3), np.uint8)], **keys)], tmp_path / "gallery.png")
+        return (tmp_path / "gallery.png").read_bytes()
+
+    assert drawn("sub/b.png") == drawn("b.png") != drawn("f/1.8", are_paths=False) != drawn("1.8", are_paths=False)

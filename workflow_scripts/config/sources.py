@@ -296,11 +296,13 @@ class CocoSource(BaseSource):
 
     type: Literal["coco"]
     path: UserPath = Field(description="the folder that holds `annotations/` and the folders of the pictures")
-    set: str = Field(description="the pictures' folder below `path`, as `val2017`; with `annotations`, also `.`")
+    set: str = Field(
+        description="the pictures' folder below `path`, as `val2017` or `images/val2017`; with `annotations`, also `.`"
+    )
     annotations: tuple[UserPath, ...] = Field(
         (),
-        description="annotation files below `path`; without them `instances_`, `person_keypoints_` and `captions_` of "
-        "the set in `annotations/`, those that are there",
+        description="annotation files below `path`; without them, those that are there of `instances_val2017.json`, "
+        "`person_keypoints_val2017.json` and `captions_val2017.json` in `annotations/`, by the last name of `set`",
     )
 
 

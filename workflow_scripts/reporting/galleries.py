@@ -44,10 +44,12 @@ class Row(NamedTuple):
     Attributes:
         items: the text at its left: for each item its name and details about it.
         pictures: uint8 (S, S, 3) or a map (S, S) each.
+        are_paths: whether the names are paths, of which the last part is shown; of other texts all is.
     """
 
     items: Sequence[Sequence[str]]
     pictures: Sequence[np.ndarray]
+    are_paths: bool = True
 
 
 def draw_gallery(titles: Sequence[str], rows: Sequence[Row], path: Path) -> None:
@@ -69,7 +71,8 @@ def draw_gallery(titles: Sequence[str], rows: Sequence[Row], path: Path) -> None
         top = MARGIN + HEADER + line * (side + GAP)
         baseline = top + 4
         for name, *details in row.items:
-            draw.text((MARGIN, baseline), shorten(name.rpartition("/")[2], bold, LABEL - 8), INK, bold)
+            shown = name.rpartition("/")[2] if row.are_paths else name
+            draw.text((MARGIN, baseline), shorten(shown, bold, LABEL - 8), INK, bold)
             for number, text in enumerate(details, 1):
                 draw.text((MARGIN, baseline + number * LINE), shorten(text, plain, LABEL - 8), FAINT, plain)
             baseline += (len(details) + 1) * LINE + GAP

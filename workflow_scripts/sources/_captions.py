@@ -6,6 +6,7 @@ also a list of them; several rows may name one picture. `name.txt` beside `name.
 """
 
 import csv
+import io
 import json
 import os
 import posixpath
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from workflow_scripts.core import guard
 from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.core.files import open_regular
+from workflow_scripts.core.names import is_utf8
 from workflow_scripts.core.randomness import stable_hash
 from workflow_scripts.sources._listing import PICTURE_SUFFIXES, is_clutter
 
@@ -99,7 +101,7 @@ def _read_rows(root: Path, table: str) -> Iterator[Entry]:
         place, picture = f"{table}#/{number}", ""
         try:
             name = row.get("file_name") if isinstance(row, dict) else None
-            if not isinstance(name, str) or not name:
+            if not isinstance(name, str) or not name or not is_utf8(name):
                 raise BadItem("no file_name", "it names no picture; write its path into the column `file_name`")
             picture = posixpath.normpath(posixpath.join(posixpath.dirname(table), name))
             yield Entry(place, picture, _checked(next((row[key] for key in TEXTS if row.get(key)), None)))
@@ -110,13 +112,12 @@ def _read_rows(root: Path, table: str) -> Iterator[Entry]:
 def _read_csv(path: Path) -> Iterator[dict]:
     csv.field_size_limit(1 << 24)
     with open_regular(path) as file:
-        lines = file.read().decode("utf-8-sig").splitlines(keepends=True)
-    return csv.DictReader(lines)
+        return csv.DictReader(io.StringIO(file.read().decode("utf-8-sig"), newline=""))
 
 
 def _read_jsonl(path: Path) -> Iterator[object]:
     with open_regular(path) as file:
-        for number, line in enumerate(file.read().decode("utf-8-sig").splitlines(), 1):
+        for number, line in enumerate(file.read().decode("utf-8-sig").split("\n"), 1):
             if line.strip():
                 try:
                     yield json.loads(line)
@@ -154,6 +155,8 @@ def _checked(value: object) -> list[str]:
     texts = [" ".join(text.split()) for text in given if isinstance(text, str)]
     if len(texts) < len(given) or not all(texts) or not texts:
         raise BadItem("no words", f"it has no words; write them into the column `{TEXTS[0]}`, or a line of the text")
+    if not all(map(is_utf8, texts)):
+        raise BadItem("not a Unicode text", "half a letter stands in it; write it anew")
     if any(len(text) > LONGEST for text in texts):
         raise BadItem("caption too long", f"it has over {LONGEST:,} characters; shorten it")
     return texts

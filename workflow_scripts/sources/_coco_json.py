@@ -173,7 +173,9 @@ class _Window:
         try:
             more = self._file.read(max(WINDOW, len(self._text) - self._position))
         except UnicodeDecodeError:
-            raise UserError(f"{self._path} is no UTF-8 text, so no JSON file of COCO; download it again") from None
+            raise UserError(
+                f"{self._path} is no UTF-8 text; unpack it, save it as UTF-8, or download it again"
+            ) from None
         if more:
             self._before += self._position
             self._text = self._text[self._position :] + more

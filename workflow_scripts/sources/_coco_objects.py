@@ -14,10 +14,20 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 
 from workflow_scripts.core.cli import BadItem
+from workflow_scripts.core.names import is_utf8
 from workflow_scripts.sources._coco_json import decode_value, read_id
 
 
@@ -28,12 +38,25 @@ def _id(value: object) -> int | str:
     return found
 
 
+def _words(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("words", "has no words")
+    if not is_utf8(text):
+        raise PydanticCustomError("unicode", "half a letter stands in it")
+    return text
+
+
 Whole = Annotated[int, BeforeValidator(_id)]
 Id = Annotated[Whole, Field(ge=-(2**63), lt=2**63)]  # the range of a table's column of integers
 Reference = Annotated[int | str, BeforeValidator(_id)]  # the id of something else, which only has to be found
 Run = Annotated[int, Field(ge=0, lt=2**32)]  # the range of pycocotools
 Side = Annotated[Whole, Field(gt=0, lt=2**31)]
-REASONS = {"missing": "key missing", "finite_number": "not a finite number"}  # by the type of pydantic's error
+REASONS = {  # by the type of pydantic's error
+    "missing": "key missing",
+    "finite_number": "not a finite number",
+    "words": "no words",
+    "unicode": "not a Unicode text",
+}
 MEND = "mend or remove the entry"
 LONGEST_OUTLINE = 3_000_000  # pixels; pycocotools holds some 50 bytes for each
 
@@ -60,7 +83,7 @@ class CaptionEntry(_Entry):
 
     id: Id
     image_id: Reference
-    caption: str
+    caption: Annotated[str, AfterValidator(_words)]
 
 
 class ObjectEntry(_Entry):

@@ -12,7 +12,7 @@ from workflow_scripts.core.cli import UserError
 from workflow_scripts.provenance.runs import input_problem
 from workflow_scripts.sources._listing import File, Listing, walk
 
-KINDS = ("instances", "person_keypoints", "captions")  # COCO's files of one set: {kind}_{set}.json
+KINDS = ("instances", "person_keypoints", "captions")  # COCO's files of one set, `val2017` or `images/val2017`
 
 
 def annotation_files(source: CocoSource) -> list[Path]:
@@ -36,7 +36,7 @@ def _find_annotations(source: CocoSource) -> list[Path]:
             if not file.is_file():
                 raise UserError(f"annotations: {file} is no file; write its path below {root}")
         return files
-    expected = [root / "annotations" / f"{kind}_{source.set}.json" for kind in KINDS]
+    expected = [root / "annotations" / f"{kind}_{Path(source.set).name}.json" for kind in KINDS]
     found = [file for file in expected if file.is_file()]
     if not found:
         raise UserError(

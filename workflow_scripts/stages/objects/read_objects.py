@@ -114,14 +114,21 @@ class _Reader:
         if (entry.height or height, entry.width or width) != (height, width):
             self._resized.add((row.file, row.item))
             sizes = f"the file says {entry.width}x{entry.height}, the picture is {width}x{height} when upright"
-            raise BadEntry("sizes differ", f"{sizes}; bring back the original picture")
+            remedy = "bring back the original picture"
+            if (entry.height, entry.width) == (width, height):
+                remedy = (
+                    "if its EXIF data turn it and its annotators did not, take the orientation out of its EXIF data"
+                )
+            raise BadEntry("sizes differ", f"{sizes}; {remedy}")
 
     def read_annotation(self, row) -> None:
         """Make an entry of `annotations` a row."""
         is_caption = not self._categories[row.file]
         entry = parse_entry(CaptionEntry if is_caption else ObjectEntry, row.text)
         if row.item is None:
-            raise BadEntry("unknown picture", f"image_id {entry.image_id} is not among the images; {MEND}")
+            raise BadEntry(
+                "unknown picture", f"image_id {entry.image_id} is no image with a file_name, or several; {MEND}"
+            )
         height, width = self._size(row.item)
         if is_caption:
             self.captions.append({"item": row.item, "annotation": entry.id, "caption": entry.caption})
@@ -158,8 +165,8 @@ class _Reader:
         others = f", whose pictures are called as {next(iter(self._sizes))!r}" if self._sizes else ""
         raise BadEntry(
             "picture missing",
-            f"no {item!r} in the folder{others}; add it or correct its file_name, or pass over this if you have a part "
-            "of the data set",
+            f"no {item!r} in the folder{others}; add it or correct its file_name, where capitals count, or pass over "
+            "this if you have a part of the data set",
         )
 
 

@@ -38,7 +38,7 @@ class Contents(NamedTuple):
 
     Attributes:
         names: the file names of all pictures, as they are written.
-        pictures: image id -> file name.
+        pictures: image id -> file name, without ids that two pictures have.
         categories: category id as text -> `name`, `supercategory` and number of `keypoints`; none in a file of
             captions.
     """
@@ -61,7 +61,8 @@ def split_annotations(
         shards: how many shards the source has.
         output: the folder: a table `annotation entries` for each shard, its rows in the files' order, and
             `categories.json`: file name -> category id -> `name`, `supercategory`, `keypoints`.
-        folders: digest of the folders that hold pictures; the entries are divided anew when it changes.
+        folders: digest of the folders that hold pictures, and of how those are spelled; when it changes, the entries
+            are divided anew.
 
     Raises:
         UserError: a file is damaged or is no annotation file of COCO.
@@ -93,13 +94,16 @@ def read_contents(path: Path) -> Contents:
     names: set[str] = set()
     pictures: dict[int | str, str] = {}
     categories: dict[str, dict] = {}
+    doubtful: set[int | str | None] = {None}  # of no entry, or of several pictures
     captions = annotations = 0
-    for section, number, _, value in tqdm(read_entries(path), f"read {path.name}", mininterval=2, unit=" entries"):
+    for section, position, _, value in tqdm(read_entries(path), f"read {path.name}", mininterval=2, unit=" entries"):
         if section == "images" and (name := _file_name(value)) is not None:
             names.add(name)
-            pictures.setdefault(read_id(value.get("id")), name)
+            number = read_id(value.get("id"))
+            if pictures.setdefault(number, name) != name:
+                doubtful.add(number)
         elif section == "categories":
-            _add_category(categories, value, f"{path}, categories[{number}]")
+            _add_category(categories, value, f"{path}, categories[{position}]")
         elif section == "annotations":
             if isinstance(value, dict) and "segments_info" in value:
                 raise cli.UserError(f"{path} holds panoptic segments; write the instances_….json of the set instead")
@@ -113,8 +117,8 @@ def read_contents(path: Path) -> Contents:
             "write an instances_…, person_keypoints_… or captions_….json of COCO"
         )
     print(f"{path}: {len(pictures)} pictures, {annotations} annotations", file=sys.stderr)
-    pictures.pop(None, None)  # entries without an id, to which nothing can refer
-    return Contents(names, pictures, categories)
+    clear = {number: name for number, name in pictures.items() if number not in doubtful}
+    return Contents(names, clear, categories)
 
 
 def _file_name(value: object) -> str | None:

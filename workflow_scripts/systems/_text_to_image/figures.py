@@ -50,7 +50,7 @@ def draw(
     ]
     draw_first_look(look, folder / "first_look.png")
     shown = range(min(len(prompts), experiment.gallery))
-    lines = [Row([[prompts[n]]], [*of_prompt(n, "image"), *of_prompt(n, "base_image")]) for n in shown]
+    lines = [Row([[prompts[n]]], [*of_prompt(n, "image"), *of_prompt(n, "base_image")], are_paths=False) for n in shown]
     seeds = experiment.generation.seeds[:SEEDS]
     titles = [f"seed {seed}" for seed in seeds] + [f"base, seed {seed}" for seed in seeds]
     draw_gallery(titles, lines, folder / "prompts.png")
