@@ -14,25 +14,21 @@ sys.path.insert(0, HOME)
 
 from workflow_scripts.config.well_formed import yaml_problem
 
-# A file given by --configfile replaces config.yaml whole: merged, the sample would run along with every preset.
-if not workflow.config_settings.configfiles:
-    if workflow.is_main_process and Path("config.yaml").is_file() and (problem := yaml_problem("config.yaml")):
-        sys.exit(f"error: {problem}")
-
-    configfile: "config.yaml"
-
-
+configurations = list(workflow.config_settings.configfiles)
 # Snakemake takes all names after --configfile for configurations, and a JSON target can be read as one.
-for given in workflow.config_settings.configfiles:
+for given in configurations:
     if Path(given).resolve().is_relative_to(Path("results").resolve()):
         sys.exit(
             f"error: {given} was read as a configuration; write `--` before the targets: --configfile FILE -- {given}"
         )
-
-
-for given in workflow.config_settings.configfiles if workflow.is_main_process else ():
-    if problem := yaml_problem(given):
+for given in (configurations or ["config.yaml"]) if workflow.is_main_process else ():
+    if Path(given).is_file() and (problem := yaml_problem(given)):
         sys.exit(f"error: {problem}")
+
+# A file given by --configfile replaces config.yaml whole: merged, the sample would run along with every preset.
+if not configurations:
+
+    configfile: "config.yaml"
 
 
 include: f"{HOME}/rules/common.smk"

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from workflow_scripts.core import guard
 from workflow_scripts.core.cli import BadItem, UserError
 from workflow_scripts.core.names import readable
-from workflow_scripts.sources._listing import PICTURE_SUFFIXES, VIDEO_SUFFIXES, folders_below
+from workflow_scripts.sources._listing import PICTURE_SUFFIXES, VIDEO_SUFFIXES, folders_below, identity_of
 
 TABLE_SUFFIX = ".parquet"
 
@@ -79,8 +79,8 @@ def list_inputs(named: Sequence[Path], output: Path) -> list[Given]:
         UserError: one is absent, there is none, or results would have one name all the same.
     """
     found: list[tuple[Path, Path]] = []
-    folders = {_identity(path) for path in named if path.is_dir()}
-    seen = {_identity(output)} - folders if output.is_dir() else set()
+    folders = {identity_of(path) for path in named if path.is_dir()}
+    seen = {identity_of(output)} - folders if output.is_dir() else set()
     for path in named:
         if path.is_dir():
             files = _list_folder(path, seen)
@@ -149,7 +149,7 @@ def _list_folder(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
 
     Args:
         folder: to be looked through.
-        seen: device and inode of folders that are passed over, to which those that were looked through are added.
+        seen: `identity_of` folders that are passed over, to which those that were looked through are added.
     """
     files: list[Path] = []
     others: list[str] = []
@@ -167,11 +167,6 @@ def _list_folder(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
         what = f"left out, as by their names they are no pictures or videos: {some}"
         print(readable(f"{folder}: {what}"), file=sys.stderr)
     return sorted(files)
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    info = folder.stat()
-    return info.st_dev, info.st_ino
 
 
 def _key(name: Path) -> str:

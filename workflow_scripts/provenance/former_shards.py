@@ -26,11 +26,8 @@ def former_jobs(results: Path) -> Iterator[tuple[str, Path, list[Path]]]:
             is_now = folder == index.parent or _ended(_read(folder / FIRST)) > _ended(first)
             for record in sorted(folder.glob("[0-9]*.json")) if is_now else ():
                 if record.stem.isdigit() and int(record.stem) >= count:
-                    yield (
-                        source,
-                        record,
-                        [results / name for name in _read(record).get("outputs", {}) if _is_below(name)],
-                    )
+                    files = [results / name for name in _read(record).get("outputs", {}) if _is_below(name)]
+                    yield source, record, files
 
 
 def remove_former_shards(results: Path) -> list[str]:

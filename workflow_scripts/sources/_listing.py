@@ -172,6 +172,12 @@ class Folder(NamedTuple):
     error: OSError | None = None
 
 
+def identity_of(folder: str | Path) -> tuple[int, int]:
+    """Return device and inode, by which a folder is known whatever path leads to it."""
+    info = os.stat(folder)
+    return info.st_dev, info.st_ino
+
+
 def folders_below(root: str | Path, seen: set[tuple[int, int]]) -> Iterator[Folder]:
     """Yield a folder and all folders below it, each once, however links are laid.
 
@@ -180,16 +186,16 @@ def folders_below(root: str | Path, seen: set[tuple[int, int]]) -> Iterator[Fold
 
     Args:
         root: the folder.
-        seen: device and inode of folders that are passed over, to which all that are yielded are added.
+        seen: `identity_of` folders that are passed over, to which all that are yielded are added.
     """
     folders, links = [(os.fspath(root), "")], []
     while folders or links:
         place, prefix = folders.pop() if folders else links.pop(0)
         try:
-            info = os.stat(place)
-            if (info.st_dev, info.st_ino) in seen:
+            identity = identity_of(place)
+            if identity in seen:
                 continue
-            seen.add((info.st_dev, info.st_ino))
+            seen.add(identity)
             entries = list(os.scandir(place))
         except OSError as error:
             yield Folder(prefix, [], error=error)
