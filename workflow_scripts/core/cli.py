@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from workflow_scripts.core.memory import keep_freed_memory
 from workflow_scripts.core.names import readable
 
 RUN_PROCESS = "FACE_WORKFLOW_PROCESS"  # environment variable with the number of the process that runs the workflow
@@ -54,6 +55,7 @@ def run(main: Callable[[], None]) -> None:
         main: the function that parses the arguments and does the work.
     """
     _end_with_the_workflow()
+    keep_freed_memory()
     gc.freeze()  # imported modules are never collected, and looking through them would take 0.1 s and more
     gc.enable()  # see `stages/__init__.py`
     with one_line():
