@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.local_cluster import SEARCH, LocalCluster, wait_for
+from workflow_scripts.provenance.htcondor import PLUGIN
 
 DAEMONS = ("condor_master", "condor_collector", "condor_negotiator", "condor_schedd", "condor_startd")
-PLUGIN = "snakemake_executor_plugin_htcondor"
 # The plugin's bindings (24.12.24) talk to a pool of Debian 13 (23.9.6) only if the channel need not be bound. The node
 # does not say that it shares a disk, as none does unless somebody has configured it. Its GPU is none.
 CONFIG = """
@@ -26,6 +26,7 @@ USE_SHARED_PORT = False
 NUM_CPUS = 2
 MEMORY = 16000
 STARTD.FILESYSTEM_DOMAIN = elsewhere
+STARTER.FILESYSTEM_DOMAIN = elsewhere
 MACHINE_RESOURCE_GPUs = none
 NEGOTIATOR_INTERVAL = 1
 NEGOTIATOR_CYCLE_DELAY = 1

@@ -45,6 +45,7 @@ if workflow.is_main_process:
         print(f"warning: {problem}", file=sys.stderr)
     keep_records()
     join_runs()
+    htcondor.prepare()
 # Jobs watch this process and end when it is killed.
 os.environ[RUN_PROCESS] = str(os.getpid())
 

@@ -7,11 +7,22 @@ a job that it has stopped for good, to be released by hand.
 """
 
 import os
+import sys
 
+PLUGIN = "snakemake_executor_plugin_htcondor"
 # The first process of a job, given the run's folder and the command: it tells all others to stop, and waits for them.
 SHELL = 'cd "$0" || exit; trap "trap : TERM; kill -s TERM 0" TERM; (trap : TERM; eval "$1") & '
 SHELL += "while kill -0 $! 2> /dev/null; do wait $!; done"
 HELD_TOO_LONG = "JobStatus == 5 && time() - EnteredCurrentStatus > 15"  # the plugin has asked for its state by then
+
+
+def prepare() -> None:
+    """Change what the plugin, if there is one, says of itself, before Snakemake starts its executor."""
+    if plugin := sys.modules.get(PLUGIN):
+        # Its first look at the log of former jobs, before its executor is ready, was its last one.
+        plugin.common_settings.init_seconds_before_status_checks = 5
+        # Every job would install the storage plugins of the environment, which it shares.
+        plugin.common_settings.auto_deploy_default_storage_provider = False
 
 
 def mend(executor) -> None:
@@ -34,8 +45,6 @@ def mend(executor) -> None:
         arguments("-c", SHELL, os.getcwd(), executor.format_job_exec(job)),
     )
     executor._handle_explicit_unit_resources = ask_for_all
-    # Otherwise every job would install each storage plugin that the environment has, which it shares.
-    executor.common_settings.auto_deploy_default_storage_provider = False
 
 
 def arguments(*words: str) -> str:
