@@ -65,6 +65,8 @@ onstart:
         sys.exit(f"error: {problem}")
     if workflow.non_local_exec and (problem := hand_over(HOME, config, CODE)):
         sys.exit(f"error: {problem}")
+    if workflow.executor_plugin.name == "htcondor":
+        htcondor.mend(workflow.scheduler._executor)
     # With Snakemake's usual limit, 100 starts a second, whatever ends has all waiting jobs looked at once more in every
     # second to come (9.27.1): a tenth of a core after 100 jobs, and a whole one later. Other limits stay.
     limiter = getattr(workflow.scheduler, "job_rate_limiter", None)

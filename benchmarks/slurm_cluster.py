@@ -1,23 +1,17 @@
 """A real Slurm on this machine for tests and benchmarks: munge, a controller, and nodes of one core each."""
 
-import ctypes
 import getpass
 import importlib.util
 import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
 from datetime import datetime
 from pathlib import Path
 
-SEARCH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+from benchmarks.local_cluster import SEARCH, LocalCluster, free_ports, wait_for
+
 DAEMONS = ("munged", "slurmctld", "slurmd")
-REAPER = str(Path(__file__).with_name("reaper.py"))
 PLUGIN = "snakemake_executor_plugin_slurm"
-WAIT = 180  # seconds until something that was asked of the cluster must have happened, also on a busy machine
 # A job that is queued again starts a second after `cred_expire`. On a node where the old one still ends (`KillWait`,
 # and longer on a busy machine) Slurm would hold it for good, and the run would wait for ever.
 CONFIG = """
@@ -61,7 +55,7 @@ def missing() -> str | None:
     return f"{', '.join(lacks)}: not installed; .ci/run installs them" if lacks else None
 
 
-class Cluster:
+class Cluster(LocalCluster):
     """A cluster whose daemons end with `stop`, or with the process that started it.
 
     Args:
@@ -69,12 +63,14 @@ class Cluster:
         nodes: names of its nodes.
     """
 
+    PROFILE = "profiles/slurm"
+
     def __init__(self, folder: Path, nodes: tuple[str, ...] = ("one", "two")):
-        self.folder, self.nodes = folder, nodes
-        self.processes: list[subprocess.Popen] = []
+        super().__init__(folder)
+        self.nodes = nodes
         for name in ("munge", "state", "bin", *(f"spool/{node}" for node in nodes)):
             (folder / name).mkdir(parents=True, mode=0o755)
-        ports = _free_ports(1 + len(nodes))
+        ports = free_ports(1 + len(nodes))
         lines = [NODE.format(name=name, port=port) for name, port in zip(nodes, ports[1:], strict=True)]
         text = CONFIG.format(folder=folder, user=getpass.getuser(), ports=ports)
         (folder / "slurm.conf").write_text("\n".join([text, *lines]) + "\n")
@@ -83,7 +79,6 @@ class Cluster:
         srun = folder / "bin/srun"
         srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
         srun.chmod(0o755)
-        self.environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self.environment |= {"SLURM_CONF": f"{folder}/slurm.conf", "PATH": f"{folder}/bin{os.pathsep}{SEARCH}"}
 
     def start(self) -> "Cluster":
@@ -93,25 +88,13 @@ class Cluster:
         key.chmod(0o400)
         places = {"key-file": key, "socket": munge / "socket", "pid-file": munge / "pid", "log-file": munge / "log"}
         places["seed-file"] = munge / "seed"
-        self._daemon("munged", "--foreground", "--force", *(f"--{name}={path}" for name, path in places.items()))
+        self.daemon("munged", "--foreground", "--force", *(f"--{name}={path}" for name, path in places.items()))
         wait_for(lambda: (munge / "socket").exists())
-        self._daemon("slurmctld", "-D", "-c")
+        self.daemon("slurmctld", "-D", "-c")
         for node in self.nodes:
-            self._daemon("slurmd", "-D", "-N", node)
+            self.daemon("slurmd", "-D", "-N", node)
         wait_for(lambda: self.ask("sinfo", "-h", "-o", "%t %D", check=False) == f"idle {len(self.nodes)}")
         return self
-
-    def _daemon(self, name: str, *options: str) -> None:
-        with open(self.folder / f"{name}.out", "a") as said:
-            process = subprocess.Popen(
-                [sys.executable, REAPER, shutil.which(name, path=SEARCH), *options],
-                stdout=said,
-                stderr=said,
-                env=self.environment,
-                start_new_session=True,
-                preexec_fn=_end_with_parent,
-            )
-        self.processes.append(process)
 
     def stop(self) -> None:
         """Cancel what runs and end the daemons."""
@@ -119,20 +102,7 @@ class Cluster:
         try:
             wait_for(lambda: not self.ask("squeue", "-h", check=False), 20)
         finally:
-            for process in reversed(self.processes):
-                process.terminate()
-            for process in self.processes:
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-    def ask(self, *command: str, check: bool = True) -> str:
-        """Return what one of Slurm's commands prints."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=60)
-        assert not check or done.returncode == 0, done.stderr
-        return done.stdout.strip()
+            super().stop()
 
     def jobs(self) -> dict[str, tuple[str, str]]:
         """Return number -> rule and state of all jobs that the controller knows."""
@@ -145,44 +115,13 @@ class Cluster:
         times = [[datetime.fromisoformat(time) for time in line.split()] for line in lines]
         return [(end - start).total_seconds() for start, end in times]
 
-    def snakemake(self, folder: Path, *options: str, seconds: int = 8) -> subprocess.Popen:
-        """Start Snakemake with the profile for Slurm; its output goes to `said.txt` of the folder.
+    def snakemake(self, folder: Path, *options: str, seconds: int = 5) -> subprocess.Popen:
+        """Start Snakemake in a project; its output goes to `said.txt` there.
 
         Args:
             folder: that of the project.
             options: of Snakemake.
             seconds: after which the state of jobs is asked for; ten more each time that none has ended.
         """
-        command = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm"]
-        command += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", str(seconds)]
-        with open(folder / "said.txt", "w") as said:
-            return subprocess.Popen(
-                [*command, *options],
-                cwd=folder,
-                stdout=said,
-                stderr=said,
-                env=self.environment,
-                preexec_fn=_end_with_parent,
-            )
-
-
-def wait_for(condition, seconds: float = WAIT):
-    """Return what `condition` returns as soon as it is true."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-    return found
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def _end_with_parent() -> None:
-    """Let Linux end this process when the process that started it has ended, however that came."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        asking = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", str(seconds))
+        return super().snakemake(folder, *asking, *options)

@@ -11,6 +11,7 @@ from workflow_scripts.config.changes import with_changes
 from workflow_scripts.config.load import load_config
 from workflow_scripts.core.bucket import BUCKET
 from workflow_scripts.core.cli import RUN_PROCESS, UserError
+from workflow_scripts.provenance import htcondor
 from workflow_scripts.provenance.code_digest import code_digest
 from workflow_scripts.provenance.former_shards import remove_former_shards
 from workflow_scripts.provenance.job_code import digest_of, hand_over, read_code, run_config
@@ -44,6 +45,7 @@ if workflow.is_main_process:
         print(f"warning: {problem}", file=sys.stderr)
     keep_records()
     join_runs()
+    htcondor.prepare()
 # Jobs watch this process and end when it is killed.
 os.environ[RUN_PROCESS] = str(os.getpid())
 

@@ -5,14 +5,15 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from projects import ROOT, SNAKEMAKE, Project, edit_code, edit_config
 
-from benchmarks.slurm_cluster import wait_for
-from workflow_scripts.provenance import job_code, runs
+from benchmarks.local_cluster import wait_for
+from workflow_scripts.provenance import htcondor, job_code, runs
 
 MAP = "experiments.unmask.map.training.device"
 HERE = Path("/dev/nvidia0").exists()  # whether this machine has a GPU
@@ -119,8 +120,37 @@ def test_a_training_saves_before_it_ends_when_its_whole_job_is_told_to_stop(proj
     assert re.search(r"error: stopped at step \d+; start again to go on from there", log.read_text())
 
 
+def test_the_first_process_of_a_job_of_htcondor_tells_all_others_to_stop_and_has_their_code(tmp_path):
+    stage = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(3)); print(flush=True); time.sleep(60)"
+    job = ["/bin/sh", "-c", htcondor.SHELL, str(tmp_path), f'pwd; {sys.executable} -c "{stage}"']
+    with subprocess.Popen(job, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert [process.stdout.readline() for _ in range(2)] == [f"{tmp_path}\n", "\n"]
+        process.terminate()
+        assert process.wait(30) == 3
+
+
 def digests_of(record: str) -> str:
     return re.search(r'"digests": \{.*?\}', record, re.S)[0]
+
+
+def test_a_job_that_htcondor_held_for_its_memory_is_named_with_what_to_raise(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = GROUP.partition("/")[0].removeprefix("group_")
+    job = tmp_path / f".snakemake/htcondor/{name}/{name}-8e1d-b9_7.err"
+    job.parent.mkdir(parents=True)
+    job.write_text(STARTED)
+    log = tmp_path / "run.log"
+    held = "is held: Error from slot1@node: Job has gone over cgroup memory limit of 128 megabytes."
+    lines = [f"Job 8e1d-b9 submitted to HTCondor Cluster ID 7 with batch name {name}-8e1d-b9"]
+    lines += ["Job 3 submitted to HTCondor Cluster ID 70 with batch name make_pairs-3"]
+    log.write_text("\n".join([*lines, f"    message: Job 8e1d-b9 with HTCondor Cluster ID 7 {held}For further"]))
+    runs.explain_kill([str(log)])
+    said = capsys.readouterr().err
+    assert (
+        "larger mem_mb for find_landmarks" in said
+        and str(job.relative_to(tmp_path)) in said
+        and "make_pairs" not in said
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,25 @@ import itertools
 import json
 import re
 import shutil
-import signal
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
-from projects import ROOT, Project, edit_code, edit_config
+from cluster_runs import (
+    CHECKPOINT,
+    FACES,
+    LOG,
+    assert_a_training_goes_on,
+    code_of,
+    edit_everything,
+    runs_of,
+    said,
+    without_results,
+)
+from projects import ROOT, edit_code
 from test_chaos import digests
 
-from benchmarks.slurm_cluster import Cluster, missing, wait_for
-
-CHECKPOINT = "results/unmask/checkpoints/map.safetensors"
-LOG = "results/logs/train_network/unmask/map.log"
-FACES = ("index_source", "find_landmarks", "crop_faces")  # one job of a shard
-TRAINING = {"epochs": 150, "save_every": 100_000, "preview_every": 1000}  # seconds of steps; saved when it is stopped
+from benchmarks.local_cluster import wait_for
+from benchmarks.slurm_cluster import Cluster, missing
 
 
 @pytest.fixture(scope="module")
@@ -38,38 +42,8 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture
 def running(cluster):
-    """A function that starts Snakemake on the cluster; what it started and a failed test left is ended."""
-    started: list[subprocess.Popen] = []
-
-    def start(project: Project, *options: str, seconds: int = 5) -> subprocess.Popen:
-        started.append(cluster.snakemake(project.root, *options, seconds=seconds))
-        return started[-1]
-
-    yield start
-    for run in started:
-        if run.poll() is None:
-            run.send_signal(signal.SIGINT)
-            run.wait(60)
-
-
-def said(project: Project) -> str:
-    return (project.root / "said.txt").read_text()
-
-
-def code_of(run: subprocess.Popen, project: Project) -> int:
-    """Return the exit code of a run that must end by itself within ten minutes, also on a busy machine."""
-    try:
-        return run.wait(600)
-    except subprocess.TimeoutExpired:
-        raise AssertionError(f"the run does not end; it said:\n{said(project)}") from None
-
-
-def logged(project: Project, text: str) -> bool:
-    """Return whether the training's log has a text; Snakemake deletes the log when a job starts again."""
-    try:
-        return text in (project.root / LOG).read_text()
-    except FileNotFoundError:
-        return False
+    with runs_of(cluster) as start:
+        yield start
 
 
 def job_of(cluster: Cluster, rule: str, state: str = "RUNNING", but: tuple[str, ...] = ()) -> str:
@@ -82,17 +56,8 @@ def job_of(cluster: Cluster, rule: str, state: str = "RUNNING", but: tuple[str, 
     return wait_for(find)
 
 
-def edit_everything(project: Project) -> None:
-    """Edit code, a rule and the configuration so that any job that read them would fail or make something else."""
-    edit_code("stages/faces/crop_faces.py", "def crop_faces(", "raise RuntimeError\ndef crop_faces(")(project)
-    edit_config("seed", 5)(project)
-    rules = project.root / "rules/faces.smk"
-    rules.write_text(rules.read_text().replace("crop_faces --reuse", "crop_faces --no-such-option"))
-
-
 def test_a_run_outlives_a_node_and_edits_and_makes_the_files_of_one_machine(cluster, running, finished, tmp_path):
-    project = Project(tmp_path / "project")
-    shutil.copytree(finished.root, project.root, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    project = without_results(finished, tmp_path / "project")
     before = {name: (project.root / name).read_bytes() for name in ("config.yaml", "rules/faces.smk")}
     run = running(project, CHECKPOINT, seconds=7)
     faces = job_of(cluster, f"rule_faces_photos_00000_{'_'.join(sorted(FACES))}")
@@ -115,30 +80,16 @@ def test_a_run_outlives_a_node_and_edits_and_makes_the_files_of_one_machine(clus
 
 
 def test_a_training_that_is_preempted_and_one_that_is_cancelled_go_on(cluster, running, project):
-    for key, value in TRAINING.items():
-        edit_config(f"experiments.unmask.map.training.{key}", value)(project)
-    shutil.rmtree(project.root / "results/unmask/checkpoints")
-    shutil.rmtree(project.root / "results/unmask/resume")
-    (project.root / LOG).unlink()
-    here = project.copy(project.root.with_name("here"))
-    state = project.root / "results/unmask/resume/map/state.safetensors"
-    with ThreadPoolExecutor(1) as pool:
-        whole = pool.submit(here.said, CHECKPOINT)
-        run = running(project, CHECKPOINT)
+    def preempt() -> str:
         job = job_of(cluster, "rule_train_network")
-        wait_for(lambda: logged(project, "epochs of"))
         cluster.ask("scontrol", "requeue", job)  # as Slurm does it when another job needs the node
-        first = wait_for(lambda: state.exists() and state.read_bytes())
-        wait_for(lambda: logged(project, "going on from step"))
+        return job
+
+    def cancel(job: str) -> None:
         cluster.ask("scancel", job)
-        wait_for(lambda: state.read_bytes() != first)
         job_of(cluster, "rule_train_network", but=(job,))
-        assert code_of(run, project) == 0, said(project)
-        assert logged(project, "going on from step")
-        whole.result()
-    for name in ("checkpoints/map.safetensors", "checkpoints/map.json", "curves/map.parquet"):
-        ours, theirs = (place.root / "results/unmask" / name for place in (project, here))
-        assert ours.read_bytes() == theirs.read_bytes(), name
+
+    assert_a_training_goes_on(project, running, preempt, cancel)
 
 
 def test_a_job_that_needs_more_memory_than_it_asks_for_is_named_with_the_remedy(cluster, running, project):

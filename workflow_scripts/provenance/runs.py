@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from workflow_scripts.core.names import is_utf8, readable
@@ -19,10 +20,12 @@ PATTERN = re.compile(r"[{}<]")
 LOCK_TRIES, LOCK_PAUSE = 20, 0.1  # seconds between two tries
 KILLED = re.compile(r"exit status 137|SIGKILL")  # how bash and Python report it
 SUBMITTED = re.compile(r"submitted with SLURM jobid \d+ \(log: (.+?/(?:rule|group)_([^/]+)/.+)\)")
+ON_HTCONDOR = re.compile(r"^Job (\S+) submitted to HTCondor Cluster ID (\d+) with batch name (\S+)-\1$", re.M)
 STARTED = re.compile(r"^(?:local)?rule (\w+):$", re.M)  # in the log of a job
-# What Slurm writes into the log of a job that it ends -> what the job did, and the resource to raise.
+# How Slurm, in the log of a job, and HTCondor, in that of the run, say why they ended the job -> what it did, and the
+# resource to raise.
 LIMITS = {
-    re.compile(r"exceeded memory limit|oom[-_ ]kill"): ("took more memory than it asks for", "mem_mb"),
+    re.compile(r"exceeded memory limit|oom[-_ ]kill|held: .*memory"): ("took more memory than it asks for", "mem_mb"),
     re.compile(r"DUE TO TIME LIMIT"): ("took longer than it asks for", "runtime"),
 }
 
@@ -86,13 +89,14 @@ def input_problem(path: str | Path) -> str | None:
 def explain_kill(logs: list[str]) -> None:
     """Tell the user if a run's logs show that a job was killed, since the job itself could not."""
     texts = [_text(log) for log in logs]
-    for job_log, name in (found for text in texts for found in SUBMITTED.findall(text)):
-        said = _text(job_log)
-        rule = [name, *STARTED.findall(said)][-1]  # a group's job is the last of its rules that it has started
+    for cluster, job_log, name, verdict in (job for text in texts for job in _jobs(text)):
+        rule = [name, *STARTED.findall(_text(job_log))][
+            -1
+        ]  # a group's job is the last of its rules that it has started
         for sign, (what, resource) in LIMITS.items():
-            if sign.search(said):
+            if sign.search(verdict):
                 print(
-                    f"error: a job of {rule} {what}, and Slurm ended it ({job_log}): write a larger {resource} for "
+                    f"error: a job of {rule} {what}, and {cluster} ended it ({job_log}): write a larger {resource} for "
                     f"{rule} under `set-resources:` of the profile, and start again; finished files are kept",
                     file=sys.stderr,
                 )
@@ -102,6 +106,15 @@ def explain_kill(logs: list[str]) -> None:
             "lower shard_size or batch_size, and start again; finished files are kept",
             file=sys.stderr,
         )
+
+
+def _jobs(run_log: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield of each job that a run gave to a cluster: whose it is, its log, its name, and the text that has signs."""
+    for log, name in SUBMITTED.findall(run_log):
+        yield "Slurm", log, name, _text(log)
+    for job, number, name in ON_HTCONDOR.findall(run_log):
+        verdict = "\n".join(re.findall(rf"HTCondor Cluster ID {number} is (held: .*)", run_log))
+        yield "HTCondor", f"{OWN}/htcondor/{name}/{name}-{job}_{number}.err", name, verdict
 
 
 def _text(log: str) -> str:
