@@ -49,15 +49,14 @@ include: f"{HOME}/rules/exports.smk"
 include: f"{HOME}/rules/reporting.smk"
 
 
-# The environment of a rule where Snakemake provides it: with --sdm conda, or --sdm apptainer (docs/environments.md). The
-# image is only named for the latter, because Snakemake refuses one in a folder with blanks whether it is used or not.
-if any(method.name == "APPTAINER" for method in workflow.deployment_settings.deployment_method):
-
-    container: f"{workflow.basedir}/envs/face-workflow.sif"
-
-
+# The environment of a rule where Snakemake provides it: with --sdm conda, or --sdm apptainer (docs/environments.md).
+# Snakemake gives a global `container:` to the rules after it alone, and refuses an image below a folder with blanks,
+# whether it is used or not; so the image is given to each rule here, by its path from the working folder.
+contained = any(method.name == "APPTAINER" for method in workflow.deployment_settings.deployment_method)
 for one in workflow.rules:
     one.conda_env = conda_env_of(one)
+    if contained:
+        one.container_img = os.path.relpath(f"{workflow.basedir}/envs/face-workflow.sif")
 
 
 onstart:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workflow_scripts.config.changes import with_changes
 from workflow_scripts.config.load import load_config
-from workflow_scripts.core.bucket import BUCKET
+from workflow_scripts.core.bucket import BUCKET, check_bucket
 from workflow_scripts.core.cli import RUN_PROCESS, UserError
 from workflow_scripts.provenance import htcondor
 from workflow_scripts.provenance.code_digest import code_digest
@@ -25,8 +25,13 @@ gc.freeze()  # modules are never collected, and looking through Snakemake's took
 for folder in (workflow.basedir, os.getcwd()):
     if problem := unusable_folder(folder):
         sys.exit(f"error: {problem}")
+# Where results lie in a bucket, jobs keep there what is no output of theirs and must outlive their machine.
+if workflow.storage_settings.default_storage_provider == "s3":
+    os.environ[BUCKET] = workflow.storage_settings.default_storage_prefix
 try:
     check_store()
+    if BUCKET in os.environ and workflow.is_main_process:
+        check_bucket(os.environ[BUCKET])
     CONFIG = load_config(with_changes(config if workflow.is_main_process else run_config(HOME, config)))
     SHARDS = {
         name: [f"{number:05d}" for number in range(shard_count(source, CONFIG.shard_size))]
@@ -48,10 +53,6 @@ if workflow.is_main_process:
     htcondor.prepare()
 # Jobs watch this process and end when it is killed.
 os.environ[RUN_PROCESS] = str(os.getpid())
-
-# Where results lie in a bucket, jobs keep there what is no output of theirs and must outlive their machine.
-if workflow.storage_settings.default_storage_provider == "s3":
-    os.environ[BUCKET] = workflow.storage_settings.default_storage_prefix
 
 # Jobs find the project's modules and its Python from any working directory.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HOME, os.environ.get("PYTHONPATH")]))

@@ -73,6 +73,16 @@ def test_equal_runs_share_a_copy_and_one_that_nobody_uses_goes(handed_over):
     assert job_code.hand_over(ROOT, {"seed": 2}, planned({"seed": 2})) is None and not home.exists()
 
 
+def test_the_copy_has_what_jobs_read_and_no_image_of_a_container(tmp_path):
+    for name in ("rules/a.smk", "workflow_scripts/b/c.py", "envs/requirements.lock", "envs/conda/d.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    before = job_code.read_code(tmp_path, {})
+    assert len(before) == 4 + 1
+    (tmp_path / "envs/face-workflow.sif").write_bytes(b"gigabytes")
+    assert job_code.read_code(tmp_path, {}) == before
+
+
 def test_an_edit_while_jobs_are_planned_is_refused(handed_over):
     assert job_code.hand_over(ROOT, {"seed": 2}, planned({"seed": 1})).startswith("code was edited while this run")
     assert not handed_over.exists()

@@ -130,6 +130,26 @@ def test_a_job_that_runs_several_rules_on_a_machine_that_has_nothing_stores_what
 def test_a_bucket_that_cannot_be_reached_is_named_with_the_remedy(bucket, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    done = bucket.verify()
+    for place, done in ("/results", bucket.verify()), ("", bucket.project.run(*TO_BUCKET, NETWORK)):
+        assert done.returncode == 1
+        errors = [line for line in done.stderr.splitlines() if "rror" in line]
+        assert len(errors) == 1, done.stderr
+        assert re.match(rf"error: s3://faces/run{place}: .*; check the bucket's name, AWS_ENDPOINT_URL", errors[0])
+
+
+def test_a_bucket_that_is_not_there_yet_is_no_mistake(bucket):
+    said = bucket.project.said(*TO_BUCKET[:-1], "s3://absent/run", "--dry-run", NETWORK)
+    assert "This was a dry-run" in said
+
+
+def test_what_reads_a_folder_alone_says_so_of_a_bucket(bucket):
+    command = [
+        sys.executable,
+        "-m",
+        "workflow_scripts.provenance.verify_results",
+        "explain",
+        f"s3://faces/run/{NETWORK}",
+    ]
+    done = subprocess.run(command, cwd=bucket.project.root, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert re.search(r"error: s3://faces/run/results: .*; check the bucket's name, AWS_ENDPOINT_URL", done.stderr)
+    assert done.stderr.startswith(f"error: s3://faces/run/{NETWORK} is in a bucket; copy its results to a folder first")

@@ -8,7 +8,7 @@ state of a training, the job stores by itself. Endpoint and credentials are thos
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,18 @@ from workflow_scripts.core.files import atomic_path
 
 BUCKET = "FACE_WORKFLOW_BUCKET"  # environment variable: s3://bucket/prefix of the run's results; set by the Snakefile
 SCHEME = "s3://"
+
+
+def check_bucket(url: str) -> None:
+    """Ask a bucket once, so that a run that cannot use it ends at its start. The plugin makes one that is missing.
+
+    Raises:
+        UserError: it is none, or cannot be reached, or the credentials are not right.
+    """
+    if not url.startswith(SCHEME):
+        raise UserError(f"--default-storage-prefix {url!r}: write {SCHEME}bucket/prefix")
+    with _reaching(url) as (bucket, key), suppress(bucket.meta.client.exceptions.NoSuchBucket):
+        list(bucket.objects.filter(Prefix=key).limit(1))
 
 
 def store(path: Path) -> None:

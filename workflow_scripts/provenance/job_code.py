@@ -15,7 +15,8 @@ from pathlib import Path
 
 JOB_CODE = "FACE_WORKFLOW_CODE"  # environment variable with the folder of the copy; the Snakefile reads it
 COPIES = Path(".snakemake/code")
-PARTS = ("rules", "workflow_scripts", "envs")
+# All that a job reads of the project; a container's image of gigabytes lies in envs/ too.
+PARTS = ("rules/**/*", "workflow_scripts/**/*", "envs/*.lock", "envs/conda/*.yaml")
 CONFIG_FILE = "run_config.json"
 KEPT = 30 * 86400  # seconds after its last use that a copy is kept, since jobs may outlive their run
 
@@ -23,7 +24,7 @@ KEPT = 30 * 86400  # seconds after its last use that a copy is kept, since jobs 
 def read_code(project: str | Path, config: dict) -> dict[str, bytes]:
     """Return path -> content of all that a job reads of the project in the folder `project`."""
     root = Path(project)
-    files = (path for part in PARTS for path in sorted((root / part).rglob("*")) if path.is_file())
+    files = (path for part in PARTS for path in sorted(root.glob(part)) if path.is_file())
     code = {str(path.relative_to(root)): path.read_bytes() for path in files if path.parent.name != "__pycache__"}
     return code | {CONFIG_FILE: json.dumps(config, default=str, sort_keys=True).encode()}
 

@@ -219,10 +219,10 @@ def main(argv: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("check", "update"):
         commands.add_parser(name).add_argument("--results", default="results")
-    commands.add_parser("explain").add_argument("path", type=Path)
+    commands.add_parser("explain").add_argument("path", type=_on_disk)
     comparison = commands.add_parser("compare")
-    comparison.add_argument("first", type=Path)
-    comparison.add_argument("second", type=Path)
+    comparison.add_argument("first", type=_on_disk)
+    comparison.add_argument("second", type=_on_disk)
     args = parser.parse_args(argv)
     if args.command == "explain":
         print(explain(args.path))
@@ -234,6 +234,17 @@ def main(argv: list[str] | None = None) -> None:
             "\n".join(map(readable, problems)) or f"{args.results}/{MANIFEST}: {count} files are what the workflow made"
         )
         sys.exit(1 if problems else 0)
+
+
+def _on_disk(place: str) -> Path:
+    """Return a path of the command line; `check` alone reads a bucket.
+
+    Raises:
+        UserError: it names a bucket.
+    """
+    if place.startswith(bucket.SCHEME):
+        raise cli.UserError(f"{place} is in a bucket; copy its results to a folder first (docs/object-storage.md)")
+    return Path(place)
 
 
 def _checked(place: str, after_run: bool) -> tuple[list[str], int]:
