@@ -8,6 +8,9 @@ import subprocess
 import pytest
 from projects import ROOT, SNAKEMAKE, Project
 
+from workflow_scripts.core.cli import one_line
+from workflow_scripts.core.files import atomic_path
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory, astronaut) -> Project:
@@ -93,3 +96,19 @@ def test_make_run_passes_configuration_and_targets_on_and_makes_no_report(tmp_pa
     assert said[0] == "-m workflow_scripts.config.well_formed mine.yaml"
     assert said[1] == "-m snakemake --configfile mine.yaml --cores 3 -- results/a.parquet results/b.parquet"
     assert len(said) == 3 and "verify_results" in said[2]
+
+
+@pytest.mark.parametrize(
+    ("output", "way"),
+    [
+        ("file/a", "file is where a folder"),
+        ("file/a/b", "file is where a folder"),
+        ("folder", "folder is where a file"),
+    ],
+)
+def test_an_output_in_whose_way_something_lies_is_one_line_that_names_it(tmp_path, output, way):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    line = rf"^error: a {way} belongs: {tmp_path}/\w+[^\n]*$"
+    with pytest.raises(SystemExit, match=line), one_line(), atomic_path(tmp_path / output):
+        pass

@@ -217,3 +217,12 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"does not compute what torch does: .*probability"):
         export_network(checkpoint, tmp_path / "x.onnx", tmp_path / "x.json")
     assert not (tmp_path / "x.onnx").exists() and not (tmp_path / "x.json").exists()
+
+
+def test_the_sidecar_of_a_checkpoint_is_not_overwritten(tmp_path):
+    checkpoint = write_checkpoints(tmp_path, *CASES["map"][:3])
+    sidecar = checkpoint.with_suffix(".json")
+    before = sidecar.read_bytes()
+    with pytest.raises(UserError, match="would overwrite the checkpoint's sidecar"):
+        export_network(checkpoint, tmp_path / "x.onnx", sidecar)
+    assert sidecar.read_bytes() == before

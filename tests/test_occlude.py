@@ -105,8 +105,9 @@ def test_in_folders_links_are_followed_once_and_what_is_left_out_is_said(tmp_pat
     (photos / "z").mkdir()
     (photos / "z/d.jpg").touch()
     (photos / "b").symlink_to(photos / "z")
+    (photos / "unmounted").symlink_to("/not mounted/album")
     given = list_inputs([photos, elsewhere], photos / "out")
-    assert [str(one.name) for one in given] == ["a", "album/b", "album/deep/c", "z/d"]
+    assert [str(one.name) for one in given] == ["a", "album/b", "album/deep/c", "unmounted", "z/d"]
     (said,) = capsys.readouterr().err.splitlines()
     assert said.endswith("left out, as by their names they are no pictures or videos: scan.tga")
 

@@ -23,6 +23,7 @@ from own_things import save_unmask
 from PIL import Image
 from projects import ROOT
 
+from workflow_scripts.commands import app as program
 from workflow_scripts.commands import apply, occlude
 from workflow_scripts.commands._controls import describe, labelled, words_of
 from workflow_scripts.commands.families import completion
@@ -252,3 +253,11 @@ def test_nothing_is_left_when_the_program_is_killed(tmp_path, results, photo):
     while [*app.temporary.iterdir()] and time.monotonic() < end:
         time.sleep(0.2)
     assert not [*app.temporary.iterdir()]
+
+
+def test_an_address_that_cannot_be_had_ends_in_one_line(results, capsys):
+    with pytest.raises(UserError, match=r"^999\.1\.1\.1, port 0: .*; write another --port[^\n]*--host$"):
+        program.main(["--results", str(results), "--port", "0", "--host", "999.1.1.1", "--no-browser"])
+    with pytest.raises(SystemExit):
+        program.main(["--port", "99999"])
+    assert "'99999' is no whole number from 0 to 65535" in capsys.readouterr().err

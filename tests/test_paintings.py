@@ -276,13 +276,26 @@ def test_diffusers_loads_the_adapters_and_paints_the_same_picture(results):
 def test_a_prompt_of_ones_own_gives_the_picture_that_the_workflow_gives(results, tmp_path, capsys):
     checkpoint = results / "paintings/checkpoints/adapters.safetensors"
     words = ["a red brick texture", "--seeds", "1", "--steps", "20", "--guidance", "3", "--gpus", "0"]
-    paint([str(checkpoint), *words, "--output", str(tmp_path)])
+    paint([str(checkpoint.parent), *words, "--output", str(tmp_path)])
     (path,) = tmp_path.iterdir()
     assert path.name == "001_a_red_brick_texture_1.png" and str(path) in capsys.readouterr().out
     samples = Shard(results / "paintings/samples/adapters/00000.arrow")
     assert (np.asarray(Image.open(path)) == samples.tensor("image", 1)).all()
     with pytest.raises(UserError, match=r"nowhere lacks unet/config.json"):
         paint([str(checkpoint), *words, "--output", str(tmp_path), "--base", "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("--steps", "2000"), "--steps 2000: input should be less than or equal to 1000"),
+        (("--guidance", "nan"), "--guidance nan: input should be greater"),
+        ((), "no checkpoint is there; write the folder"),
+    ],
+)
+def test_wrong_words_for_painting_end_in_one_line(tmp_path, wrong, said):
+    with pytest.raises(UserError, match=said):
+        paint([str(tmp_path / "adapters.safetensors"), "a texture", "--output", str(tmp_path), *wrong])
 
 
 def test_each_stage_takes_the_memory_that_was_predicted(results):

@@ -227,6 +227,7 @@ def test_pictures_of_all_endings_are_read(tmp_path):
         ("a.zip", PICTURE_FILES, "unpack it"),
         ("a.txt", PICTURE_FILES, "the name ends in none of .jpg"),
         ("a", PICTURE_FILES, "the name ends in none of .jpg"),
+        ("a.jpg ", PICTURE_FILES, "a blank stands after the ending of its name; rename it"),
         ("a.heic", VIDEO_FILES, "it is a picture; make a source of type folder of it"),
         ("a.mxf", VIDEO_FILES, "convert it to MP4"),
         ("a.srt", VIDEO_FILES, "the name ends in none of .mp4"),

@@ -23,6 +23,7 @@ from drawn_faces import (
 )
 
 from workflow_scripts.commands.learn_heads import Photographs, learn_heads
+from workflow_scripts.commands.learn_heads import main as learn
 from workflow_scripts.core import cli
 from workflow_scripts.core.shards import Shard
 from workflow_scripts.core.tables import read_table, write_table
@@ -285,3 +286,19 @@ def test_the_head_is_learned_from_landmarks_of_photographs():
     assert np.allclose(limits, LIMITS, rtol=0.6)
     with pytest.raises(cli.UserError, match="several photographs of one person are there of 5 people"):
         learn_heads(photographs(5, 20))
+
+
+def test_tables_that_do_not_go_together_teach_no_head(tmp_path, capsys):
+    tables = [tmp_path / name for name in ("index.parquet", "landmarks.parquet")]
+    write_table(tables[0], [{"item": "a", "identity": None}])
+    write_table(tables[1], [{"item": "b", "face": 0}])
+    given = [str(path) for path in (*tables, tmp_path / "absent.parquet")]
+    with pytest.raises(cli.UserError, match=r"landmarks\.parquet: b is not in .*index\.parquet"):
+        learn(["--source", *given[:2], "--output", "head.py"])
+    with pytest.raises(cli.UserError, match=r"landmarks\.parquet is damaged or of another kind"):
+        learn(["--source", given[1], given[0], "--output", "head.py"])
+    with pytest.raises(SystemExit, match=f"^error: no such file or folder: {given[2]}$"), cli.one_line():
+        learn(["--source", *given[:1], given[2], "--output", "head.py"])
+    with pytest.raises(SystemExit):
+        learn(["--source", given[0], "--output", "head.py"])
+    assert "name an index and, behind it, the landmark tables" in capsys.readouterr().err

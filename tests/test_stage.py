@@ -124,6 +124,14 @@ def test_a_json_text_that_holds_something_else_is_refused_with_its_option(result
         main(arguments)
 
 
+def test_what_is_read_is_not_written(results):
+    arguments = command(results)
+    arguments[arguments.index("--output") + 1] = str(results / "home/../home/two.txt")
+    with pytest.raises(UserError, match=r"two\.txt would be read and written"):
+        main(arguments)
+    assert (results / "home/two.txt").read_text() == "two"
+
+
 def test_a_failed_stage_leaves_no_record(results):
     (results / "home/two.txt").unlink()
     record = results / "records/jobs/join_words.json"

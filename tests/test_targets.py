@@ -5,6 +5,8 @@ import re
 import pytest
 from projects import ROOT
 
+from workflow_scripts.config.experiments import experiment_type, system_names
+
 RULE = re.compile(r"^rule (\w+):\n(.*?)(?=^\w|\Z)", re.MULTILINE | re.DOTALL)
 OUTPUT = re.compile(r"^    output:\n(.*?)^    \w", re.MULTILINE | re.DOTALL)
 
@@ -41,7 +43,8 @@ def test_each_pattern_can_be_asked_for_by_name(table, finished):
     other |= {"fingerprint_pictures", "split_annotations", "read_objects", "collect_rejected_annotations"}
     other |= {"draw_sample_objects", "draw_sample_captions", "read_captions", "export_objects"}
     other |= {"export_network", "export_faces", "export_coco", "export_parquet", "export_webdataset"}
-    for rules in ("completion", "generation", "motion", "reenactment", "text_to_image"):
+    families = {experiment_type(system).family for system in system_names()} - {"removal"}  # of which the project is
+    for rules in ("motion", *families):
         other |= set(re.findall(r"^rule (\w+):", (ROOT / f"rules/{rules}.smk").read_text(), re.MULTILINE))
     files = [file.format(**names) for stage, files in table.items() if stage not in other for file in files]
     assert finished.jobs(*files) == {}

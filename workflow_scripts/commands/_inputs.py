@@ -1,6 +1,7 @@
 """What a user names on the command line: pictures, folders of them, videos, tables; and where each result goes."""
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
+from pydantic import ValidationError
 from tqdm import tqdm
 
 from workflow_scripts.core import guard
@@ -57,23 +59,32 @@ class Done(NamedTuple):
     failed: bool = False
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """Return what argparse reads a whole number by that is not less than `least`."""
+def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return what argparse reads a whole number by from `least` on, to `most` where given."""
 
     def number(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        if not text.isascii() or not text.isdigit() or int(text) < least or (most is not None and int(text) > most):
+            bounds = f"from {least} on" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number {bounds}")
         return int(text)
 
     return number
+
+
+def wrong_option(error: ValidationError) -> UserError:
+    """Return the line on an option whose value the configuration key of its name does not take."""
+    fault = error.errors()[0]
+    option = str(fault["loc"][0]).replace("_", "-")
+    return UserError(f"--{option} {fault['input']}: {fault['msg'][0].lower()}{fault['msg'][1:]}")
 
 
 def list_inputs(named: Sequence[Path], output: Path) -> list[Given]:
     """Return the files that are named or lie in named folders, but for those in the folder `output`.
 
     Links to folders are followed, also out of a named one, each folder once. A folder that cannot be read counts as a
-    file. Files of other kinds in a folder are left out, and one line on stderr names them, but for hidden ones. Two
-    files whose results would have one name keep their endings in it, as `a_jpg` and `a_png`.
+    file, and so does a link that leads nowhere. Files of other kinds in a folder are left out, and one line on stderr
+    names them, but for hidden ones. Two files whose results would have one name keep their endings in it, as `a_jpg`
+    and `a_png`.
 
     Raises:
         UserError: one is absent, there is none, or results would have one name all the same.
@@ -145,7 +156,7 @@ def check_output(path: Path, inputs: Sequence[Given]) -> None:
 
 
 def _list_folder(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
-    """Return the pictures and videos below a folder, and folders that cannot be read.
+    """Return the pictures and videos below a folder, and what may be more of them: unreadable folders, broken links.
 
     Args:
         folder: to be looked through.
@@ -158,7 +169,8 @@ def _list_folder(folder: Path, seen: set[tuple[int, int]]) -> list[Path]:
             files.append(folder / below.prefix)
         for entry in below.files:
             path = below.prefix + entry.name
-            if path.lower().endswith((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES)):
+            broken = entry.is_symlink() and not os.path.exists(entry.path)
+            if broken or path.lower().endswith((*PICTURE_SUFFIXES, *VIDEO_SUFFIXES)):
                 files.append(folder / path)
             else:
                 others.append(path)

@@ -37,7 +37,9 @@ class Trained(NamedTuple):
         """
         path = self.folder / f"{network}.safetensors"
         if network not in self.sidecars or not path.is_file():
-            raise UserError(f"{self.folder}: there is no {network}.safetensors with {network}.json; {HINT}")
+            raise UserError(
+                f"{self.folder}: there is no {network}.safetensors with {network}.json; train it, or {HINT}"
+            )
         return path
 
     def size(self, network: str, column: str) -> int:

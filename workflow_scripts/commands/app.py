@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
         prog="python -m workflow_scripts.commands.app", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="the folder of trained experiments")
-    parser.add_argument("--port", type=at_least(0), default=PORT, help="0: any that is free")
+    parser.add_argument("--port", type=at_least(0, 65535), default=PORT, help="0: any that is free")
     parser.add_argument(
         "--host", default="127.0.0.1", help="this computer's name or address, for others to open the page, unprotected"
     )
@@ -56,10 +56,10 @@ def _serve(args: argparse.Namespace) -> None:
             server = waitress.create_server(
                 application, host=args.host, port=args.port, threads=THREADS, max_request_body_size=most, ident=None
             )
-        except OSError as error:
-            raise cli.UserError(
-                f"{args.host}, port {args.port}: {error.strerror or error}; write another --port, for example 0"
-            ) from error
+        except (OSError, ValueError) as error:  # the latter of waitress, for a host that it cannot resolve
+            what = getattr(error, "strerror", None) or str(error).rstrip(".")
+            remedy = "write another --port, for example 0, or this computer's --host"
+            raise cli.UserError(f"{args.host}, port {args.port}: {what}; {remedy}") from error
         address = f"http://{name}:{server.effective_port}/"
         print(f"open {address} (Ctrl-C ends it, and removes all its files)", flush=True)
         if not is_loopback(args.host):

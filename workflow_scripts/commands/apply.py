@@ -146,7 +146,7 @@ def _start_parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoints", type=Path, help="results/{experiment}/checkpoints, or one checkpoint in it")
     parser.add_argument("inputs", type=Path, nargs="+", help="pictures, videos, folders of them")
     parser.add_argument("--output", type=Path, required=True, help="the folder to write to")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs that may be used")
+    parser.add_argument("--gpus", type=at_least(0), default=0, help="GPUs that may be used")
     return parser
 
 

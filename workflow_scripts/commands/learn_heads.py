@@ -219,6 +219,9 @@ def read_photographs(sources: list[list[Path]]) -> Photographs:
 
     Args:
         sources: for each source its `index` table and its `landmarks` tables.
+
+    Raises:
+        UserError: a table is damaged, or of another source than the index before it.
     """
     points, people = [], []
     for number, (index, *tables) in enumerate(sources):
@@ -226,6 +229,8 @@ def read_photographs(sources: list[list[Path]]) -> Photographs:
         for table in tables:
             faces = read_table(table)
             faces = faces[faces["face"] == 0]
+            if strange := next((item for item in faces["item"] if item not in person_of.index), None):
+                raise cli.UserError(f"{table}: {strange} is not in {index}; name the tables of one source together")
             points.append(landmark_points(faces).astype(np.float64))
             people += [person and f"{number} {person}" for person in person_of.loc[faces["item"]]]
     return Photographs(np.concatenate(points), people)
@@ -270,6 +275,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="the Python module to write")
     args = parser.parse_args(argv)
+    if any(len(tables) < 2 for tables in args.source):
+        parser.error("--source: name an index and, behind it, the landmark tables of the same source")
     photographs = read_photographs(args.source)
     model, limits = learn_heads(photographs)
     write_numbers(model, limits, args.output)

@@ -1,6 +1,6 @@
 """Generate pictures of your own words with trained adapters: `CHECKPOINT PROMPT… --output DIR`.
 
-CHECKPOINT is `results/{experiment}/checkpoints/adapters.safetensors`. Each prompt gives a picture for each seed, the
+CHECKPOINT is `results/{experiment}/checkpoints`, or the adapters in it. Each prompt gives a picture for each seed, the
 same as the workflow generates for it. What is written is a PNG, marked as generated.
 
 Ends with 0 when all pictures are written.
@@ -11,17 +11,20 @@ import re
 from pathlib import Path
 
 from PIL import Image
+from pydantic import ValidationError
 from tqdm import tqdm
 
-from workflow_scripts.commands._inputs import at_least
+from workflow_scripts.commands._inputs import at_least, wrong_option
+from workflow_scripts.commands._trained import find_trained
 from workflow_scripts.config.experiments import experiment_type
 from workflow_scripts.core import cli
-from workflow_scripts.core.files import atomic_path, read_json
+from workflow_scripts.core.files import atomic_path
 from workflow_scripts.core.marking import save_png
 from workflow_scripts.core.names import readable
 from workflow_scripts.systems._text_to_image.config import BaseModelFolder, Generation
 from workflow_scripts.training.device import choose_device
 
+ADAPTERS = "adapters"  # the network of this name
 LONGEST = 60  # letters of a prompt in the name of its file
 
 
@@ -31,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         prog="python -m workflow_scripts.commands.paint", description=__doc__.splitlines()[0]
     )
     usual = Generation()
-    parser.add_argument("checkpoint", type=Path, help="the adapters, with their sidecar beside them")
+    parser.add_argument("checkpoint", type=Path, help="results/{experiment}/checkpoints, or the adapters in it")
     parser.add_argument("prompts", nargs="+", metavar="PROMPT", help="what to generate")
     parser.add_argument("--output", type=Path, required=True, help="folder of the pictures")
     parser.add_argument("--base", help="the base model's folder, where it is not the one of the training")
@@ -48,13 +51,16 @@ def paint_prompts(args: argparse.Namespace) -> None:
     """Write the pictures of the command line, and print their paths.
 
     Raises:
-        UserError: the checkpoint is of another system, or the base model is absent or another one.
+        UserError: an option or the checkpoint is a wrong one, or the base model is absent or another one.
     """
-    sidecar = args.checkpoint.with_suffix(".json")
-    system = read_json(sidecar).get("system")
-    if getattr(experiment_type(system), "family", None) != "text_to_image":
-        raise cli.UserError(f"{args.checkpoint} is of {system}, which paints no words; use commands.apply")
-    experiment = experiment_type(system).model_validate(read_json(sidecar)["config"])
+    try:
+        generation = Generation(steps=args.steps, guidance=args.guidance)
+    except ValidationError as error:
+        raise wrong_option(error) from None
+    trained = find_trained(args.checkpoint)
+    if experiment_type(trained.system).family != "text_to_image":
+        raise cli.UserError(f"{args.checkpoint} is of {trained.system}, which paints no words; use commands.apply")
+    checkpoint, experiment = trained.path(ADAPTERS), trained.experiment(ADAPTERS)
     folder = BaseModelFolder(path=args.base or experiment.base.folder)
     if missing := folder.missing():
         raise cli.UserError(f"--base: {folder.path} lacks {', '.join(missing)}; write where the base model lies")
@@ -63,10 +69,9 @@ def paint_prompts(args: argparse.Namespace) -> None:
 
     device = choose_device("auto", args.gpus, args.threads)
     wishes = [Wish(prompt, seed) for prompt in dict.fromkeys(args.prompts) for seed in dict.fromkeys(args.seeds)]
-    generation = Generation(steps=args.steps, guidance=args.guidance)
     with tqdm(total=len(wishes), desc="paint", mininterval=2) as bar:
         painted = paint(
-            wishes, args.checkpoint, base_of_folder(Path(folder.path)), generation, device, bar.update, beside=False
+            wishes, checkpoint, base_of_folder(Path(folder.path)), generation, device, bar.update, beside=False
         )
     for number, (wish, (picture,)) in enumerate(zip(wishes, painted, strict=True), 1):
         words = re.sub(r"\W+", "_", wish.prompt)[:LONGEST].strip("_")

@@ -21,6 +21,11 @@ NO_SPACE = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the file system is read-only",
 }
+IN_THE_WAY = {
+    errno.EEXIST: "a file is where a folder belongs",
+    errno.ENOTDIR: "a file is where a folder belongs",
+    errno.EISDIR: "a folder is where a file belongs",
+}
 
 
 class UserError(Exception):
@@ -71,7 +76,7 @@ def run(main: Callable[[], None]) -> None:
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """End with one line where an error can be mended by the user: `UserError`, no file, a full disk, no memory.
+    """End with one line where an error can be mended by the user: `UserError`, a path, no space, no memory.
 
     Raises:
         SystemExit: with that line.
@@ -98,8 +103,10 @@ def one_line() -> Iterator[None]:
                 f"error: {NO_SPACE[error.errno]} ({readable(str(error.filename or 'while writing a result'))}); "
                 "make room and start again, finished files are kept"
             )
+        name = readable(str(error.filename2 or error.filename or error))  # of a file that is renamed, the new one
+        if error.errno in IN_THE_WAY:
+            sys.exit(f"error: {IN_THE_WAY[error.errno]}: {name}; write another path, or move it away")
         if error.errno == errno.ENAMETOOLONG:
-            name = readable(str(error.filename2 or error.filename or error))  # of a file that is renamed, the new one
             sys.exit(f"error: this name or path is too long: {name}; shorten it")
         raise
 

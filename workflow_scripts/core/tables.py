@@ -160,9 +160,11 @@ def reading_result(path: str | Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
+            error.filename = error.filename or str(path)
             raise
         what = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{path} is damaged ({what}); delete it and start again, then it is made anew") from error
+        remedy = "if it is a result, delete it and start again, then it is made anew"
+        raise UserError(f"{path} is damaged or of another kind ({what}); {remedy}") from error
 
 
 def write_table(

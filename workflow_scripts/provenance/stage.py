@@ -103,6 +103,7 @@ def stage_command(function: Callable[..., None]) -> Callable[[list[str] | None],
             for p in parameters
             if p.role in (Role.WRITTEN, Role.FOLDER)
         ]
+        _keep_apart(_flat(read), [target.path for target in targets])
         inputs = digest_paths([*_flat(read), *args["depends"]], record) if record else {}
         entry = store.find_entry(store.Job(name, args["code"], settings, read)) if args["reuse"] else None
         if entry is None or not store.take(entry, targets):
@@ -218,3 +219,15 @@ def _paths(parameters: list[Parameter], values: Mapping[str, Any], role: Role) -
 
 def _flat(paths: Mapping[str, list[Path]]) -> list[Path]:
     return [path for several in paths.values() for path in several]
+
+
+def _keep_apart(read: list[Path], written: list[Path]) -> None:
+    """Refuse to write what is read, which a stage by hand might name by mistake.
+
+    Raises:
+        UserError: a path is an output and an input.
+    """
+    known = {path.resolve() for path in read}
+    for path in written:
+        if path.resolve() in known:
+            raise cli.UserError(f"{path} would be read and written; name another output")

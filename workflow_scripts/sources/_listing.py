@@ -142,6 +142,8 @@ def _other_kind(path: str, kind: Kind) -> str:
     for suffixes, what in OTHER_FILES.items():
         if path.endswith(suffixes):
             return what
+    if path.rstrip().endswith(kind.suffixes):
+        return "a blank stands after the ending of its name; rename it"
     return f"the name ends in none of {' '.join(kind.suffixes)}; convert or rename it if it is a {kind.name}"
 
 
@@ -256,17 +258,25 @@ def walk(root: str | Path, key: str, prefix: str = "", kind: Kind = PICTURE_FILE
 def _add(entry: os.DirEntry, path: str, listing: Listing, kind: Kind) -> None:
     """Add a file to a listing, or the problem because of which it cannot be used."""
     problem = name_problem(path, kind)
-    if problem is None:
-        try:
-            if entry.is_file():
-                info = entry.stat()
-                listing.files.append(File(path, info.st_size, info.st_mtime_ns, path, entry.path))
-                return
-            what = "a broken or circular link" if entry.is_symlink() else "no regular file (a pipe, socket or device)"
-        except OSError as error:
-            what = error.strerror
-        problem = Problem(path, "cannot be read", f"{path}: {what}; remove or replace it")
-    listing.problems.append(problem)
+    try:
+        if not entry.is_file():  # whatever its name: a link that leads nowhere may have been a whole folder of pictures
+            broken = entry.is_symlink()
+            problem = _unreadable(
+                path, "a broken or circular link" if broken else "no regular file (a pipe, socket or device)"
+            )
+        elif problem is None:
+            info = entry.stat()
+            listing.files.append(File(path, info.st_size, info.st_mtime_ns, path, entry.path))
+    except OSError as error:
+        problem = _unreadable(path, error.strerror)
+    if problem:
+        listing.problems.append(problem)
+
+
+def _unreadable(path: str, what: str) -> Problem:
+    """Return the problem of what is no file that can be opened, which `what` says in words."""
+    shown = _readable(path)
+    return Problem(shown, "cannot be read", f"{shown}: {what}; remove or replace it")
 
 
 def _readable(path: str) -> str:

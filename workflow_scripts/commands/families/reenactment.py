@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from workflow_scripts.commands._controls import Control, Page
 from workflow_scripts.commands._driving import drive_face
+from workflow_scripts.commands._inputs import wrong_option
 from workflow_scripts.commands._trained import Trained
 from workflow_scripts.core import cli
 from workflow_scripts.systems._reenactment.config import Drawing, Video
@@ -44,9 +45,7 @@ def drive(trained: Trained, args: argparse.Namespace, driver: Path, output: Path
         drawing = _changed(trained.experiment(NETWORK).drawing, normalize=args.normalize, turn_beyond=args.turn_beyond)
         video = Video(lost_frames=args.lost_frames, width=args.width, visible_mark=args.visible_mark)
     except ValidationError as error:
-        fault = error.errors()[0]
-        option = str(fault["loc"][0]).replace("_", "-")
-        raise cli.UserError(f"--{option} {fault['input']}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from None
+        raise wrong_option(error) from None
     path, size = trained.path(NETWORK), trained.size(NETWORK, "input")
     try:
         return drive_face(path, size, driver, output, args.shape, drawing, video, args.gpus)

@@ -39,10 +39,13 @@ def export_network(
         terms: source that was trained on -> what is said of it.
 
     Raises:
-        UserError: a package is missing, the network is of a kind that is not exported, or the file does not compute
-            what torch does.
+        UserError: a package is missing, `check` is the sidecar itself, the network is of a kind that is not exported,
+            or the file does not compute what torch does.
     """
     packages()  # first, as the rest takes long
+    described = checkpoint.with_suffix(".json")
+    if check.resolve() == described.resolve():
+        raise cli.UserError(f"--check {check} would overwrite the checkpoint's sidecar; name another file")
     torch.set_num_threads(1)
     loaded: dict[str, nn.Module] = {}
 
@@ -55,7 +58,7 @@ def export_network(
         return loaded[name]
 
     load(checkpoint.stem)  # which also tells whether the sidecar can be used
-    sidecar = read_json(checkpoint.with_suffix(".json"))
+    sidecar = read_json(described)
     keys = experiment_type(sidecar["system"])(**sidecar["config"])
     try:
         family = family_module(keys.family, "exported")
