@@ -90,9 +90,8 @@ def explain_kill(logs: list[str]) -> None:
     """Tell the user if a run's logs show that a job was killed, since the job itself could not."""
     texts = [_text(log) for log in logs]
     for cluster, job_log, name, verdict in (job for text in texts for job in _jobs(text)):
-        rule = [name, *STARTED.findall(_text(job_log))][
-            -1
-        ]  # a group's job is the last of its rules that it has started
+        rules = [name, *STARTED.findall(_text(job_log))]
+        rule = rules[-1]  # a group's job is the last of its rules that it has started
         for sign, (what, resource) in LIMITS.items():
             if sign.search(verdict):
                 print(
