@@ -170,7 +170,7 @@ def test_a_slice_holds_what_its_stage_depends_on_and_nothing_else(values):
 
 
 def test_the_same_value_written_differently_is_the_same(values):
-    other = put(values, "experiments.unmask.map.training.learning_rate", 0.001)
+    other = put(values, "experiments.unmask.map.training.learning_rate", 0.003)
     assert load_config(other).experiments["unmask"].canonical() == load_config(values).experiments["unmask"].canonical()
 
 
