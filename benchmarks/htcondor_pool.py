@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.local_cluster import SEARCH, LocalCluster, wait_for
 from workflow_scripts.provenance.htcondor import PLUGIN
 
+RUNNING = "2"  # HTCondor's number of the state
 DAEMONS = ("condor_master", "condor_collector", "condor_negotiator", "condor_schedd", "condor_startd")
 # The plugin's bindings (24.12.24) talk to a pool of Debian 13 (23.9.6) only if the channel need not be bound. The node
 # does not say that it shares a disk, as none does unless somebody has configured it. Its GPU is none.
@@ -79,6 +80,10 @@ class Pool(LocalCluster):
         form = ("-af", "ClusterId", "JobBatchName", *attributes)
         lines = [*self.ask("condor_history", *form).splitlines(), *self.ask("condor_q", *form).splitlines()]
         return {number: said for number, *said in map(str.split, lines)}
+
+    def running(self) -> dict[str, str]:
+        """Return number -> name of the jobs that run."""
+        return {number: name for number, (name, state) in self.jobs("JobStatus").items() if state == RUNNING}
 
     def snakemake(self, folder: Path, *options: str) -> subprocess.Popen:
         """Start Snakemake in a project; its output goes to `said.txt` there."""

@@ -8,14 +8,18 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 SEARCH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 REAPER = str(Path(__file__).with_name("reaper.py"))
 WAIT = 180  # seconds until something that was asked of a cluster must have happened, also on a busy machine
 
 
-class LocalCluster:
+class LocalCluster(ABC):
     """Daemons that end with `stop`, or with the process that started them.
 
     Args:
@@ -42,6 +46,22 @@ class LocalCluster:
                 preexec_fn=_end_with_parent,
             )
         self.processes.append(process)
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Start the daemons and wait until jobs can be given to them."""
+
+    @abstractmethod
+    def running(self) -> dict[str, str]:
+        """Return number -> name of the jobs that run."""
+
+    @contextmanager
+    def started(self) -> Iterator[Self]:
+        """Give the cluster with its daemons, which end with the context."""
+        try:
+            yield self.start()
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """End the daemons."""

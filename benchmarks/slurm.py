@@ -71,17 +71,13 @@ def write_project(folder: Path, photos: Path, shard: int) -> Path:
 
 def run(project: Path, slots: int, folder: Path) -> tuple[float, list[float]]:
     """Return the seconds that a run takes on a cluster of so many nodes, and those that each job had its node."""
-    cluster = Cluster(folder, tuple(f"node{number}" for number in range(slots)))
-    try:
-        cluster.start()
+    with Cluster(folder, tuple(f"node{number}" for number in range(slots))).started() as cluster:
         start = time.monotonic()
         code = cluster.snakemake(project, TARGET, seconds=5).wait()
         wall = time.monotonic() - start
         if code:
             sys.exit((project / "said.txt").read_text()[-3000:])
         return wall, cluster.job_seconds()
-    finally:
-        cluster.stop()
 
 
 if __name__ == "__main__":

@@ -109,6 +109,10 @@ class Cluster(LocalCluster):
         lines = self.ask("squeue", "--states=all", "--noheader", "--format=%i|%k|%T").splitlines()
         return {number: (comment, state) for number, comment, state in (line.split("|") for line in lines)}
 
+    def running(self) -> dict[str, str]:
+        """Return number -> rule of the jobs that run."""
+        return {number: rule for number, (rule, state) in self.jobs().items() if state == "RUNNING"}
+
     def job_seconds(self) -> list[float]:
         """Return how long each finished job had its node; Slurm's times are whole seconds."""
         lines = self.ask("squeue", "--states=completed", "--noheader", "--format=%S %e").splitlines()

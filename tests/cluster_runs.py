@@ -34,6 +34,16 @@ def runs_of(cluster: LocalCluster) -> Iterator[Callable[..., subprocess.Popen]]:
             run.wait(60)
 
 
+def running_job(cluster: LocalCluster, name: str, but: tuple[str, ...] = ()) -> str:
+    """Return the number of the running job whose name begins so as soon as there is one, other than those of `but`."""
+
+    def find() -> str | None:
+        jobs = cluster.running().items()
+        return next((number for number, own in jobs if number not in but and own.startswith(name)), None)
+
+    return wait_for(find)
+
+
 def said(project: Project) -> str:
     return (project.root / "said.txt").read_text()
 

@@ -10,6 +10,7 @@ from cluster_runs import (
     assert_a_training_goes_on,
     code_of,
     edit_everything,
+    running_job,
     runs_of,
     said,
     without_results,
@@ -20,18 +21,14 @@ from benchmarks.htcondor_pool import Pool, missing
 from benchmarks.local_cluster import wait_for
 
 CROPS = "results/photos/crops/00000.arrow"
-RUNNING = "2"  # HTCondor's number of the state
 
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory):
     if lacks := missing():
         pytest.skip(lacks)
-    pool = Pool(tmp_path_factory.mktemp("htcondor"))
-    try:
-        yield pool.start()
-    finally:
-        pool.stop()
+    with Pool(tmp_path_factory.mktemp("htcondor")).started() as pool:
+        yield pool
 
 
 @pytest.fixture
@@ -40,20 +37,10 @@ def running(pool):
         yield start
 
 
-def job_of(pool: Pool, rule: str, but: tuple[str, ...] = ()) -> str:
-    """Return the number of the running job of a rule as soon as there is one."""
-
-    def find() -> str | None:
-        jobs = pool.jobs("JobStatus").items()
-        return next((n for n, (name, now) in jobs if n not in but and name.startswith(rule) and now == RUNNING), None)
-
-    return wait_for(find)
-
-
 def test_a_shard_is_one_job_that_outlives_edits_and_makes_the_files_of_one_machine(pool, running, finished, tmp_path):
     project = without_results(finished, tmp_path / "a folder's name")
     run = running(project, CROPS)
-    job = job_of(pool, f"faces_photos_00000_{'_'.join(sorted(FACES))}")
+    job = running_job(pool, f"faces_photos_00000_{'_'.join(sorted(FACES))}")
     edit_everything(project)
     assert code_of(run, project) == 0, said(project)
     ours, theirs = digests(project), digests(finished)
@@ -68,13 +55,13 @@ def test_a_shard_is_one_job_that_outlives_edits_and_makes_the_files_of_one_machi
 
 def test_a_training_that_is_preempted_and_one_that_is_removed_go_on(pool, running, project):
     def preempt() -> str:
-        job = job_of(pool, "train_network")
+        job = running_job(pool, "train_network")
         pool.ask("condor_vacate_job", job)
         return job
 
     def remove(job: str) -> None:
         pool.ask("condor_rm", job)
-        job_of(pool, "train_network", but=(job,))
+        running_job(pool, "train_network", but=(job,))
 
     assert_a_training_goes_on(project, running, preempt, remove)
     assert {gpus for name, gpus in pool.jobs("RequestGPUs").values() if name.startswith("train_network")} == {"1"}

@@ -18,6 +18,7 @@ from cluster_runs import (
     assert_a_training_goes_on,
     code_of,
     edit_everything,
+    running_job,
     runs_of,
     said,
     without_results,
@@ -33,11 +34,8 @@ from benchmarks.slurm_cluster import Cluster, missing
 def cluster(tmp_path_factory):
     if lacks := missing():
         pytest.skip(lacks)
-    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
-    try:
-        yield cluster.start()
-    finally:
-        cluster.stop()
+    with Cluster(tmp_path_factory.mktemp("slurm")).started() as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -46,21 +44,11 @@ def running(cluster):
         yield start
 
 
-def job_of(cluster: Cluster, rule: str, state: str = "RUNNING", but: tuple[str, ...] = ()) -> str:
-    """Return the number of the job of a rule, `rule_` and its name, as soon as it is in a state."""
-
-    def find() -> str | None:
-        found = cluster.jobs().items()
-        return next((n for n, (name, now) in found if n not in but and name.startswith(rule) and now == state), None)
-
-    return wait_for(find)
-
-
 def test_a_run_outlives_a_node_and_edits_and_makes_the_files_of_one_machine(cluster, running, finished, tmp_path):
     project = without_results(finished, tmp_path / "project")
     before = {name: (project.root / name).read_bytes() for name in ("config.yaml", "rules/faces.smk")}
     run = running(project, CHECKPOINT, seconds=7)
-    faces = job_of(cluster, f"rule_faces_photos_00000_{'_'.join(sorted(FACES))}")
+    faces = running_job(cluster, f"rule_faces_photos_00000_{'_'.join(sorted(FACES))}")
     edit_everything(project)
     wait_for((project.root / "results/photos/index/00000.parquet").exists)
     node = cluster.ask("squeue", "--noheader", "--jobs", faces, "--format=%N")
@@ -81,13 +69,13 @@ def test_a_run_outlives_a_node_and_edits_and_makes_the_files_of_one_machine(clus
 
 def test_a_training_that_is_preempted_and_one_that_is_cancelled_go_on(cluster, running, project):
     def preempt() -> str:
-        job = job_of(cluster, "rule_train_network")
+        job = running_job(cluster, "rule_train_network")
         cluster.ask("scontrol", "requeue", job)  # as Slurm does it when another job needs the node
         return job
 
     def cancel(job: str) -> None:
         cluster.ask("scancel", job)
-        job_of(cluster, "rule_train_network", but=(job,))
+        running_job(cluster, "rule_train_network", but=(job,))
 
     assert_a_training_goes_on(project, running, preempt, cancel)
 
